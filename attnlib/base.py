@@ -1,0 +1,103 @@
+"""The two protocols of the field, and the checks that every module makes before it computes anything.
+
+* Scale attention rescales what is there: `gate(x)` broadcasts to x, and the output is x times the gate.
+* Self-attention mixes positions: `weights(x, queries)` says how much each query takes from each key.
+
+Both are public because the book draws them.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+def check_channels(channels: int) -> None:
+    """Refuse a width that is not a positive integer.
+
+    Raises:
+        TypeError: `channels` is not an integer.
+        ValueError: `channels` is below 1.
+    """
+    if isinstance(channels, bool) or not isinstance(channels, int):
+        raise TypeError(f"channels must be an int, got {channels!r}; pass the number of channels of the map")
+    if channels < 1:
+        raise ValueError(f"channels must be at least 1, got {channels}; pass the number of channels of the map")
+
+
+def check_map(x: Tensor, channels: int) -> None:
+    """Refuse an input that is not a floating-point map (N, C, H, W) of `channels` channels and at least one pixel.
+
+    Raises:
+        TypeError: x is not a floating-point tensor.
+        ValueError: wrong rank, wrong number of channels, or a map without pixels.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected a tensor (N, {channels}, H, W), got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"expected a floating-point map, got {x.dtype}; convert it first, e.g. x.float() / 255")
+    if x.dim() != 4:
+        raise ValueError(
+            f"expected a map (N, {channels}, H, W), got rank {x.dim()} and shape {tuple(x.shape)}; "
+            "a single image needs x.unsqueeze(0)"
+        )
+    if x.shape[1] != channels:
+        raise ValueError(
+            f"expected {channels} channels at axis 1, got shape {tuple(x.shape)}; "
+            f"build the module with channels={x.shape[1]}, or permute a channels-last array to (N, C, H, W)"
+        )
+    if x.shape[2] == 0 or x.shape[3] == 0:
+        raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; H and W must be 1 or more")
+
+
+class ScaleAttention(nn.Module, ABC):
+    """Attention that rescales a map: the output is x times a gate computed from x.
+
+    Args:
+        channels: number of channels C of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    @abstractmethod
+    def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
+        """What x is multiplied by: it broadcasts to x and has x's dtype."""
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        return x * self.gate(x)
+
+    def network_init_(self) -> None:
+        """Set the parameters as the paper's network does; `attach` calls it, `create` does not. Default: no change."""
+
+
+class SelfAttention(nn.Module, ABC):
+    """Attention that mixes positions: every query position takes a weighted sum over key positions.
+
+    Args:
+        channels: number of channels C of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    @abstractmethod
+    def weights(
+        self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
+    ) -> Float[Tensor, "N heads Q keys"] | list[torch.Tensor]:
+        """The share each query takes from each key.
+
+        `queries` are flat positions i * W + j; all of them where it is None. Only the rows asked for are built, so a
+        large map never holds all of them. A list where a paper has one matrix per cell or branch.
+        """
+
+    def network_init_(self) -> None:
+        """Set the parameters as the paper's network does; `attach` calls it, `create` does not. Default: no change."""
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """x, or its float32 copy where x is narrower: means and variances of bfloat16 maps need the digits."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()

@@ -1,0 +1,19 @@
+"""Networks by name, and attention put into them.
+
+>>> from attnlib.networks import create
+>>> create("resnet20", classes=10, attention="se")
+"""
+
+from attnlib.networks.attach import AttachedModule, WithAttention, attach, attention_modules, detach
+from attnlib.networks.zoo import create, image_size, list_networks
+
+__all__ = [
+    "AttachedModule",
+    "WithAttention",
+    "attach",
+    "attention_modules",
+    "create",
+    "detach",
+    "image_size",
+    "list_networks",
+]

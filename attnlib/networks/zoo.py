@@ -1,0 +1,96 @@
+"""The networks of the book by name, with or without attention."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torchvision.models import resnet
+from torchvision.models.resnet import Bottleneck
+
+from attnlib.errors import unknown
+from attnlib.networks.attach import attach
+from attnlib.networks.cifar_resnet import CifarResNet
+
+
+def _imagenet(name: str, classes: int) -> nn.Module:
+    return getattr(resnet, name)(num_classes=classes)
+
+
+def _stride_first(name: str, classes: int) -> nn.Module:
+    """The stage's stride in the first 1 x 1 convolution, as in the original ResNets, instead of the 3 x 3."""
+    model = _imagenet(name, classes)
+    for block in model.modules():
+        if isinstance(block, Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return model
+
+
+def _small_stem(name: str, classes: int) -> nn.Module:
+    """ImageNet widths on 32 x 32 images: a 3 x 3 stem of stride 1 and no max pooling."""
+    model = _imagenet(name, classes)
+    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    return model
+
+
+# name -> (builder of the number of classes, side of the images it was made for)
+_NETWORKS: dict[str, tuple[Callable[[int], nn.Module], int]] = {
+    **{f"resnet{depth}": (partial(CifarResNet, depth), 32) for depth in (8, 20, 32, 44, 56, 110)},
+    **{f"resnet{depth}_a": (partial(CifarResNet, depth, shortcut="A"), 32) for depth in (20, 32, 44, 56, 110)},
+    "resnet164": (partial(CifarResNet, 164, block="bottleneck"), 32),
+    **{f"{name}_cifar": (partial(_small_stem, name), 32) for name in ("resnet18", "resnet50")},
+    **{f"resnet{depth}": (partial(_imagenet, f"resnet{depth}"), 224) for depth in (18, 34, 50, 101, 152)},
+    **{f"resnet{depth}_v1": (partial(_stride_first, f"resnet{depth}"), 224) for depth in (50, 101, 152)},
+}
+
+
+def list_networks() -> list[str]:
+    """Names of the networks: resnetN and resnetN_a (option A) for CIFAR; *_cifar: ImageNet widths, 3 x 3 stem;
+    resnet18 to resnet152 for ImageNet as in torchvision; *_v1: stride in the first 1 x 1."""
+    return list(_NETWORKS)
+
+
+def image_size(name: str) -> int:
+    """Side of the square images that the network `name` was made for."""
+    return _entry(name)[1]
+
+
+def create(
+    name: str,
+    classes: int = 10,
+    attention: str = "none",
+    attention_args: Mapping[str, Any] | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> nn.Module:
+    """Build the network `name` and attach `attention` to it; "none" is the plain network.
+
+    The backbone's weights are drawn before those of the attention, so that under one seed all attentions share them.
+
+    Args:
+        name: one of `list_networks()`.
+        classes: outputs of the last layer.
+        attention: a key of `attnlib.list_modules()`, a control, or "none".
+        attention_args: arguments of the module.
+        image_size: side or (H, W) of the images, for modules with parameters per position; default the network's own.
+
+    Raises:
+        UnknownNameError: no such network or module; the message lists the near matches.
+        ValueError: classes below 1, arguments without attention, a module that does not fit.
+    """
+    build, own_size = _entry(name)
+    if classes < 1:
+        raise ValueError(f"classes must be at least 1, got {classes}")
+    if attention == "none" and attention_args:
+        raise ValueError(f"attention_args={dict(attention_args)} need an attention module, got attention='none'")
+    model = build(classes=classes)
+    if attention != "none":
+        attach(model, attention, image_size=image_size or own_size, **(attention_args or {}))
+    return model
+
+
+def _entry(name: str) -> tuple[Callable[..., nn.Module], int]:
+    if name not in _NETWORKS:
+        raise unknown("network", name, list(_NETWORKS))
+    return _NETWORKS[name]

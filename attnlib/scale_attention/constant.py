@@ -1,0 +1,37 @@
+"""A gate that ignores its input: the control every attention module has to beat.
+
+Not from a paper. A gate that barely moves (NAM at its initialisation is 0.5 to two digits) rescales the residual branch
+by a constant; whatever accuracy this control reaches at the same value is not due to attention.
+"""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from attnlib.base import ScaleAttention, check_channels, check_map
+
+
+class Constant(ScaleAttention):
+    """Multiply the map by one fixed number.
+
+    Args:
+        channels: number of channels C of the map.
+        value: the gate; 0.5 is a sigmoid at zero, 0.0 cuts the branch off.
+
+    Parameters: none. Raises ValueError for a value that is not finite.
+    """
+
+    def __init__(self, channels: int, value: float = 0.5) -> None:
+        check_channels(channels)
+        if not math.isfinite(value):
+            raise ValueError(f"value must be a finite number, got {value!r}; 0.5 is a sigmoid at zero")
+        super().__init__(channels)
+        self.value = float(value)
+
+    def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 1 1"]:
+        check_map(x, self.channels)
+        return x.new_full((x.shape[0], self.channels, 1, 1), self.value)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, value={self.value}"
