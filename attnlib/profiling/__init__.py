@@ -1,0 +1,1 @@
+"""What a network costs: operations (`attnlib.profiling.cost`) and memory (`attnlib.profiling.memory`)."""

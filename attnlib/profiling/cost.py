@@ -1,0 +1,174 @@
+"""The cost of a network in numbers that do not depend on the machine: `profile(model)`.
+
+Figures are multiply-adds and are called MACs; the one rule that says what is one stands in `operators.py`.
+"""
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from attnlib.profiling.memory import peak_training_bytes
+from attnlib.profiling.operators import UnknownOperatorError, counts_nothing, handlers
+
+with warnings.catch_warnings():
+    # fvcore scripts a loss function, which we do not use, while it is imported.
+    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*deprecated")
+    from fvcore.nn.jit_analysis import JitModelAnalysis
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Cost", "UnknownOperatorError", "profile"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs.
+
+    Attributes:
+        parameters: trainable or not, each counted once.
+        macs_by_operator: multiply-adds of "convolution", "linear", "matmul" and "attention".
+        elementwise_by_operator: all other work, under torch's operator names: one operation per element of the largest
+            tensor that the call reads or writes.
+        activations: elements that convolutions, linear maps and matrix products write (fvcore's convention).
+        peak_memory_bytes: most bytes that live at once in one training step; see `memory.peak_training_bytes`.
+    """
+
+    parameters: int
+    macs_by_operator: dict[str, int]
+    elementwise_by_operator: dict[str, int]
+    activations: int
+    peak_memory_bytes: int
+
+    @property
+    def macs(self) -> int:
+        return sum(self.macs_by_operator.values())
+
+    @property
+    def elementwise(self) -> int:
+        return sum(self.elementwise_by_operator.values())
+
+    def __sub__(self, baseline: "Cost") -> "Cost":
+        """What `self` costs more than `baseline`: what a module adds to its network."""
+        return Cost(
+            self.parameters - baseline.parameters,
+            _difference(self.macs_by_operator, baseline.macs_by_operator),
+            _difference(self.elementwise_by_operator, baseline.elementwise_by_operator),
+            self.activations - baseline.activations,
+            self.peak_memory_bytes - baseline.peak_memory_bytes,
+        )
+
+    def as_dict(self) -> dict:
+        """All figures under their names, ready for JSON."""
+        return {
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "macs_by_operator": dict(self.macs_by_operator),
+            "elementwise": self.elementwise,
+            "elementwise_by_operator": dict(self.elementwise_by_operator),
+            "activations": self.activations,
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+
+    def table(self) -> "pandas.DataFrame":
+        """One row per figure: columns quantity, operator ("all" for a total) and value."""
+        import pandas
+
+        rows = []
+        for quantity, value in self.as_dict().items():
+            if quantity.endswith("_by_operator"):
+                parts = sorted(value.items(), key=lambda part: -part[1])
+                rows += [(quantity.removesuffix("_by_operator"), operator, count) for operator, count in parts]
+            else:
+                rows.append((quantity, "all", value))
+        return pandas.DataFrame(rows, columns=["quantity", "operator", "value"])
+
+
+def _difference(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, int]:
+    added = {name: ours.get(name, 0) - theirs.get(name, 0) for name in sorted(ours.keys() | theirs.keys())}
+    return {name: count for name, count in added.items() if count}
+
+
+def profile(model: nn.Module, image_size: int | tuple[int, int] = 224, in_channels: int = 3) -> Cost:
+    """Count what `model` costs for one image; the model itself is not changed.
+
+    MACs, elementwise work and activations come from one traced forward pass in evaluation mode with real tensors (with
+    torch's fused attention path off, which hides its products); memory from one training step on the meta device.
+
+    Args:
+        model: any network or module that takes a map (1, in_channels, H, W).
+        image_size: H and W in pixels, or (H, W).
+        in_channels: 3 for an image; the width C to profile one module on its own.
+
+    Raises:
+        TypeError: `model` is not an nn.Module.
+        ValueError: a size below 1.
+        UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; build one with networks.create")
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width, in_channels) < 1:
+        raise ValueError(f"image_size={image_size} and in_channels={in_channels} must be 1 or more")
+
+    like = next(model.parameters(), torch.empty(0))
+    x = torch.zeros(1, in_channels, height, width, dtype=like.dtype, device=like.device)
+    counts = _count(_copy(model, lambda tensor: tensor), x)
+    return Cost(
+        sum(parameter.numel() for parameter in model.parameters()),
+        _of(counts, "macs"),
+        _of(counts, "elementwise"),
+        sum(_of(counts, "activations").values()),
+        peak_training_bytes(_copy(model, _on_meta), x.to("meta", torch.float32)),
+    )
+
+
+def _copy(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of the modules alone (modes and hooks included) that holds `tensor(t)` for each parameter and buffer t.
+
+    What is done to the copy, or left on it by an error half-way, never reaches the model.
+    """
+    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    meta = torch.empty_like(tensor, device="meta")
+    if meta.is_floating_point():
+        meta = meta.float()
+    return nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
+
+
+def _of(counts: Counter, quantity: str) -> dict[str, int]:
+    return {kind: int(count) for (name, kind), count in counts.items() if name == quantity}
+
+
+class _Analysis(JitModelAnalysis):
+    """fvcore's analysis, except that an operator it does not know is an error instead of a zero."""
+
+    def _should_ignore_node(self, node: torch._C.Node) -> bool:
+        kind = node.kind()
+        if counts_nothing(kind):
+            return True
+        name = f"{kind} ({node.pyname()})" if kind == "prim::PythonOp" else kind
+        module = node.scopeName().rpartition("/")[2] or "the network's own forward"
+        raise UnknownOperatorError(
+            f"no rule for operator {name} in {module}; say what it costs in attnlib/profiling/operators.py"
+        )
+
+
+def _count(model: nn.Module, x: Tensor) -> Counter:
+    analysis = _Analysis(model.eval(), x).set_op_handle(**handlers()).uncalled_modules_warnings(False)
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*torch\.jit.*deprecated")
+            return analysis.by_operator()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)

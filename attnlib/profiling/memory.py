@@ -1,0 +1,63 @@
+"""Peak memory of one training step, counted on the meta device: the same on every machine and for every allocator."""
+
+import weakref
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes(TorchDispatchMode):
+    """Follows the bytes of all living tensors: views share their storage, a freed storage is taken off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: set[int] = set()
+
+    def add(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        # torch keeps a storage's Python object as long as the storage itself lives, so this runs when it is freed.
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor):
+                self.add(value)
+        return result
+
+
+def peak_training_bytes(model: nn.Module, x: torch.Tensor) -> int:
+    """Most bytes that live at once while `model(x).sum()` is computed and back-propagated.
+
+    Counted: parameters, buffers, the input, everything kept for the backward pass, its intermediate results and the
+    gradients. Left out: optimiser state, workspaces inside a kernel, and what an allocator rounds up or holds back.
+    Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1.
+
+    Args:
+        model: a network on the meta device; its gradients are set.
+        x: input on the meta device.
+    """
+    model.train()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+    memory = LiveBytes()
+    for tensor in (*model.parameters(), *model.buffers(), x):
+        memory.add(tensor)
+    with memory, torch.enable_grad():
+        sum(output.sum() for output in tree_leaves(model(x))).backward()
+    return memory.peak
