@@ -1,0 +1,240 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as plain arrays in a cache folder.
+
+    <root>/<name>/{train,test}_images.npy   uint8 (N, 32, 32, 3), RGB
+    <root>/<name>/{train,test}_labels.npy   uint8 (N,)
+    <root>/<name>/meta.json                 counts, checksums, class names, mean and standard deviation
+
+`meta.json` is written last: a folder without it is an interrupted download and counts as absent.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import platformdirs
+from filelock import FileLock
+
+from attnlib.data.files import writable_folder, write_text
+from attnlib.data.statistics import channel_statistics
+from attnlib.errors import unknown
+
+SOURCES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # our name -> torchvision's class
+IMAGE = (32, 32, 3)
+
+
+class MissingDataError(FileNotFoundError):
+    """A data set is not on this machine and could not be downloaded."""
+
+
+class DamagedDataError(ValueError):
+    """Files of a data set that do not fit their checksum or their meta.json."""
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What `info` found: `status` is "complete", "absent" or what is wrong; `size` is in bytes."""
+
+    name: str
+    folder: Path
+    status: str
+    size: int
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """The folder that holds the data sets: `root`, else `$ATTNLIB_DATA`, else the user's cache folder."""
+    chosen = root or os.environ.get("ATTNLIB_DATA") or platformdirs.user_cache_path("attnlib", appauthor=False) / "data"
+    return Path(chosen).expanduser()
+
+
+def open_split(
+    name: str, split: str, root: str | Path | None = None, verify: bool = False
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Images (memory-mapped), labels (int64) and class names of one split; downloads the data set where it is absent.
+
+    Raises:
+        MissingDataError, DamagedDataError: as in `attnlib.data.load`.
+    """
+    folder = data_root(root) / name
+    if not (folder / "meta.json").is_file():
+        fetch(name, root)
+    meta = _read_meta(folder)
+    images = _open(folder, split, "images", meta, verify)
+    labels = _open(folder, split, "labels", meta, verify)
+    return images, labels.astype(np.int64), list(meta["classes"])
+
+
+def fetch(name: str, root: str | Path | None = None, progress: bool = True) -> Path:
+    """Download a data set with torchvision, check it and put it into the cache, unless a good copy is there.
+
+    Everything is downloaded and converted in a folder of its own beside the cache; an interrupted fetch leaves the
+    cache as it was, and the next one starts afresh.
+
+    Args:
+        name: "cifar10" or "cifar100".
+        root: folder that holds the data sets, see `data_root`.
+        progress: show torchvision's progress bar on standard error.
+
+    Returns:
+        The data set's folder.
+
+    Raises:
+        UnknownNameError: nothing of this name can be fetched.
+        MissingDataError: no connection; the message says both ways to get the data.
+        DamagedDataError: the download does not have the checksum it should have; both are in the message.
+        OSError: the folder cannot be written.
+    """
+    if name not in SOURCES:
+        raise unknown("dataset to fetch", name, SOURCES)
+    folder = data_root(root) / name
+    if _problem(folder, verify=True) is None:
+        return folder
+    writable_folder(folder.parent, fix="set ATTNLIB_DATA to a folder you may write")
+    with FileLock(folder.parent / f".{name}.lock"):
+        if _problem(folder, verify=True):  # not so where another fetch held the lock and is done
+            with _workspace(folder.parent / f".{name}.partial") as workspace:
+                _store(_download(name, workspace, folder, progress), folder, workspace)
+    return folder
+
+
+def info(root: str | Path | None = None, verify: bool = False) -> list[CacheEntry]:
+    """What the cache holds, one entry per data set that can be downloaded.
+
+    Args:
+        root: folder that holds the data sets, see `data_root`.
+        verify: also compute the checksums of the arrays and compare them with meta.json.
+    """
+    entries = []
+    for name in SOURCES:
+        folder = data_root(root) / name
+        size = sum(file.stat().st_size for file in folder.glob("*.npy"))
+        absent = not (folder / "meta.json").is_file()
+        status = "absent" if absent else _problem(folder, verify) or "complete"
+        entries.append(CacheEntry(name, folder, status, size))
+    return entries
+
+
+def _problem(folder: Path, verify: bool) -> str | None:
+    """What is wrong with a cached data set, None where it is good."""
+    try:
+        meta = _read_meta(folder)
+        for split in ("train", "test"):
+            for what in ("images", "labels"):
+                _open(folder, split, what, meta, verify)
+    except (OSError, DamagedDataError) as error:
+        return str(error)
+    return None
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    fix = f"to replace it, run: attnlib data fetch {folder.name}"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedDataError(f"{path} is not JSON ({error}); {fix}") from error
+    needed = ("n", "sha256_pixels_nhwc_uint8", "sha256_labels_uint8")
+    for split in ("train", "test"):
+        for field in needed:
+            if field not in meta.get(split, {}):
+                raise DamagedDataError(f"{path}: field {split}.{field} is missing; {fix}")
+    if "classes" not in meta:
+        raise DamagedDataError(f"{path}: field classes is missing; {fix}")
+    return meta
+
+
+def _open(folder: Path, split: str, what: str, meta: dict[str, Any], verify: bool) -> np.ndarray:
+    """One array of the cache, memory-mapped, after it was compared with `meta`."""
+    path = folder / f"{split}_{what}.npy"
+    fix = f"to replace it, run: attnlib data fetch {folder.name}"
+    expected_sha = meta[split]["sha256_pixels_nhwc_uint8" if what == "images" else "sha256_labels_uint8"]
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise DamagedDataError(
+            f"{path}: expected an array with sha256 {expected_sha}, found a file that cannot be read ({error}); {fix}"
+        ) from error
+    shape = (meta[split]["n"], *(IMAGE if what == "images" else ()))
+    if array.shape != shape or array.dtype != np.uint8:
+        raise DamagedDataError(
+            f"{path}: expected uint8 {shape} with sha256 {expected_sha}, "
+            f"found {array.dtype} {array.shape} with sha256 {_sha256(array)}; {fix}"
+        )
+    if verify and (found := _sha256(array)) != expected_sha:
+        raise DamagedDataError(f"{path}: expected sha256 {expected_sha}, found {found}; {fix}")
+    return array
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+
+
+@contextlib.contextmanager
+def _workspace(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; what a killed fetch left in it is thrown away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[str, Any]:
+    """torchvision's two splits of the data set, {"train": ..., "test": ...}, checked by torchvision."""
+    from torchvision import datasets
+    from torchvision.datasets.utils import calculate_md5
+
+    source = getattr(datasets, SOURCES[name])
+    archive = workspace / source.filename
+    quiet = contextlib.nullcontext() if progress else contextlib.redirect_stderr(io.StringIO())
+    try:
+        with quiet:
+            return {
+                "train": source(workspace, train=True, download=True),
+                "test": source(workspace, train=False, download=False),
+            }
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise MissingDataError(
+            f"{name} is not in {folder} and {source.url} cannot be reached ({error}). Either connect to the network "
+            f"and run: attnlib data fetch {name}; or copy the folder {name} from a machine that has it and set "
+            f"ATTNLIB_DATA to the folder that holds it."
+        ) from error
+    except RuntimeError as error:
+        found = f"{calculate_md5(archive)}, {archive.stat().st_size} bytes" if archive.is_file() else "no file"
+        raise DamagedDataError(
+            f"{source.url}: expected md5 {source.tgz_md5}, found {found} ({error}); nothing of it was kept and the "
+            f"cache is as it was; run again: attnlib data fetch {name}"
+        ) from error
+
+
+def _store(splits: dict[str, Any], folder: Path, workspace: Path) -> None:
+    """Write the arrays and then meta.json; every file is complete before it appears in `folder`."""
+    meta: dict[str, Any] = {"classes": list(splits["train"].classes)}
+    arrays = {}
+    for split, dataset in splits.items():
+        images = np.ascontiguousarray(dataset.data)
+        labels = np.asarray(dataset.targets, dtype=np.uint8)
+        mean, deviation = channel_statistics(images)
+        meta[split] = {
+            "n": len(labels),
+            "sha256_pixels_nhwc_uint8": _sha256(images),
+            "sha256_labels_uint8": _sha256(labels),
+            "mean": [round(value, 6) for value in mean],
+            "std": [round(value, 6) for value in deviation],
+        }
+        arrays |= {f"{split}_images.npy": images, f"{split}_labels.npy": labels}
+    folder.mkdir(exist_ok=True)
+    (folder / "meta.json").unlink(missing_ok=True)  # from here to the end, the folder counts as absent
+    for file, array in arrays.items():
+        np.save(workspace / file, array)
+        os.replace(workspace / file, folder / file)
+    write_text(folder / "meta.json", json.dumps(meta, indent=1))
