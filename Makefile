@@ -1,0 +1,46 @@
+# `make help` lists the commands. All of them set up .venv first; that step says nothing when there is nothing to do.
+# A Python of your choice: make PYTHON=/path/to/python3.13 book
+ifeq ($(origin PYTHON), undefined)
+setup_python := python3
+else
+setup_python := $(PYTHON)
+asked_python := $(PYTHON)
+endif
+
+python := .venv/bin/python
+site := _build/html/index.html
+
+.DEFAULT_GOAL := help
+.PHONY: book test execute sync serve lint lock clean help setup
+
+book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site
+	@$(python) book/tools/build.py
+
+test: setup  ## check pairs and stamps, then unit tests, notebooks, build and built site
+	@$(python) book/tools/check.py
+
+execute: setup  ## re-execute stale notebooks; NB=path for one, whatever its stamp; ATTNLIB_LANE=full for CIFAR
+	@$(python) book/tools/execute.py $(NB)
+
+sync: setup  ## bring the .py and .ipynb of each pair together; the newer file wins
+	@$(python) book/tools/pairs.py --sync
+
+serve: book  ## build, then serve the site at http://127.0.0.1:8000
+	@$(python) -m http.server --bind 127.0.0.1 --directory $(dir $(site)) 8000
+
+lint: setup  ## style, import contract, schema of the CI workflow
+	@$(python) -m ruff check .
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+lock: setup  ## resolve pyproject.toml anew into requirements.lock (needs the network)
+	@$(python) book/tools/lock.py
+
+clean:  ## remove the built site and caches; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache build *.egg-info
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup:
+	@$(setup_python) book/tools/environment.py "$(asked_python)"

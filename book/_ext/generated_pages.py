@@ -1,0 +1,233 @@
+"""Sphinx extension: fills the marks `<!-- generated: NAME -->` in pages with what can be read from the repository.
+
+status   the table of notebooks with lane, time and versions, from their stamps
+api      the public classes and functions of attnlib, from its source; nothing is imported
+map      the map of the field on the landing page; a module counts as present when its file exists
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from textwrap import dedent, indent
+
+from sphinx.application import Sphinx
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+MARK = re.compile(r"<!-- generated: (\w+) -->")
+
+# ---- status ----
+
+
+def status() -> str:
+    """A Markdown table with one row for each notebook."""
+    rows = ["| chapter | lane | ran on | seconds | versions |", "| --- | --- | --- | ---: | --- |"]
+    for path in sorted((REPOSITORY / "notebooks").rglob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        stamp = notebook["metadata"].get("stamp")
+        if stamp and not path.parent.name.startswith("."):
+            versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
+            link = f"[{title(notebook)}](/{path.relative_to(REPOSITORY).as_posix()})"
+            rows.append(f"| {link} | {stamp['lane']} | {stamp['device']} | {stamp['seconds']} | {versions} |")
+    return "\n".join(rows)
+
+
+def title(notebook: dict) -> str:
+    """The text of the first heading."""
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return re.search(r"^# (.+)$", text, re.MULTILINE).group(1)
+
+
+# ---- api ----
+
+
+def api() -> str:
+    """The reference of attnlib as Markdown: modules in the order of their paths, then definitions in source order."""
+    parts = []
+    for path in sorted((REPOSITORY / "attnlib").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        definitions = list(public(tree))
+        if definitions and path.name != "cli.py":
+            name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+            parts += [f"## `{name}`", markdown(ast.get_docstring(tree))]
+            parts += [entry(name, node) for node in definitions]
+    return "\n\n".join(parts)
+
+
+def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """Definitions whose name has no leading underscore and that say what they do."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and ast.get_docstring(node):
+            yield node
+
+
+def entry(module: str, node: ast.ClassDef | ast.FunctionDef) -> str:
+    """One class with its public methods, or one function."""
+    parts = [f"### `{module.rpartition('.')[2]}.{node.name}`", fence("python", signature(node))]
+    parts.append(markdown(ast.get_docstring(node)))
+    if isinstance(node, ast.ClassDef):
+        for method in public(node):
+            parts += [fence("python", signature(method)), markdown(ast.get_docstring(method))]
+    return "\n\n".join(parts)
+
+
+def signature(node: ast.ClassDef | ast.FunctionDef) -> str:
+    """The source of a definition without its body; a class shows how it is constructed."""
+    if isinstance(node, ast.ClassDef):
+        bases = ", ".join(map(ast.unparse, node.bases))
+        made = next((each for each in node.body if getattr(each, "name", "") == "__init__"), None)
+        lines = [f"class {node.name}({bases})" if bases else f"class {node.name}"]
+        if made:
+            lines.append(indent(signature(made), "    "))
+        return "\n".join(lines)
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    arguments = ast.unparse(node.args)
+    if len(node.name) + len(arguments) + len(returns) < 100:
+        return f"def {node.name}({arguments}){returns}"
+    # One argument a line: split at commas that are outside brackets and quotes, by asking the tree itself.
+    bare = ast.parse(f"def f({arguments}): ...").body[0].args
+    listed = [part for part in split_arguments(bare)]
+    return f"def {node.name}(\n" + "".join(f"    {part},\n" for part in listed) + f"){returns}"
+
+
+def split_arguments(arguments: ast.arguments) -> Iterator[str]:
+    """Each argument of a signature as text."""
+    positional = arguments.posonlyargs + arguments.args
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    pairs = list(zip(positional, defaults, strict=True))
+    for argument, default in pairs:
+        yield with_default(argument, default)
+    if arguments.vararg:
+        yield "*" + ast.unparse(arguments.vararg)
+    elif arguments.kwonlyargs:
+        yield "*"
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield with_default(argument, default)
+    if arguments.kwarg:
+        yield "**" + ast.unparse(arguments.kwarg)
+
+
+def with_default(argument: ast.arg, default: ast.expr | None) -> str:
+    text = ast.unparse(argument)
+    if default is None:
+        return text
+    return f"{text} = {ast.unparse(default)}" if argument.annotation else f"{text}={ast.unparse(default)}"
+
+
+def markdown(docstring: str | None) -> str:
+    """A docstring in the Google style as Markdown: its sections become lists, its examples code."""
+    blocks = []
+    for block in re.split(r"\n\s*\n", docstring or ""):
+        heading, _, rest = block.partition("\n")
+        if heading in ("Args:", "Raises:", "Returns:", "Yields:", "Attributes:"):
+            blocks.append(f"**{heading.replace('Args', 'Arguments')}**")
+            blocks.append(section(dedent(rest)))
+        elif block.lstrip().startswith(">>>"):
+            blocks.append(fence("pycon", block))
+        elif block.startswith("    "):
+            blocks.append(fence("text", dedent(block)))
+        else:
+            blocks.append(plain(block))
+    return "\n\n".join(blocks)
+
+
+def section(text: str) -> str:
+    """The entries `name: what it is` of a section as a list; other text as it is."""
+    entries = re.split(r"\n(?=\S)", text)
+    if not all(re.match(r"[\w*., ]+(\(.*?\))?:\s", each) for each in entries):
+        return plain(text)
+    named = (each.partition(":") for each in entries)
+    return "\n".join(f"- `{name}`: {plain(' '.join(rest.split()))}" for name, _, rest in named)
+
+
+def plain(text: str) -> str:
+    """Text in which nothing outside backticks is taken for HTML, mathematics or emphasis."""
+    parts = re.split(r"(`+[^`]*`+)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([<$*_\[{])", r"\\\1", part) if not
+                   re.match(r"\s*\* ", part) else re.sub(r"([<$_\[{])", r"\\\1", part) for part in parts)
+
+
+def fence(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+# ---- map ----
+
+FIELD = {
+    ("scale_attention", "Scale attention: rescale what is there"): {
+        "one factor for each channel": ["se SE 2018", "eca ECA 2020", "iebn IEBN 2020", "nam NAM 2021", "sem SEM 2022"],
+        "a factor for each channel and position": [
+            "residual_attention Residual attention 2017", "ge Gather-Excite 2018", "bam BAM 2018", "cbam CBAM 2018",
+            "sge SGE 2019", "triplet Triplet 2021", "sa SA 2021",
+        ],
+    },
+    ("self_attention", "Self-attention: mix positions"): {
+        "every position looks at all others": [
+            "dot_product Dot product 2017", "non_local Non-local 2018", "ocnet OCNet 2018", "sagan SAGAN 2019",
+        ],
+        "every position looks at its neighbourhood": ["sasa Stand-alone 2019"],
+    },
+}
+WIDTH, PILL, GAP, LETTER = 480, 28, 8, 7.4
+
+
+def field_map() -> str:
+    """The map as inline SVG, so that it follows the theme's colours; chapters that exist are links."""
+    drawn, present, y = [], [], 4
+    for (family, heading), groups in FIELD.items():
+        top, inside = y, []
+        inside.append(f'<text x="16" y="{y + 26}" font-size="17" font-weight="700">{heading}</text>')
+        y += 42
+        for label, entries in groups.items():
+            inside.append(f'<text x="16" y="{y + 12}" font-size="14">{label}</text>')
+            y, x = y + 22, 16
+            for item in entries:
+                key, name = item.split(" ", 1)
+                width = LETTER * len(name) + 20
+                if x + width > WIDTH - 16:
+                    x, y = 16, y + PILL + GAP
+                here = (REPOSITORY / "attnlib" / family / f"{key}.py").exists()
+                present += [name] if here else []
+                inside.append(pill(family, key, name, x, y, width, here))
+                x += width + GAP
+            y += PILL + 14
+        drawn.append(f'<rect class="box" x="2" y="{top}" width="{WIDTH - 4}" height="{y - top}" rx="10"/>')
+        drawn += inside
+        y += 12
+    groups = (f"{heading}. {label}: {', '.join(entry.split(' ', 1)[1] for entry in entries)}"
+              for (_, heading), groups in FIELD.items() for label, entries in groups.items())
+    alternative = f"Map of the field. {'. '.join(groups)}. In this edition: {', '.join(present)}."
+    opening = f'<svg class="field-map" role="img" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
+    return "\n".join([opening, *drawn, "</svg>"])
+
+
+def pill(family: str, key: str, name: str, x: float, y: float, width: float, here: bool) -> str:
+    """One module of the map: filled where it is in this edition, and a link where it has a chapter."""
+    label = f'<text x="{x + width / 2:.1f}" y="{y + 19}" font-size="13" text-anchor="middle">{name}</text>'
+    box = f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{PILL}" rx="14"/>'
+    drawn = f'<g class="{"here" if here else "later"}">{box}{label}</g>'
+    chapter = f"notebooks/{family}/{key}"
+    return f'<a href="{chapter}.html">{drawn}</a>' if (REPOSITORY / f"{chapter}.ipynb").exists() else drawn
+
+
+# ---- Sphinx ----
+
+PAGES = {"status": status, "api": api, "map": field_map}
+
+
+def fill(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Replace the marks of a page before it is parsed."""
+    source[0] = MARK.sub(lambda mark: PAGES[mark.group(1)](), source[0])
+
+
+def outdated(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
+    """Pages with marks are read anew in every build: what they show lies outside their own file."""
+    return ["index", "book/api", "book/status"]
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("source-read", fill)
+    app.connect("env-get-outdated", outdated)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

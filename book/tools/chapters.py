@@ -1,0 +1,47 @@
+"""The notebooks of the book and how they are read and written; shared by the other tools of this folder."""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def notebooks(repository: Path = REPOSITORY) -> list[Path]:
+    """Every notebook below notebooks/, sorted, without the copies that editors keep in hidden folders."""
+    found = sorted((repository / "notebooks").rglob("*.ipynb"))
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(repository).parts)]
+
+
+def chosen(arguments: list[str], repository: Path = REPOSITORY) -> list[Path]:
+    """The notebooks named on a command line (either half of the pair); exits where one does not exist."""
+    paths = [Path(argument).resolve().with_suffix(".ipynb") for argument in arguments]
+    for path in paths:
+        if not path.exists() and not path.with_suffix(".py").exists():
+            known = "\n  ".join(str(each.relative_to(repository)) for each in notebooks(repository))
+            sys.exit(f"no notebook {path}; there are:\n  {known}")
+    return paths
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook so that an interruption leaves the old file or the new one, never half of one."""
+    write_text(nbformat.writes(notebook, version=4) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def kernel_environment() -> dict[str, str]:
+    """The environment of every kernel, here and under nbval: one thread and a fixed hash seed, so outputs repeat."""
+    fixed = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return {**os.environ, "ATTNLIB_LANE": os.environ.get("ATTNLIB_LANE", "smoke"), **fixed}

@@ -1,0 +1,82 @@
+"""The two halves of a chapter, NAME.ipynb and NAME.py (py:percent), must hold the same cells.
+
+    python book/tools/pairs.py            compare; exit status 1 where a pair differs
+    python book/tools/pairs.py --sync     bring them together: the newer file wins; outputs and cell ids are kept
+"""
+
+import os
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+import jupytext
+from jupytext.combine import combine_inputs_with_outputs
+from nbformat import NotebookNode
+
+from chapters import REPOSITORY, notebooks, read, write, write_text
+
+FORMAT = "py:percent"
+# What a chapter's .py says about the whole notebook is its kernel; the stamp belongs to the outputs.
+HEADER = {"notebook_metadata_filter": "kernelspec,-jupytext.text_representation.jupytext_version,-stamp,-language_info"}
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """The notebook as py:percent."""
+    copy = NotebookNode(notebook)
+    copy.metadata = NotebookNode({**notebook.metadata, "jupytext": HEADER})
+    return jupytext.writes(copy, FORMAT)
+
+
+def cells(notebook: NotebookNode) -> list[tuple]:
+    """What both halves must agree on: kind, text and metadata of each cell (metadata as the text form keeps it)."""
+    return [(cell.cell_type, cell.source.rstrip(), repr(sorted(cell.metadata.items()))) for cell in notebook.cells]
+
+
+def difference(path: Path) -> str | None:
+    """How the pair of this notebook differs, None where it does not."""
+    text = path.with_suffix(".py")
+    for half in (path, text):
+        if not half.exists():
+            return f"{half.name} is missing"
+    script = jupytext.read(text)
+    notebook = jupytext.reads(as_text(read(path)), FORMAT)
+    for number, (ours, theirs) in enumerate(zip_longest(cells(script), cells(notebook))):
+        if ours != theirs:
+            return f"cell {number} differs"
+    return None
+
+
+def halves(repository: Path = REPOSITORY) -> list[Path]:
+    """The .ipynb path of every pair, also of those that have only one half so far."""
+    scripts = (path for path in (repository / "notebooks").rglob("*.py") if "# %%" in path.read_text(encoding="utf-8"))
+    return sorted({*notebooks(repository), *(path.with_suffix(".ipynb") for path in scripts)})
+
+
+def sync(path: Path) -> None:
+    """Pour the newer half into the older one."""
+    text = path.with_suffix(".py")
+    if not path.exists() or (text.exists() and text.stat().st_mtime >= path.stat().st_mtime):
+        notebook = jupytext.read(text)
+        if path.exists():
+            notebook = combine_inputs_with_outputs(notebook, read(path), fmt=FORMAT)
+        notebook.metadata.pop("jupytext", None)
+        write(notebook, path)
+        os.utime(text)  # equal again: the halves are one version
+    else:
+        write_text(as_text(read(path)), text)
+
+
+def main() -> int:
+    differing = {path: how for path in halves() if (how := difference(path))}
+    for path, how in differing.items():
+        name = path.relative_to(REPOSITORY).with_suffix("")
+        if "--sync" in sys.argv[1:]:
+            sync(path)
+            print(f"{name}: synchronised ({how})")
+        else:
+            print(f"{name}.ipynb and .py: {how}; run `make sync` (the newer file wins)")
+    return int(bool(differing) and "--sync" not in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

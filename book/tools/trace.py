@@ -1,0 +1,49 @@
+"""Runs inside a chapter's kernel before its first cell, in a namespace of its own: notes which files the chapter uses.
+
+The globals ROOT (the repository) and REPORT (a file to write) are given. An audit hook sees every open() and every
+folder listing of this process, also those made by libraries; it cannot be taken out again, which is why the code lives
+in the kernel's process and not in the one that drives it. The event "attnlib.book.report" writes the report.
+"""
+
+import json
+import os
+import sys
+
+ROOT: str
+REPORT: str
+seen = set()
+
+
+def note(event, arguments):
+    if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        return  # what the chapter writes is no input of it
+    if event in ("open", "os.listdir", "os.scandir"):
+        add(arguments[0])
+    elif event == "attnlib.book.report":
+        for module in list(sys.modules.values()):
+            add(getattr(module, "__file__", None))
+        with open(REPORT, "w", encoding="utf-8") as file:
+            json.dump({"paths": sorted(seen), "versions": versions(), "device": device()}, file)
+
+
+def add(path):
+    if isinstance(path, (str, bytes, os.PathLike)):
+        path = os.path.realpath(os.fsdecode(path))
+        if path.startswith(ROOT + os.sep):
+            seen.add(path)
+
+
+def versions():
+    """Versions of what decides numbers and pictures, as far as the chapter loaded it."""
+    names = ("torch", "torchvision", "numpy", "matplotlib")
+    loaded = {name: str(sys.modules[name].__version__) for name in names if name in sys.modules}
+    return {"python": ".".join(map(str, sys.version_info[:3])), **loaded}
+
+
+def device():
+    """What the chapter computed on: a GPU where it started CUDA, else the CPU."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_initialized() else "CPU"
+
+
+sys.addaudithook(note)
