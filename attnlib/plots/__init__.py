@@ -1,0 +1,25 @@
+"""The book's figures: learning curves, gates over images, Grad-CAM, tables. Needs the extra: pip install "attnlib[book]"."""
+
+from attnlib.plots.accuracy import accuracies, accuracy_table, final_accuracies
+from attnlib.plots.curves import learning_curves
+from attnlib.plots.gradcam import grad_cam
+from attnlib.plots.maps import captured, overlay, show_maps
+from attnlib.plots.style import COLOURS, colour, use
+from attnlib.plots.tables import differences, table, verdicts
+
+__all__ = [
+    "COLOURS",
+    "accuracies",
+    "accuracy_table",
+    "captured",
+    "colour",
+    "differences",
+    "final_accuracies",
+    "grad_cam",
+    "learning_curves",
+    "overlay",
+    "show_maps",
+    "table",
+    "use",
+    "verdicts",
+]

@@ -1,0 +1,48 @@
+"""Learning curves from records."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from attnlib.plots.style import colour
+
+if TYPE_CHECKING:
+    from attnlib.training.record import Record
+
+
+def learning_curves(records: Sequence["Record"], floor: float | None = None, ax: Axes | None = None) -> Axes:
+    """Accuracy per epoch: one thin line per run, one colour per module, held-out accuracy solid, training dotted.
+
+    Args:
+        records: runs to draw; several seeds of one module share its colour.
+        floor: an accuracy to draw as a level line, e.g. that of a linear model.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ValueError: no record.
+    """
+    if not records:
+        raise ValueError("no record to draw; a chapter without a record says so and draws nothing")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3.6))
+    labelled = set()
+    for record in records:
+        key = record.recipe.attention
+        epochs = [entry.epoch for entry in record.epochs]
+        label = None if key in labelled else key
+        labelled.add(key)
+        ax.plot(epochs, [held_out(entry) for entry in record.epochs], "-o", ms=3, color=colour(key), label=label)
+        ax.plot(epochs, [entry.train_accuracy for entry in record.epochs], ":", lw=1, color=colour(key))
+    if floor is not None:
+        ax.axhline(floor, color="black", lw=1, ls="--", label="linear model")
+    ax.set(xlabel="epoch", ylabel="accuracy", title="held-out accuracy (solid) and training accuracy (dotted)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False)
+    return ax
+
+
+def held_out(entry) -> float:
+    """The accuracy of an epoch on images not trained on: the validation split, or the test set under `paper`."""
+    return entry.validation_accuracy if entry.validation_accuracy is not None else entry.test_accuracy

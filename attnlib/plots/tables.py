@@ -1,0 +1,57 @@
+"""Tables for the page: right-aligned figures, a caption, and the same HTML at every run."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+if TYPE_CHECKING:
+    from attnlib.ledger import Verdict
+    from attnlib.published import Paper
+
+
+def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Styler:
+    """A data frame as an HTML table without its index.
+
+    Floats get `digits` decimals, integers a thin space between thousands, missing values a dash. The table's id comes
+    from its caption, so that an unchanged table is unchanged HTML.
+    """
+
+    def shown(value: object) -> str:
+        if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NA:
+            return "–"
+        if isinstance(value, float):
+            return f"{value:,.{digits}f}".replace(",", "\u2009")
+        return str(value)
+
+    integers = {
+        column: (lambda v: "–" if pd.isna(v) else f"{int(v):,}".replace(",", "\u2009"))
+        for column in frame.select_dtypes("integer").columns
+    }
+    others = {column: shown for column in frame.columns if column not in integers}
+    numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
+    return (
+        frame.style.hide(axis="index")
+        .format({**integers, **others})
+        .set_properties(subset=numeric, **{"text-align": "right"})
+        .set_caption(caption)
+        .set_uuid(hashlib.sha256(caption.encode()).hexdigest()[:8])
+    )
+
+
+def verdicts(judged: Sequence["Verdict"]) -> Styler:
+    """The claims of one paper: what it prints, what was measured, the verdict; unkind ones stand out by colour and word."""
+    frame = pd.DataFrame([v.model_dump() for v in judged])[["claim", "published", "measured", "verdict", "note"]]
+    return table(frame, "Claims and computed verdicts").map(_verdict_style, subset=["verdict"])
+
+
+def _verdict_style(verdict: str) -> str:
+    colours = {"holds": "#1b6e3c", "holds with a note": "#7a5200", "does not hold": "#a3122f"}
+    return f"font-weight: 600; color: {colours.get(verdict, '#444444')}"
+
+
+def differences(paper: "Paper") -> Styler:
+    """Where a paper and its released code differ."""
+    return table(pd.DataFrame([d.model_dump() for d in paper.differences]), "Paper and released code")
