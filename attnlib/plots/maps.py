@@ -74,6 +74,6 @@ def overlay(image: np.ndarray, heat: Tensor, ax: Axes, title: str = "") -> None:
     grown = F.interpolate(heat[None, None].float(), size=image.shape[:2], mode="bilinear", align_corners=False)[0, 0]
     span = (grown.max() - grown.min()).clamp_min(1e-12)
     ax.imshow(image.mean(-1), cmap="gray")
-    ax.imshow((grown - grown.min()) / span, alpha=0.5, cmap="inferno")
+    ax.imshow(((grown - grown.min()) / span).numpy(), alpha=0.5, cmap="inferno")
     ax.set_title(title, fontsize="small")
     ax.set_axis_off()

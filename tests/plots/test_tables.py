@@ -1,0 +1,24 @@
+"""Tables are read by people and compared by nbval: the same frame gives the same HTML, and nothing is shown as nan."""
+
+import pandas as pd
+
+from attnlib import plots
+
+
+def test_an_unchanged_table_is_unchanged_html():
+    frame = pd.DataFrame({"model": ["a", "b"], "parameters": [1234567, 8], "error": [0.12345, None]})
+    first, again = (plots.table(frame, "Costs").to_html() for _ in range(2))
+    assert first == again
+    assert first != plots.table(frame, "Other").to_html()
+
+
+def test_figures_are_grouped_rounded_and_never_nan():
+    frame = pd.DataFrame({"model": ["a", "b"], "parameters": [1234567, 8], "error": [1234.5678, None]})
+    html = plots.table(frame, "Costs", digits=2).to_html()
+    assert "1\u2009234\u2009567" in html and "1\u2009234.57" in html
+    assert "nan" not in html.lower() and "–" in html
+
+
+def test_numbers_stand_right_and_words_do_not():
+    html = plots.table(pd.DataFrame({"model": ["a"], "n": [1]}), "Costs").to_html()
+    assert "row0_col1" in html.split("text-align")[0] and "row0_col0" not in html.split("text-align")[0]
