@@ -59,7 +59,8 @@ def api() -> str:
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef]:
     """Definitions whose name has no leading underscore and that say what they do."""
     for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and ast.get_docstring(node):
+        named = isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
+        if named and ast.get_docstring(node):
             yield node
 
 
@@ -83,21 +84,18 @@ def signature(node: ast.ClassDef | ast.FunctionDef) -> str:
             lines.append(indent(signature(made), "    "))
         return "\n".join(lines)
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    arguments = ast.unparse(node.args)
-    if len(node.name) + len(arguments) + len(returns) < 100:
-        return f"def {node.name}({arguments}){returns}"
-    # One argument a line: split at commas that are outside brackets and quotes, by asking the tree itself.
-    bare = ast.parse(f"def f({arguments}): ...").body[0].args
-    listed = [part for part in split_arguments(bare)]
-    return f"def {node.name}(\n" + "".join(f"    {part},\n" for part in listed) + f"){returns}"
+    arguments = list(split_arguments(node.args))
+    line = f"def {node.name}({', '.join(arguments)}){returns}"
+    if len(line) < 100:
+        return line
+    return f"def {node.name}(\n" + "".join(f"    {argument},\n" for argument in arguments) + f"){returns}"
 
 
 def split_arguments(arguments: ast.arguments) -> Iterator[str]:
     """Each argument of a signature as text."""
     positional = arguments.posonlyargs + arguments.args
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
-    pairs = list(zip(positional, defaults, strict=True))
-    for argument, default in pairs:
+    for argument, default in zip(positional, defaults, strict=True):
         yield with_default(argument, default)
     if arguments.vararg:
         yield "*" + ast.unparse(arguments.vararg)
@@ -143,10 +141,10 @@ def section(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which nothing outside backticks is taken for HTML, mathematics or emphasis."""
+    """Text in which nothing outside backticks is taken for HTML, mathematics or emphasis; bullets stay bullets."""
+    special = re.compile(r"(?m)(?!^\* )([<$*_\[{])")
     parts = re.split(r"(`+[^`]*`+)", text)
-    return "".join(part if part.startswith("`") else re.sub(r"([<$*_\[{])", r"\\\1", part) if not
-                   re.match(r"\s*\* ", part) else re.sub(r"([<$_\[{])", r"\\\1", part) for part in parts)
+    return "".join(part if part.startswith("`") else special.sub(r"\\\1", part) for part in parts)
 
 
 def fence(language: str, text: str) -> str:

@@ -36,7 +36,8 @@ def quiet(command):
 
 def loud(command):
     """Run a command in the repository with its output shown; True where it succeeds."""
-    return subprocess.run([str(part) for part in command], cwd=str(REPOSITORY), stdin=subprocess.DEVNULL).returncode == 0
+    words = [str(part) for part in command]
+    return subprocess.run(words, cwd=str(REPOSITORY), stdin=subprocess.DEVNULL).returncode == 0
 
 
 def version_of(interpreter):
@@ -92,7 +93,9 @@ def find_installer():
     """The command that installs into .venv: uv from PATH, else uv fetched by pip, else pip."""
     quietly = [] if sys.stderr.isatty() else ["--quiet"]  # progress bars are for people
     uv = shutil.which("uv") or shutil.which("uv", path=str(BIN))
-    if uv is None and version_of(PYTHON) and quiet([str(PYTHON), "-m", "pip", "--version"]):
+    if uv is None:
+        if quiet([str(PYTHON), "-m", "pip", "--version"]) is None:  # an environment that uv made earlier
+            loud([PYTHON, "-m", "ensurepip"])
         loud([PYTHON, "-m", "pip", "install", "--quiet", "uv"])
         uv = shutil.which("uv", path=str(BIN))
     if uv:

@@ -34,7 +34,7 @@ class Refused(Exception):
 
 async def silently(client: NotebookClient, code: str) -> None:
     """Run code in the kernel without counting it as an input or showing anything."""
-    reply = await client.kc.execute_interactive(code, silent=True, store_history=False, output_hook=lambda message: None)
+    reply = await client.kc.execute_interactive(code, silent=True, store_history=False, output_hook=lambda _: None)
     if reply["content"]["status"] != "ok":
         raise Refused("the tracing code failed in the kernel: " + "\n".join(reply["content"]["traceback"]))
 

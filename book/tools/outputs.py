@@ -14,7 +14,8 @@ from chapters import REPOSITORY, chosen, notebooks, read
 
 LARGEST = 600_000
 # Home and temporary folders of the usual systems, and the inside of an environment.
-MACHINE_PATH = re.compile(r"(?:/home/|/root/|/Users/|/tmp/|/var/folders/|[A-Z]:\\\\?Users\\)[^\s\"'<>]*|[^\s\"'<>]*site-packages")
+FOLDERS = r"/home/|/root/|/Users/|/tmp/|/var/folders/|[A-Z]:\\\\?Users\\|site-packages|dist-packages"
+MACHINE_PATH = re.compile(rf"[^\s\"'<>]*(?:{FOLDERS})[^\s\"'<>]*")
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
