@@ -1,0 +1,44 @@
+"""Records by recipe and attention: records/<recipe>/<backbone>-<attention>-seed<k>.json."""
+
+import re
+from pathlib import Path
+
+from attnlib.training.recipe import Recipe
+from attnlib.training.record import Record
+
+_FOLDER = Path(__file__).parent / "records"
+
+
+def records(recipe: str | None = None, attention: str | None = None, folder: str | Path = _FOLDER) -> list[Record]:
+    """The finished runs on file, ordered by attention and seed; an empty list where there are none.
+
+    Args:
+        recipe: a recipe's name; default all.
+        attention: a recipe's label, e.g. "se" or "constant(value=0.0)"; default all.
+        folder: where the records lie; default the package's own.
+
+    Raises:
+        ValueError: a file that is not a record; the message says which file, which field and why.
+    """
+    found = [Record.load(path) for path in sorted(Path(folder).glob(f"{recipe or '*'}/*.json"))]
+    kept = [r for r in found if r.status == "finished" and attention in (None, r.recipe.label)]
+    return sorted(kept, key=lambda record: (record.recipe.name, record.recipe.label, record.seed))
+
+
+def store(record: Record, folder: str | Path = _FOLDER) -> Path:
+    """File a finished run, in place of an older one of the same recipe, attention and seed; returns its path.
+
+    Raises:
+        ValueError: the run was not finished.
+    """
+    if record.status != "finished":
+        raise ValueError(f"only finished runs are filed, this one is {record.status}; train it again")
+    path = Path(folder) / record.recipe.name / file_name(record.recipe)
+    record.save(path)
+    return path
+
+
+def file_name(recipe: Recipe) -> str:
+    """`resnet20-se-seed0.json`; arguments of the attention follow its name: `constant-value-0.0`."""
+    attention = re.sub(r"[^\w.]+", "-", recipe.label).strip("-")
+    return f"{recipe.backbone}-{attention}-seed{recipe.seed}.json"

@@ -1,0 +1,56 @@
+"""Which code ran, on what."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import attnlib
+from attnlib.training.record import Provenance
+
+_PACKAGE = Path(attnlib.__file__).parent
+
+
+def provenance(device: torch.device, seconds: float, images_per_second: float | None) -> Provenance:
+    """What there is to say at the end of a run that took `seconds` on `device`."""
+    on_gpu = device.type == "cuda"
+    return Provenance(
+        commit=_commit(),
+        attnlib=attnlib.__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        device=torch.cuda.get_device_name(device) if on_gpu else device.type,
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        started=datetime.fromtimestamp(datetime.now(UTC).timestamp() - seconds, UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        images_per_second=images_per_second and round(images_per_second, 1),
+        peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident_bytes(),
+    )
+
+
+def _commit() -> str | None:
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", str(_PACKAGE), *arguments], capture_output=True, text=True, check=False)
+
+    try:
+        # An installed copy may lie inside somebody else's repository: only a tracked file makes it our checkout.
+        if git("ls-files", "--error-unmatch", "__init__.py").returncode:
+            return None
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".").stdout
+        return git("rev-parse", "HEAD").stdout.strip() + ("+changes" if changed else "")
+    except FileNotFoundError:  # no git
+        return None
+
+
+def _peak_resident_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

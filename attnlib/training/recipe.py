@@ -1,0 +1,114 @@
+"""Everything that decides what a training run computes, in one frozen object."""
+
+import tomllib
+from importlib.resources import files
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from attnlib.errors import unknown
+
+_FILES = files("attnlib.training") / "recipes"
+
+
+class Recipe(BaseModel):
+    """What to train, on what, and how. Two runs of one recipe on one machine give the same numbers.
+
+    Attributes:
+        name: what the recipe is called; records are filed under it.
+        data: a data set of `attnlib.data.datasets()`.
+        backbone: a network of `attnlib.networks.list_networks()`.
+        attention: a key of `attnlib.list_modules()`, or "none" for the plain network.
+        attention_args: arguments of the attention module.
+        protocol: "clean" holds a tenth of the training images back for every choice and reads the test set once, at
+            the end; "paper" trains on all of them and reads the test accuracy after every epoch, as these papers do.
+        epochs: passes over the training images.
+        batch_size: images per step.
+        learning_rate: its highest value.
+        momentum: of SGD.
+        nesterov: look ahead along the momentum.
+        weight_decay: L2 penalty in the gradients.
+        decay_norms: whether the penalty also acts on parameters with one axis: scales, shifts and biases.
+        schedule: "cosine" falls to zero at the end, "steps" multiplies by `step_factor` at each of `milestones`.
+        milestones: epochs, counted from 0, before which the rate falls.
+        step_factor: what the rate is multiplied by at a milestone.
+        warmup_epochs: the rate grows linearly from zero over this many epochs.
+        augmentation: "crop-flip" pads by four pixels, crops at random and mirrors half the images; "none" does nothing.
+        precision: of the forward pass, in Lightning Fabric's words.
+        seed: of the initial weights, the order of the images and the augmentation, each drawn from its own generator.
+        train_images: use only so many of the training images, the same for every seed and balanced over the classes.
+        sparsity: strength p of NAM's penalty on its scales, 0 for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    data: str
+    backbone: str
+    attention: str = "none"
+    attention_args: dict[str, Any] = {}
+    protocol: Literal["clean", "paper"] = "clean"
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=5e-4, ge=0)
+    decay_norms: bool = True
+    schedule: Literal["cosine", "steps"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    step_factor: float = Field(default=0.1, gt=0, lt=1)
+    warmup_epochs: float = Field(default=0, ge=0)
+    augmentation: Literal["none", "crop-flip"] = "crop-flip"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    train_images: int | None = Field(default=None, ge=20)
+    sparsity: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "Recipe":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
+        if (self.schedule == "steps") != bool(self.milestones):
+            raise ValueError(
+                f"schedule={self.schedule!r} does not go with milestones={self.milestones}: steps need them"
+            )
+        return self
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the recipes that come with the package."""
+        return sorted(file.name.removesuffix(".toml") for file in _FILES.iterdir() if file.name.endswith(".toml"))
+
+    @classmethod
+    def named(cls, name: str, **overrides: Any) -> "Recipe":
+        """A recipe that comes with the package, with some of its fields replaced.
+
+        Raises:
+            UnknownNameError: no such recipe; the message lists the near matches.
+            ValueError: a field that is not known, or whose value does not fit; the message names field and value.
+        """
+        if name not in cls.names():
+            raise unknown("recipe", name, cls.names())
+        fields = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
+        try:
+            return cls(**{"name": name, **fields, **overrides})
+        except ValidationError as error:
+            raise ValueError(f"recipe {name}: {reasons(error)}") from error
+
+    @property
+    def label(self) -> str:
+        """The attention with all that sets it apart from its default, e.g. `constant(value=0.0)`."""
+        details = {**self.attention_args, **({"sparsity": self.sparsity} if self.sparsity else {})}
+        inside = ", ".join(f"{key}={value}" for key, value in sorted(details.items()))
+        return f"{self.attention}({inside})" if inside else self.attention
+
+
+def reasons(error: ValidationError) -> str:
+    """pydantic's complaints on one line: field, reason, offending value."""
+    lines = []
+    for item in error.errors(include_url=False):
+        field = ".".join(map(str, item["loc"]))
+        value = f", got {item['input']!r}" if field and item["type"] != "missing" else ""
+        lines.append(f"field {field}: {item['msg']}{value}" if field else item["msg"])
+    return "; ".join(lines)
