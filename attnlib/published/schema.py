@@ -1,0 +1,238 @@
+"""The shape of a paper's file, and the loader that refuses one that does not fit.
+
+Every number says where it comes from (`source`) and how we know it (`confidence`):
+
+* read: in the paper or in its official repository;
+* second-hand: in somebody else's text about it, which `source` names;
+* recalled: from memory, seen nowhere;
+* counted: by running the released code, not printed by the authors.
+"""
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from attnlib.errors import unknown
+
+if TYPE_CHECKING:
+    import pandas
+
+Confidence = Literal["read", "second-hand", "recalled", "counted"]
+Kind = Literal["cost", "initial state", "identity", "gradient", "behaviour", "accuracy", "arithmetic"]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Cell = str | bool | int | float | None
+
+
+class PublishedDataError(ValueError):
+    """A paper's file that does not fit the schema; the message names the file, the field and the reason."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CostColumn(_Data):
+    """A column of costs: its numbers times `unit` are parameters or operations, counted by the rule `counting`.
+
+    The rules for operations:
+
+    * multiply-adds: of convolutions, linear maps and matrix products; our MACs;
+    * layers: those, two more for each element of a batch norm, one for each element of a ReLU and one for each input
+      element of a pooling layer. Some profilers that hook a network's layers count in this way.
+    """
+
+    quantity: Literal["parameters", "operations"]
+    unit: float = Field(gt=0)
+    counting: Literal["each", "multiply-adds", "layers"]
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> "CostColumn":
+        if (self.quantity == "parameters") != (self.counting == "each"):
+            raise ValueError("parameters are counted 'each', operations as 'multiply-adds' or by 'layers'")
+        return self
+
+
+class Table(_Data):
+    """A printed table. `columns` maps each column to what it holds, with its unit; a missing value is null."""
+
+    id: Slug
+    label: str
+    about: str
+    columns: dict[str, str]
+    rows: list[list[Cell]] = Field(min_length=1)
+    costs: dict[str, CostColumn] = {}
+    training: str = ""
+    source: str
+    confidence: Confidence
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> "Table":
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {number} has {len(row)} values for {len(self.columns)} columns: {row}")
+        for column in self.costs.keys() - self.columns.keys():
+            raise ValueError(f"costs: there is no column {column!r}; columns: {', '.join(self.columns)}")
+        return self
+
+    def frame(self) -> "pandas.DataFrame":
+        """The table with its columns' names; `attrs` has label, about, source, confidence and note."""
+        import pandas
+
+        frame = pandas.DataFrame(self.rows, columns=list(self.columns)).infer_objects()
+        frame.attrs = self.model_dump(include={"label", "about", "source", "confidence", "note"})
+        return frame
+
+
+class Experiment(_Data):
+    """The runs that would settle a claim of accuracy: the same network with and without the module."""
+
+    data: str
+    backbone: str
+    protocol: Literal["clean", "paper"]
+
+
+class Claim(_Data):
+    """One statement that can be checked.
+
+    Attributes:
+        text: the claim, in our words.
+        value: the number it states, in `unit`; null where it states none, then the check says what is expected.
+        tolerance: how far the measured value may be from it, in the same unit.
+        check: the function in attnlib/ledger/<key>.py that measures it; null where only a trained network can show it.
+        datasets: what such a network was trained on.
+        settled_by: the runs that settle it, where we can make them.
+    """
+
+    id: Slug
+    kind: Kind
+    text: str
+    value: float | None = None
+    unit: str = ""
+    tolerance: float = Field(default=0.0, ge=0)
+    check: str | None = None
+    datasets: list[str] = []
+    settled_by: Experiment | None = None
+    source: str
+    confidence: Confidence
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> "Claim":
+        if bool(self.datasets) != (self.check is None):
+            raise ValueError("a claim has either a check, or the datasets of the runs that it rests on")
+        if self.kind == "accuracy" and not self.datasets:
+            raise ValueError("a claim of accuracy names the datasets it was measured on")
+        if self.settled_by is not None and (self.value is None or self.kind != "accuracy"):
+            raise ValueError("settled_by goes with a claim of accuracy that states its gain in points as value")
+        return self
+
+
+class Difference(_Data):
+    """A point where the paper and its released code differ; `claim` is the one that shows it by computing."""
+
+    id: Slug
+    text: str
+    claim: Slug | None = None
+    confidence: Confidence
+
+
+class Paper(_Data):
+    """Everything that we know a paper to print."""
+
+    key: Slug
+    name: str
+    title: str
+    authors: list[str] = Field(min_length=1)
+    year: int
+    venue: str
+    arxiv: str | None = None
+    doi: str | None = None
+    doi_confidence: Confidence | None = None
+    code: str
+    code_licence: str
+    idea: str
+    placement: str
+    hyperparameters: dict[str, str]
+    initialisation: str
+    tables: list[Table]
+    claims: list[Claim]
+    differences: list[Difference]
+    not_found: list[str] = []
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Paper":
+        for kind in ("tables", "claims", "differences"):
+            for name, count in Counter(entry.id for entry in getattr(self, kind)).items():
+                if count > 1:
+                    raise ValueError(f"{kind}: the id {name!r} is used {count} times")
+        claims = {claim.id for claim in self.claims}
+        for difference in self.differences:
+            if difference.claim is not None and difference.claim not in claims:
+                raise ValueError(f"difference {difference.id!r} points to a claim {difference.claim!r} that is not there")
+        return self
+
+    def table(self, id: str) -> "pandas.DataFrame":
+        """The rows of one printed table.
+
+        Raises:
+            UnknownNameError: no such table; the message lists the near matches.
+        """
+        return _find("table", self.tables, id).frame()
+
+    def claim(self, id: str) -> Claim:
+        """One claim by its id.
+
+        Raises:
+            UnknownNameError: no such claim; the message lists the near matches.
+        """
+        return _find("claim", self.claims, id)
+
+
+def _find(kind: str, entries: list, id: str):
+    known = {entry.id: entry for entry in entries}
+    if id not in known:
+        raise unknown(kind, id, list(known))
+    return known[id]
+
+
+def keys() -> list[str]:
+    """Keys of the papers there are."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.yml"))
+
+
+def load(key: str) -> Paper:
+    """What the paper `key` prints and claims.
+
+    Raises:
+        UnknownNameError: no such paper; the message lists the near matches.
+        PublishedDataError: its file does not fit the schema.
+    """
+    if key not in keys():
+        raise unknown("paper", key, keys())
+    return read(Path(__file__).with_name(f"{key}.yml"))
+
+
+@cache
+def read(path: Path) -> Paper:
+    """Read and check one file.
+
+    Raises:
+        PublishedDataError: not YAML, a field that does not fit, or a key that is not the file's name.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise PublishedDataError(f"{path.name} is not YAML: {error}") from error
+    try:
+        paper = Paper.model_validate(data)
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise PublishedDataError(f"{path.name} does not fit the schema:\n  " + "\n  ".join(reasons)) from error
+    if paper.key != path.stem:
+        raise PublishedDataError(f"{path.name}: key: is {paper.key!r}, but the file is named for {path.stem!r}")
+    return paper
