@@ -79,8 +79,8 @@ class _Draw:
 
 def _masks(labels: np.ndarray, draw: _Draw) -> np.ndarray:
     """The objects, (N, SIZE, SIZE) bool: a random centre, radius and rotation for each label."""
-    radius = draw(7 * ONE, 11 * ONE, 1, 1)
-    x0, y0 = draw(9 * ONE, 23 * ONE, 1, 1), draw(9 * ONE, 23 * ONE, 1, 1)
+    radius = draw(8 * ONE, 12 * ONE, 1, 1)
+    x0, y0 = draw(10 * ONE, 22 * ONE, 1, 1), draw(10 * ONE, 22 * ONE, 1, 1)
     turn = draw(0, _TURNS, 1, 1)
     dx, dy = _PIXEL * ONE - x0, _PIXEL[:, None] * ONE - y0
     u = (dx * _COS[turn] + dy * _SIN[turn]) // radius
