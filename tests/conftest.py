@@ -1,0 +1,26 @@
+"""What all tests share: one thread, repeatable examples, the marker of the tests that want attnlib unwrapped."""
+
+import jaxtyping
+import pytest
+import torch
+from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.harness")
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
+settings.load_profile("repeatable")
+torch.set_num_threads(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "export: compiles or exports; run without --jaxtyping-packages, whose wrappers cannot be traced"
+    )
+
+
+@pytest.fixture
+def own_errors():
+    """Let attnlib's own checks speak: under --jaxtyping-packages, the type checker would refuse a wrong map first."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
