@@ -61,7 +61,9 @@ class NAM(ScaleAttention):
             raise ValueError("spatial=True needs size=(H, W): it has one scale per position")
         if size is not None and not spatial:
             raise ValueError(f"size={size} is for the spatial part alone; pass spatial=True or leave size out")
-        if spatial and not (len(size) == 2 and all(isinstance(n, int) for n in size)):
+        if spatial and not (
+            isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int) for n in size)
+        ):
             raise TypeError(f"size must be two ints (H, W), got {size!r}")
         if spatial and min(size) < 1:
             raise ValueError(f"size={size} has no pixel; H and W must be 1 or more")
@@ -72,7 +74,7 @@ class NAM(ScaleAttention):
         self.spatial_norm = nn.BatchNorm1d(size[0] * size[1]) if spatial else None  # B_s, with lambda as its weight
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        check_map(x, self.channels)
+        self._check(x)
         if self.spatial_norm is None:
             return self.channel_gate(x)
         if self.channel_norm is None:
@@ -83,7 +85,7 @@ class NAM(ScaleAttention):
     def channel_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_c B(x)). The weight goes into the norm's scale and shift, so that the map is read once for it."""
         norm, weight = self.channel_norm, self.scale_weights(self.channel_norm.weight)
-        if self.training:
+        if norm.training:
             norm.num_batches_tracked.add_(1)
         z = F.batch_norm(
             x,
@@ -91,7 +93,7 @@ class NAM(ScaleAttention):
             norm.running_var,
             weight * norm.weight,
             weight * norm.bias,
-            self.training,
+            norm.training,
             norm.momentum,
             norm.eps,
         )
@@ -100,15 +102,8 @@ class NAM(ScaleAttention):
     def spatial_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_i B_s(x)), normalised in place of the (N, H W, C) copy that a batch norm layer would need."""
         norm = self.spatial_norm
-        if x.shape[2:] != self.size:
-            raise ValueError(
-                f"this NAM has one scale per position of a {self.size[0]} x {self.size[1]} map, got {tuple(x.shape)}; "
-                f"build it with size={tuple(x.shape[2:])}"
-            )
-        if self.training:
+        if norm.training:
             count = x.shape[0] * x.shape[1]
-            if count < 2:
-                raise ValueError("the spatial part needs N * C >= 2 values per position in train mode, got 1")
             variance, mean = torch.var_mean(at_least_float32(x), (0, 1), correction=0)
             with torch.no_grad():
                 norm.num_batches_tracked.add_(1)
@@ -121,6 +116,21 @@ class NAM(ScaleAttention):
         scale = weight * norm.weight.view(self.size) * torch.rsqrt(variance + norm.eps)
         shift = weight * norm.bias.view(self.size) - mean * scale
         return torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+
+    def _check(self, x: Tensor) -> None:
+        """Refuse x before any running statistic is updated."""
+        check_map(x, self.channels)
+        if self.size is not None and x.shape[2:] != self.size:
+            raise ValueError(
+                f"this NAM has one scale per position of a {self.size[0]} x {self.size[1]} map, got {tuple(x.shape)}; "
+                f"build it with size={tuple(x.shape[2:])}"
+            )
+        for part, norm in (("channel", self.channel_norm), ("spatial", self.spatial_norm)):
+            if norm is not None and norm.training and x.numel() // norm.num_features < 2:
+                raise ValueError(
+                    f"the {part} part needs 2 or more values per scale in train mode, got shape {tuple(x.shape)}; "
+                    "use a larger batch, or eval mode"
+                )
 
     def scale_weights(self, scale: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """w: each scale's share of their sum; all zero where every scale is zero, so that the gate is then 0.5."""

@@ -6,6 +6,7 @@ costs 708 parameters in ResNet-50 where the paper says 300, and its norm's own s
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -74,7 +75,7 @@ class SA(ScaleAttention):
 
     def _halves(self, statistic: Float[Tensor, "N C"]) -> tuple[Float[Tensor, "N G half"], Float[Tensor, "N G half"]]:
         """The channel half and the spatial half of every group."""
-        return statistic.view(len(statistic), self.groups, 2, -1).unbind(2)
+        return statistic.unflatten(1, (self.groups, 2, -1)).unbind(2)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         y = x * self.gate(x)
@@ -86,4 +87,4 @@ class SA(ScaleAttention):
 
 def shuffle_channels(x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
     """Interleave the two halves of the channels: output 2i is input i, output 2i + 1 is input i + C/2."""
-    return x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+    return F.channel_shuffle(x, 2)
