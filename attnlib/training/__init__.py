@@ -7,7 +7,7 @@
 
 from attnlib.training.lane import chapter_recipe, lane
 from attnlib.training.linear import linear_accuracy
-from attnlib.training.loop import Trained, TrainingFailedError, train
+from attnlib.training.loop import Trained, TrainingFailedError, TrainingInterrupted, train
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Record
 
@@ -16,6 +16,7 @@ __all__ = [
     "Record",
     "Trained",
     "TrainingFailedError",
+    "TrainingInterrupted",
     "chapter_recipe",
     "lane",
     "linear_accuracy",

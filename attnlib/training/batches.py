@@ -84,7 +84,7 @@ def epoch_batches(
 def crop_flip(images: UInt8[Tensor, "N H W 3"], generator: torch.Generator) -> UInt8[Tensor, "N H W 3"]:
     """Pad each image with black, cut it out again at a random place, and mirror every second one at random.
 
-    One gather for the whole batch: each image has its own rows and columns, the columns in reverse where it is mirrored.
+    One gather for the whole batch: each image has its own rows, and its own columns, in reverse where it is mirrored.
     """
     count, height, width, _ = images.shape
     padded = torch.nn.functional.pad(images, (0, 0, _PAD, _PAD, _PAD, _PAD))

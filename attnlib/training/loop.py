@@ -34,6 +34,14 @@ class TrainingFailedError(RuntimeError):
         self.record = record
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C while training; `record` holds the epochs before."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self.record = record
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained network, in evaluation mode, with the record of its run."""
@@ -65,14 +73,14 @@ def train(
     Args:
         recipe: what to do; see `Recipe`.
         out: folder for `record.json`, written when the run ends, however it ends. Default: nothing is written.
-        progress: called after every step with the steps done, the steps in all, and the completed epochs.
+        progress: called after every step and every epoch with the steps done, the steps in all, the completed epochs.
         device: "auto" takes the GPU where there is one; else "cpu", "cuda" or another accelerator of Fabric's.
         root: folder that holds the data sets, see `attnlib.data.load`.
 
     Raises:
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
         TrainingFailedError: the loss is no longer finite; the record says "failed".
-        KeyboardInterrupt: passed on after the record was written, which then says "interrupted".
+        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the record says "interrupted".
     """
     if out is not None:
         out = writable_folder(out, fix="choose another output folder")
@@ -93,6 +101,7 @@ def train(
     wrapped, optimiser = fabric.setup(model, optimiser)
     order, augmentation = (torch.Generator().manual_seed(recipe.seed + offset) for offset in (1, 2))
     steps_per_epoch = -(-len(training) // recipe.batch_size)
+    steps = recipe.epochs * steps_per_epoch
     epochs: list[Epoch] = []
 
     def record(status: str, final: Final | None = None, error: str | None = None) -> Record:
@@ -140,7 +149,7 @@ def train(
             total_loss += loss.detach() * len(labels)
             correct += (scores.argmax(1) == labels).sum()
             if progress is not None:
-                progress(step + 1, recipe.epochs * steps_per_epoch, epochs)
+                progress(step + 1, steps, epochs)
         return Epoch(
             epoch=epoch + 1,
             learning_rate=rate,
@@ -163,10 +172,11 @@ def train(
             else:
                 epoch.test_accuracy = accuracy(wrapped, test, normalise)
             epochs.append(epoch)
+            if progress is not None:
+                progress(epoch.epoch * steps_per_epoch, steps, epochs)
         read = accuracy(wrapped, test, normalise) if recipe.protocol == "clean" else epochs[-1].test_accuracy
     except KeyboardInterrupt:
-        record("interrupted")
-        raise
+        raise TrainingInterrupted(record("interrupted")) from None
     return Trained(record("finished", final=Final(accuracy=read, test_images=len(test))), model.eval())
 
 

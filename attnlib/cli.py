@@ -1,0 +1,261 @@
+"""The `attnlib` command.
+
+Each command imports what it needs when it runs, so that `attnlib --help` answers at once. Bad input ends with one line
+on standard error and exit status 2, a failed run with 1, Ctrl-C with 130.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import attnlib
+
+if TYPE_CHECKING:
+    from attnlib.training.loop import Progress
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Attention modules for vision.")
+data_app = typer.Typer(no_args_is_help=True, help="Fetch data sets, and see which are here.")
+app.add_typer(data_app, name="data")
+
+out = Console()
+err = Console(stderr=True)
+
+Attention = Annotated[str, typer.Option(help="A module (see: attnlib list), constant, or none for the plain network.")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option("--arg", metavar="KEY=VALUE", help="An argument of the module, e.g. reduction=8; may be repeated."),
+]
+Root = Annotated[
+    Path | None, typer.Option(help="Folder of the data sets; default $ATTNLIB_DATA, then the user's cache folder.")
+]
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Bad input is one line and exit status 2; Ctrl-C one line and 130."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        err.print(f"[red]error:[/red] {_escape(error)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        raise typer.Exit(130) from None
+
+
+@app.command("list")
+def list_command(
+    family: Annotated[str | None, typer.Option(help="Only this family: scale, self or control.")] = None,
+) -> None:
+    """List the attention modules."""
+    with plain_errors():
+        table = Table("key", "name", "family", "paper")
+        for key in attnlib.list_modules(family):
+            entry = attnlib.info(key)
+            table.add_row(key, entry.name, entry.family, entry.paper)
+        out.print(table)
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="A key from: attnlib list.")]) -> None:
+    """Say what is known of one module: its paper, its place in a network, what to expect of it."""
+    with plain_errors():
+        entry = attnlib.info(name)
+        table = Table(show_header=False)
+        for field in ("key", "name", "paper", "family", "placement", "status"):
+            table.add_row(field, getattr(entry, field) or "none")
+        out.print(table)
+
+
+@data_app.command("fetch")
+def fetch_command(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], root: Root = None) -> None:
+    """Download a data set (160 MB), check it and keep it; does nothing where a good copy is here."""
+    from attnlib.data.cifar import fetch
+
+    with plain_errors():
+        out.print(f"{name} is in {fetch(name, root)}", soft_wrap=True)
+
+
+@data_app.command("info")
+def data_info_command(
+    verify: Annotated[bool, typer.Option("--verify", help="Compute the checksums again and compare them.")] = False,
+    root: Root = None,
+) -> None:
+    """Show which data sets are here. Exit status 1 where one is damaged."""
+    from attnlib.data import cifar
+
+    with plain_errors():
+        entries = cifar.info(root, verify)
+        table = Table("name", "status", "MB")
+        table.add_column("folder", overflow="fold")
+        table.add_row("shapes", "generated, needs no files", "", "")
+        for entry in entries:
+            table.add_row(entry.name, _escape(entry.status), f"{entry.size / 1e6:.0f}", str(entry.folder))
+        out.print(table)
+    if any(entry.status not in ("complete", "absent") for entry in entries):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for record.json; created where it is not there.")],
+    recipe: Annotated[str, typer.Option(help="Where to start from: smoke, cifar10-slice or equal-budget.")] = (
+        "equal-budget"
+    ),
+    data: Annotated[str | None, typer.Option(help="cifar10, cifar100 or shapes; default the recipe's.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="A network, e.g. resnet20; default the recipe's.")] = None,
+    attention: Attention = "none",
+    arguments: Arguments = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="clean: test set read once, at the end; paper: after every epoch.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its highest value.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Strength of NAM's penalty on its scales.")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
+    device: Annotated[str, typer.Option(help="auto takes the GPU where there is one; else cpu, cuda or mps.")] = "auto",
+    root: Root = None,
+) -> None:
+    """Train a network and write OUT/record.json.
+
+    What is not given comes from the recipe. Ctrl-C ends the run; the record then holds the epochs so far.
+    """
+    with plain_errors():
+        from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
+        from attnlib.training.loop import train as run
+        from attnlib.training.recipe import Recipe
+
+        given = {
+            "data": data,
+            "backbone": backbone,
+            "attention": attention,
+            "attention_args": _parse(arguments),
+            "protocol": protocol,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "train_images": train_images,
+            "sparsity": sparsity,
+            "precision": precision,
+            "seed": seed,
+        }
+        chosen = Recipe.named(recipe, **{field: value for field, value in given.items() if value is not None})
+        record_path = out_folder / "record.json"
+        try:
+            with _progress() as progress:
+                record = run(chosen, out_folder, progress, device, root).record
+        except TrainingFailedError as error:
+            err.print(f"[red]failed:[/red] {_escape(error)}; record: {record_path}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+        except TrainingInterrupted:
+            err.print(f"interrupted; the epochs so far are in {record_path}", highlight=False, soft_wrap=True)
+            raise typer.Exit(130) from None
+        out.print(
+            f"{chosen.backbone} with {chosen.label} on {chosen.data}: test accuracy {record.final.accuracy:.1%}, "
+            f"{record.final.test_images} images, protocol {chosen.protocol}, seed {chosen.seed}; record: {record_path}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def profile(
+    backbone: Annotated[str, typer.Argument(help="A network, e.g. resnet50.")],
+    attention: Attention = "none",
+    arguments: Arguments = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the image in pixels; default what the network was made for.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Outputs; default 1000 for the ImageNet networks, 10 for the others.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Count what a network costs for one image: parameters, multiply-adds (MACs), activations, peak memory."""
+    with plain_errors():
+        from attnlib import networks
+        from attnlib.profiling.cost import profile as count
+
+        own_size = networks.image_size(backbone)
+        size = own_size if image_size is None else image_size
+        outputs = classes if classes is not None else 1000 if own_size == 224 else 10
+        model = networks.create(backbone, outputs, attention, _parse(arguments), size)
+        cost = count(model, size)
+        if as_json:
+            typer.echo(json.dumps(cost.as_dict(), indent=1))
+            return
+        label = backbone if attention == "none" else f"{backbone} with {attention}"
+        table = Table("quantity", title=f"{label}, one image of {size} x {size}")
+        table.add_column("value", justify="right")
+        table.add_row("parameters", f"{cost.parameters:,}")
+        table.add_row("MACs", f"{cost.macs:,}", end_section=not cost.macs_by_operator)
+        for operator, macs in sorted(cost.macs_by_operator.items(), key=lambda item: -item[1]):
+            table.add_row(f"  {operator}", f"{macs:,}")
+        table.add_row("elementwise operations", f"{cost.elementwise:,}")
+        table.add_row("activations", f"{cost.activations:,}")
+        table.add_row("peak memory of a training step, bytes", f"{cost.peak_memory_bytes:,}")
+        out.print(table)
+
+
+def _parse(arguments: list[str] | None) -> dict[str, Any]:
+    """`["reduction=8", "squeeze=max"]` to a dictionary; a value that is not JSON is a string."""
+    parsed: dict[str, Any] = {}
+    for argument in arguments or []:
+        key, equals, value = argument.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--arg takes KEY=VALUE, e.g. --arg reduction=8, got {argument!r}")
+        try:
+            parsed[key] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed[key] = value
+    return parsed
+
+
+@contextlib.contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A bar on a terminal, one line an epoch elsewhere; both on standard error."""
+    if not err.is_terminal:
+        printed = 0
+
+        def lines(step: int, steps: int, epochs: list) -> None:
+            nonlocal printed
+            for epoch in epochs[printed:]:
+                err.print(_summary(epoch), highlight=False, soft_wrap=True)
+            printed = len(epochs)
+
+        yield lines
+        return
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("step", total=None)
+
+        def advance(step: int, steps: int, epochs: list) -> None:
+            description = _summary(epochs[-1]) if epochs else "step"
+            bar.update(task, completed=step, total=steps, description=description)
+
+        yield advance
+
+
+def _summary(epoch) -> str:
+    held_out = "validation" if epoch.validation_accuracy is not None else "test"
+    accuracy = epoch.validation_accuracy if held_out == "validation" else epoch.test_accuracy
+    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.3f}, {held_out} accuracy {accuracy:.1%}"
+
+
+def _escape(message: object) -> str:
+    from rich.markup import escape
+
+    return escape(str(message))
