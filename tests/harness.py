@@ -43,9 +43,13 @@ class Case:
     def __str__(self) -> str:
         return "-".join([self.key, *(f"{name}={value}" for name, value in self.arguments.items())])
 
+    def create(self, size: tuple[int, int] = (9, 7)) -> nn.Module:
+        """The module for maps of this size, as `attnlib.create` leaves it."""
+        return create(self.key, self.channels, **info(self.key).arguments_for(self.channels, size, **self.arguments))
+
     def build(self, size: tuple[int, int] = (9, 7), dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
-        """The module for maps of this size, its parameters and running statistics random and partly negative."""
-        module = create(self.key, self.channels, **info(self.key).arguments_for(self.channels, size, **self.arguments))
+        """The same, its parameters and running statistics random and partly negative."""
+        module = self.create(size)
         generator = torch.Generator().manual_seed(seed)
         for name, tensor in module.state_dict().items():
             if not tensor.is_floating_point():

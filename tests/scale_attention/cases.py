@@ -3,7 +3,9 @@
 import math
 from functools import partial
 
-from tests.harness import Case
+import pytest
+
+from tests.harness import Case, has_statistics
 from tests.reference.constant import constant_gate
 from tests.reference.nam import nam
 from tests.reference.sa import sa
@@ -67,3 +69,13 @@ CASES = [
     Case("constant", 5, partial(constant_gate, value=0.0), arguments={"value": 0.0}, gate_range=(0.0, 0.0)),
     Case("constant", 5, partial(constant_gate, value=-1.5), arguments={"value": -1.5}, gate_range=(-1.5, -1.5)),
 ]
+
+# Train mode is another computation only where there are running statistics.
+MODES = [
+    (case, training) for case in CASES for training in (False, True) if has_statistics(case.create()) or not training
+]
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_mode = pytest.mark.parametrize(
+    ("case", "training"), MODES, ids=[f"{case}-{'train' if training else 'eval'}" for case, training in MODES]
+)

@@ -2,22 +2,24 @@
 
 import pytest
 
-from tests.harness import SIZES, check_forward, check_gradients, has_statistics
-from tests.scale_attention.cases import CASES
+from attnlib import list_modules
+from tests.harness import SIZES, check_forward, check_gradients
+from tests.scale_attention.cases import CASES, every_mode
 
-RUNS = [
-    pytest.param(case, *size, training, id=f"{case}-{'x'.join(map(str, size))}-{'train' if training else 'eval'}")
-    for case in CASES
-    for size in SIZES
-    for training in ([False, True] if has_statistics(case.build()) else [False])
-]
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 
 
-@pytest.mark.parametrize(("case", "batch", "height", "width", "training"), RUNS)
-def test_output_and_statistics(case, batch, height, width, training):
-    check_forward(case, batch, height, width, training)
+@every_mode
+@every_size
+def test_output_and_statistics(case, training, size):
+    check_forward(case, *size, training)
 
 
-@pytest.mark.parametrize(("case", "batch", "height", "width", "training"), RUNS)
-def test_gradients(case, batch, height, width, training):
-    check_gradients(case, batch, height, width, training)
+@every_mode
+@every_size
+def test_gradients(case, training, size):
+    check_gradients(case, *size, training)
+
+
+def test_the_cases_are_the_whole_family():
+    assert {case.key for case in CASES} == {*list_modules("scale"), *list_modules("control")}
