@@ -52,7 +52,7 @@ class SE(ScaleAttention):
         if squeeze not in SQUEEZES:
             raise unknown("squeeze", squeeze, SQUEEZES)
         if activation not in ACTIVATIONS:
-            raise unknown("activation", activation, ACTIVATIONS)
+            raise unknown("activation", activation, list(ACTIVATIONS))
         super().__init__(channels)
         self.reduction, self.squeeze, self.activation = reduction, squeeze, activation
         # 1 x 1 convolutions rather than linear layers: the same two matrices serve all three squeezes.
