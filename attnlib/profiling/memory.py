@@ -1,6 +1,7 @@
 """Peak memory of one training step, counted on the meta device: the same on every machine and for every allocator."""
 
 import weakref
+from functools import reduce
 
 import torch
 from torch import nn
@@ -59,5 +60,7 @@ def peak_training_bytes(model: nn.Module, x: torch.Tensor) -> int:
     for tensor in (*model.parameters(), *model.buffers(), x):
         memory.add(tensor)
     with memory, torch.enable_grad():
-        sum(output.sum() for output in tree_leaves(model(x))).backward()
+        loss = reduce(torch.add, [output.sum() for output in tree_leaves(model(x))])
+        if loss.requires_grad:  # a module without trainable parameters only runs forward
+            loss.backward()
     return memory.peak

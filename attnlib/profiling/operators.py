@@ -155,8 +155,7 @@ NOTHING = frozenset(
 # Bookkeeping of the trace itself. Control flow (prim::If, prim::Loop) and calls into scripted code are not here: what
 # they hide would be missed.
 BOOKKEEPING = frozenset(
-    "Constant DictConstruct ImplicitTensorToNum ListConstruct ListUnpack NumToTensor TupleConstruct "
-    "TupleUnpack".split()
+    "Constant DictConstruct ImplicitTensorToNum ListConstruct ListUnpack NumToTensor TupleConstruct TupleUnpack".split()
 )
 
 

@@ -37,6 +37,8 @@ class _Data(BaseModel):
 class CostColumn(_Data):
     """A column of costs: its numbers times `unit` are parameters or operations, counted by the rule `counting`.
 
+    `decimals` is how many all its numbers are printed with (YAML drops trailing zeros); null where they differ.
+
     The rules for operations:
 
     * multiply-adds: of convolutions, linear maps and matrix products; our MACs;
@@ -47,6 +49,7 @@ class CostColumn(_Data):
     quantity: Literal["parameters", "operations"]
     unit: float = Field(gt=0)
     counting: Literal["each", "multiply-adds", "layers"]
+    decimals: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _rule_fits(self) -> "CostColumn":
@@ -171,7 +174,9 @@ class Paper(_Data):
         claims = {claim.id for claim in self.claims}
         for difference in self.differences:
             if difference.claim is not None and difference.claim not in claims:
-                raise ValueError(f"difference {difference.id!r} points to a claim {difference.claim!r} that is not there")
+                raise ValueError(
+                    f"difference {difference.id!r} points to a claim {difference.claim!r} that is not there"
+                )
         return self
 
     def table(self, id: str) -> "pandas.DataFrame":
@@ -181,6 +186,15 @@ class Paper(_Data):
             UnknownNameError: no such table; the message lists the near matches.
         """
         return _find("table", self.tables, id).frame()
+
+    def rows(self, id: str) -> list[dict[str, Cell]]:
+        """The same rows as dictionaries by column, for code that computes with them; a missing value is None.
+
+        Raises:
+            UnknownNameError: no such table; the message lists the near matches.
+        """
+        printed = _find("table", self.tables, id)
+        return [dict(zip(printed.columns, row, strict=True)) for row in printed.rows]
 
     def claim(self, id: str) -> Claim:
         """One claim by its id.

@@ -1,0 +1,70 @@
+"""Networks and their costs, built once for all checks of a paper."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from attnlib import networks
+from attnlib.networks.attach import map_sizes, residual_ends
+from attnlib.profiling.cost import Cost, profile
+
+# Share of a map that a module's pooling layers read in its paper's released code; other modules have no such layer.
+POOLED = {"se": 1.0, "sa": 0.5}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of `attnlib.networks`, with attention, and changed by a function where the paper's is not there.
+
+    Attributes:
+        arguments: of the attention, as ("name", value) pairs.
+    """
+
+    backbone: str
+    attention: str = "none"
+    arguments: tuple[tuple[str, Any], ...] = ()
+    classes: int = 1000
+    change: Callable[[nn.Module], None] | None = None
+
+    def build(self) -> nn.Module:
+        model = networks.create(self.backbone, self.classes, self.attention, dict(self.arguments))
+        if self.change is not None:
+            self.change(model)
+        return model
+
+
+@cache
+def parameters(network: Network) -> int:
+    """How many parameters a network has, found without allocating them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in network.build().parameters())
+
+
+@cache
+def cost(network: Network) -> Cost:
+    """The cost of a network on images of the size it was made for."""
+    return profile(network.build(), networks.image_size(network.backbone))
+
+
+@cache
+def gated_values(backbone: str) -> int:
+    """Values in the maps that attention gates: the sum of C H W over the residual blocks of `backbone`."""
+    with torch.device("meta"):
+        model = networks.create(backbone)
+    ends = residual_ends(model)
+    sizes = map_sizes(model, list(ends), networks.image_size(backbone))
+    return sum(norm.num_features * sizes[path][0] * sizes[path][1] for path, norm in ends.items())
+
+
+def operations(network: Network, counting: str) -> int:
+    """Operations of a network by a rule of `published.schema.CostColumn`."""
+    measured = cost(network)
+    if counting == "multiply-adds":
+        return measured.macs
+    work = measured.elementwise_by_operator
+    layers = 2 * work["batch_norm"] + sum(work.get(name, 0) for name in ("relu", "max_pool2d", "adaptive_avg_pool2d"))
+    return measured.macs + layers + round(POOLED.get(network.attention, 0) * gated_values(network.backbone))

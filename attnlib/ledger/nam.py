@@ -1,0 +1,169 @@
+"""Checks of the claims of NAM; attnlib/published/nam.yml says what each is held against."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnlib import create
+from attnlib.ledger.measure import Network, parameters
+from attnlib.ledger.verdict import Finding
+from attnlib.networks import attention_modules
+from attnlib.published import load
+from attnlib.scale_attention.nam import NAM, sparsity_penalty
+
+PLAIN = Network("resnet50_cifar", classes=100)
+CHANNEL = Network("resnet50_cifar", "nam", classes=100)
+BOTH = Network("resnet50_cifar", "nam", (("spatial", True),), classes=100)
+SE = Network("resnet50_cifar", "se", classes=100)
+SA = Network("resnet50_cifar", "sa", classes=100)
+
+
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
+    """The network that a printed cost belongs to, or why it is not recomputed."""
+    module = row["method"].split()[0]
+    ours = {"ResNet-50": PLAIN, "none": PLAIN, "NAM": CHANNEL, "SE": SE, "SA": SA}
+    return ours.get(module, f"{module} is not among the modules of attnlib")
+
+
+def _normal(channels: int, side: int) -> Tensor:
+    """Four maps of normally distributed values, always the same."""
+    return torch.randn(4, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def _random_nam(negative: bool = False, **arguments: Any) -> NAM:
+    """A NAM for 16 channels with scales between 0.5 and 1.5, the first one negative if asked for, and random shifts."""
+    module, generator = create("nam", 16, **arguments).double(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        module.channel_norm.weight.uniform_(0.5, 1.5, generator=generator)
+        module.channel_norm.bias.normal_(generator=generator)
+        if negative:
+            module.channel_norm.weight[0] *= -1
+    return module
+
+
+def initial_gate_256() -> Finding:
+    return _initial_gate(256, 16)
+
+
+def initial_gate_2048() -> Finding:
+    return _initial_gate(2048, 7)
+
+
+def _initial_gate(channels: int, side: int) -> Finding:
+    gate = create("nam", channels).double().gate(_normal(channels, side)).detach()
+    note = f"between {gate.min():.4f} and {gate.max():.4f} on {gate.numel():,} normally distributed values"
+    return Finding((gate - 0.5).abs().max().item(), note)
+
+
+def initial_gate_bound() -> Finding:
+    x = _normal(64, 16)
+    distance = (create("nam", 64).double().gate(x).detach() - 0.5).abs()
+    bound = F.batch_norm(x, None, None, training=True).abs() / (4 * 64)
+    note = f"the distance is {(distance / bound).min():.4f} to {(distance / bound).max():.4f} of the bound"
+    return Finding((distance - bound).clamp_min(0).max().item(), note)
+
+
+def parameters_resnet50() -> Finding:
+    return Finding(parameters(CHANNEL) - parameters(PLAIN))
+
+
+def parameters_total() -> Finding:
+    return Finding(parameters(CHANNEL))
+
+
+def parameters_printed() -> Finding:
+    note = f"{parameters(CHANNEL):,} with NAM, {parameters(PLAIN):,} without: printed is the network without"
+    return Finding(parameters(CHANNEL) / 1e6, note)
+
+
+def parameters_spatial() -> Finding:
+    return Finding(parameters(BOTH) - parameters(CHANNEL))
+
+
+def parameters_against_cbam() -> Finding:
+    counted = {row["method"]: row["parameters"] for row in load("nam").rows("released-parameters")}
+    cbam = counted["CBAM"] - counted["none"]
+    nam = parameters(CHANNEL) - parameters(PLAIN)
+    return Finding(100 * nam / cbam, f"{nam:,} against {cbam:,}")
+
+
+def _gradients(**arguments: Any) -> dict[str, Tensor]:
+    """Gradients of a weighted sum of the output by the input, the scales and the shifts."""
+    module, x = _random_nam(**arguments), _normal(16, 8).requires_grad_()
+    (module(x) * _normal(16, 8).cos()).sum().backward()
+    return {"input": x.grad, "scales": module.channel_norm.weight.grad, "shifts": module.channel_norm.bias.grad}
+
+
+def detached_scale() -> Finding:
+    detached, attached = _gradients()["scales"], _gradients(detach_scale=False)["scales"]
+    change = ((detached - attached).norm() / attached.norm()).item()
+    return Finding(float(change > 0.01), f"the difference is {change:.0%} of the gradient that the formula gives")
+
+
+def detached_input() -> Finding:
+    detached, attached = _gradients(), _gradients(detach_scale=False)
+    return Finding(max((detached[name] - attached[name]).abs().max().item() for name in ("input", "shifts")))
+
+
+def _released_hook(network: nn.Module, strength: float) -> None:
+    """The released penalty, rewritten from its description: p sign(gamma) goes to the gradients of each block's NAM.
+
+    It looks for the stages by name among the network's direct children.
+    """
+    for name, stage in network.named_children():
+        if name in ("layer1", "layer2", "layer3", "layer4"):
+            for module in attention_modules(stage).values():
+                scales = module.channel_norm.weight
+                scales.grad += strength * scales.detach().sign()
+
+
+def _changed_scales(wrapped: bool) -> int:
+    network = CHANNEL.build()
+    scales = [module.channel_norm.weight for module in attention_modules(network).values()]
+    for scale in scales:
+        scale.grad = torch.zeros_like(scale)
+    # DataParallel holds the network as its one child, called "module".
+    _released_hook(nn.Sequential(OrderedDict(module=network)) if wrapped else network, 1e-4)
+    return sum(int(scale.grad.count_nonzero()) for scale in scales)
+
+
+def sparsity_as_released() -> Finding:
+    return Finding(_changed_scales(wrapped=True), "the wrapper's one child is called module")
+
+
+def sparsity_on_the_network() -> Finding:
+    return Finding(_changed_scales(wrapped=False))
+
+
+def sparsity_gradient() -> Finding:
+    module = _random_nam(negative=True)
+    sparsity_penalty(module, 1e-4).backward()
+    scales = module.channel_norm.weight
+    return Finding((scales.grad - 1e-4 * scales.detach().sign()).abs().max().item())
+
+
+def absolute_values() -> Finding:
+    return Finding(_signed_difference(negative=False))
+
+
+def absolute_values_negative() -> Finding:
+    difference = _signed_difference(negative=True)
+    return Finding(float(difference > 1e-3), f"the outputs differ by up to {difference:.3f}")
+
+
+def _signed_difference(negative: bool) -> float:
+    x = _normal(16, 8)
+    paper, code = _random_nam(negative, signed=True), _random_nam(negative)
+    return (paper(x) - code(x)).abs().max().item()
+
+
+def one_resolution() -> Finding:
+    module = create("nam", 16, spatial=True, size=(8, 8)).double()
+    try:
+        module(_normal(16, 9))
+    except ValueError as error:
+        return Finding(1, str(error))
+    return Finding(0)
