@@ -1,0 +1,71 @@
+"""The two protocols and the checks that every module makes."""
+
+import pytest
+import torch
+
+from attnlib.base import ScaleAttention, SelfAttention, at_least_float32, check_channels, check_map
+
+
+class Doubling(ScaleAttention):
+    def gate(self, x):
+        return x.new_full((1, 1, 1, 1), 2.0)
+
+
+def test_scale_attention_multiplies_by_its_gate():
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(Doubling(3)(x), 2 * x)
+
+
+def test_network_init_changes_nothing_by_default():
+    module = Doubling(3)
+    module.weight = torch.nn.Parameter(torch.randn(3))
+    before = module.weight.detach().clone()
+    module.network_init_()
+    assert torch.equal(module.weight, before)
+
+
+@pytest.mark.parametrize(("protocol", "method"), [(ScaleAttention, "gate"), (SelfAttention, "weights")])
+def test_a_module_must_say_where_it_looks(protocol, method):
+    with pytest.raises(TypeError, match=f"abstract method '?{method}"):
+        protocol(3)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 2048])
+def test_positive_widths_pass(channels):
+    check_channels(channels)
+
+
+@pytest.mark.parametrize("channels", [2.0, "2", None, True])
+def test_a_width_that_is_no_integer_is_refused(channels, own_errors):
+    with pytest.raises(TypeError, match=f"must be an int, got {channels!r}; pass the number of channels of the map"):
+        check_channels(channels)
+
+
+@pytest.mark.parametrize("channels", [0, -3])
+def test_a_width_below_1_is_refused(channels):
+    with pytest.raises(ValueError, match=f"at least 1, got {channels}; pass the number of channels of the map"):
+        check_channels(channels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_maps_of_any_floating_type_pass(dtype):
+    check_map(torch.zeros(2, 3, 1, 1, dtype=dtype), 3)
+
+
+def test_a_channels_last_array_is_pointed_to_its_axes():
+    with pytest.raises(ValueError, match=r"expected 3 channels at axis 1, got shape \(2, 8, 9, 3\); .*permute"):
+        check_map(torch.zeros(2, 8, 9, 3), 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "computed"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+    ids=str,
+)
+def test_statistics_are_taken_in_float32_or_better(given, computed):
+    assert at_least_float32(torch.zeros(3, dtype=given)).dtype == computed

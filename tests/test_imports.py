@@ -1,0 +1,67 @@
+"""What an import loads, seen from a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "captum",
+    "fvcore",
+    "lightning",
+    "lightning_fabric",
+    "matplotlib",
+    "pandas",
+    "pydantic",
+    "rich",
+    "seaborn",
+    "timm",
+    "torchvision",
+    "typer",
+}
+KEYS = ("constant", "nam", "sa", "se")
+
+
+def loaded(*steps: str) -> list[set[str]]:
+    """Names of all modules that one interpreter has loaded after each of the statements."""
+    report = "print(json.dumps(sorted(sys.modules)))"
+    script = "\n".join(["import json, sys", *(line for step in steps for line in (step, report))])
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [set(json.loads(line)) for line in result.stdout.splitlines()]
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, set[str]]:
+    """What is loaded after the import, after listing, and after creating each module in turn."""
+    describe = "[attnlib.info(key) for key in attnlib.list_modules()]"
+    creations = [f"attnlib.create({key!r}, 256)" for key in KEYS]
+    return dict(zip(("import", "describe", *KEYS), loaded("import attnlib", describe, *creations), strict=True))
+
+
+def test_the_package_loads_torch_and_nothing_heavier(stages):
+    assert "torch" in stages["import"]
+    assert not HEAVY & packages(stages["import"])
+
+
+def test_listing_and_describing_load_no_module(stages):
+    assert not {name for name in stages["describe"] if name.startswith(("attnlib.scale_", "attnlib.self_"))}
+
+
+def test_creating_a_module_loads_its_file_and_no_other_s(stages):
+    for position, key in enumerate(KEYS):
+        files = {
+            name for name in stages[key] if name.startswith(("attnlib.scale_attention.", "attnlib.self_attention."))
+        }
+        assert files == {f"attnlib.scale_attention.{created}" for created in KEYS[: position + 1]}
+    assert not HEAVY & packages(stages[KEYS[-1]])
+
+
+def test_training_counts_and_explains_nothing():
+    (names,) = loaded("import attnlib.training.loop")
+    assert "attnlib.networks" in names
+    assert not {"captum", "fvcore", "matplotlib"} & packages(names)
