@@ -77,8 +77,13 @@ class Table(_Data):
         for number, row in enumerate(self.rows, start=1):
             if len(row) != len(self.columns):
                 raise ValueError(f"row {number} has {len(row)} values for {len(self.columns)} columns: {row}")
-        for column in self.costs.keys() - self.columns.keys():
-            raise ValueError(f"costs: there is no column {column!r}; columns: {', '.join(self.columns)}")
+        for column in self.costs:
+            if column not in self.columns:
+                raise ValueError(f"costs: there is no column {column!r}; columns: {', '.join(self.columns)}")
+            for row in self.rows:
+                cell = row[list(self.columns).index(column)]
+                if isinstance(cell, (str, bool)):
+                    raise ValueError(f"column {column!r} holds costs, which are numbers, got {cell!r} in row {row}")
         return self
 
     def frame(self) -> "pandas.DataFrame":
@@ -103,7 +108,7 @@ class Claim(_Data):
 
     Attributes:
         text: the claim, in our words.
-        value: the number it states, in `unit`; null where it states none, then the check says what is expected.
+        value: the number it states, in `unit`; null where it states none and only a trained network can show it.
         tolerance: how far the measured value may be from it, in the same unit.
         check: the function in attnlib/ledger/<key>.py that measures it; null where only a trained network can show it.
         datasets: what such a network was trained on.
@@ -126,6 +131,8 @@ class Claim(_Data):
     def _can_be_judged(self) -> "Claim":
         if bool(self.datasets) != (self.check is None):
             raise ValueError("a claim has either a check, or the datasets of the runs that it rests on")
+        if self.check is not None and self.value is None:
+            raise ValueError("a claim with a check needs the value that the check is held against")
         if self.kind == "accuracy" and not self.datasets:
             raise ValueError("a claim of accuracy names the datasets it was measured on")
         if self.settled_by is not None and (self.value is None or self.kind != "accuracy"):

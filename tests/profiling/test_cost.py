@@ -161,7 +161,7 @@ def test_frozen_multi_head_attention_is_counted():
 @pytest.mark.parametrize(
     ("name", "image_size", "macs"),
     [
-        # counted by others' re-builds of these networks, to the digits that they give: 40.813, 40.551, 555.4, 1,814 million
+        # known in millions from independent counts of these networks: 40.813, 40.551, 555.4, 1,814
         ("resnet20", 32, 40_813_184),
         ("resnet20_a", 32, 40_551_040),
         ("resnet18_cifar", 32, 555_422_720),

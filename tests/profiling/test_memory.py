@@ -10,8 +10,8 @@ from attnlib.profiling.memory import LiveBytes
 def test_peak_of_a_convolution_and_a_relu():
     # bytes: weights 3 * 5 * 4 = 60, image 3 * 4 * 4 * 4 = 192, each map of five channels 5 * 4 * 4 * 4 = 320
     model = nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.ReLU())
-    # Most lives when the ReLU's backward has written its gradient (320): weights, image, the ReLU's output that it still
-    # holds (320), the loss and its gradient (4 each). The forward pass had two maps and neither of the two numbers.
+    # Most lives when the ReLU's backward has written its gradient (320): weights, image, the ReLU's output that it
+    # still holds (320), the loss and its gradient (4 each). The forward pass had two maps and neither number.
     assert profile(model, 4).peak_memory_bytes == 60 + 192 + 320 + 320 + 4 + 4
 
 
