@@ -5,7 +5,7 @@ from attnlib.plots.curves import learning_curves
 from attnlib.plots.gradcam import grad_cam
 from attnlib.plots.maps import captured, overlay, show_maps
 from attnlib.plots.style import COLOURS, colour, use
-from attnlib.plots.tables import differences, table, verdicts
+from attnlib.plots.tables import costs, differences, table, verdicts
 
 __all__ = [
     "COLOURS",
@@ -13,6 +13,7 @@ __all__ = [
     "accuracy_table",
     "captured",
     "colour",
+    "costs",
     "differences",
     "final_accuracies",
     "grad_cam",

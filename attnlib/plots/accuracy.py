@@ -20,7 +20,7 @@ def final_accuracies(records: Sequence["Record"]) -> pd.DataFrame:
     """One row per run: attention (with its arguments), seed, accuracy in per cent."""
     rows = [
         {
-            "attention": " ".join([r.recipe.attention, *(f"{k}={v}" for k, v in r.recipe.attention_args.items())]),
+            "attention": r.recipe.label,
             "seed": r.seed,
             "accuracy": 100 * r.final.accuracy,
         }
@@ -37,7 +37,7 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
     frame = final_accuracies(records)
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 0.5 * frame["attention"].nunique() + 1.2))
-    palette = {name: colour(name.split()[0]) for name in frame["attention"].unique()}
+    palette = {name: colour(name.split("(")[0]) for name in frame["attention"].unique()}
     sns.stripplot(
         frame, x="accuracy", y="attention", hue="attention", palette=palette, size=7, alpha=0.8, jitter=False, ax=ax
     )

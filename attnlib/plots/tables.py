@@ -47,6 +47,27 @@ def verdicts(judged: Sequence["Verdict"]) -> Styler:
     return table(frame, "Claims and computed verdicts").map(_verdict_style, subset=["verdict"])
 
 
+def costs(cells: pd.DataFrame, caption: str) -> Styler:
+    """The published costs that were recomputed, with the measured value; the caption counts those that were not.
+
+    `cells` is the frame of `attnlib.ledger.costs`; its column `reason` says why a cell has no measured value.
+    """
+    measured = cells[cells["measured"].notna()]
+    shown = pd.DataFrame(
+        {
+            "table": measured["table"],
+            "row": measured["row"],
+            "quantity": measured["column"],
+            "published": measured["published"],
+            "measured": measured["measured"].astype(float),
+            "agrees to the printed digit": measured["agrees"].map({True: "yes", False: "no"}),
+        }
+    )
+    left_out = len(cells) - len(measured)
+    note = f" ({left_out} cells of networks that are not built here are left out)" if left_out else ""
+    return table(shown, caption + note)
+
+
 def _verdict_style(verdict: str) -> str:
     colours = {"holds": "#1b6e3c", "holds with a note": "#7a5200", "does not hold": "#a3122f"}
     return f"font-weight: 600; color: {colours.get(verdict, '#444444')}"
