@@ -22,6 +22,7 @@ from urllib.error import URLError
 import numpy as np
 import platformdirs
 from filelock import FileLock
+from pydantic import BaseModel, ValidationError
 
 from attnlib.data.files import writable_folder, write_text
 from attnlib.data.statistics import channel_statistics
@@ -29,6 +30,20 @@ from attnlib.errors import unknown
 
 SOURCES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # our name -> torchvision's class
 IMAGE = (32, 32, 3)
+
+
+class _Split(BaseModel):
+    """What meta.json says of a split, as far as it is needed to check its arrays."""
+
+    n: int
+    sha256_pixels_nhwc_uint8: str
+    sha256_labels_uint8: str
+
+
+class _Meta(BaseModel):
+    classes: list[str]
+    train: _Split
+    test: _Split
 
 
 class MissingDataError(FileNotFoundError):
@@ -69,7 +84,7 @@ def open_split(
     meta = _read_meta(folder)
     images = _open(folder, split, "images", meta, verify)
     labels = _open(folder, split, "labels", meta, verify)
-    return images, labels.astype(np.int64), list(meta["classes"])
+    return images, labels.astype(np.int64), meta.classes
 
 
 def fetch(name: str, root: str | Path | None = None, progress: bool = True) -> Path:
@@ -134,35 +149,30 @@ def _problem(folder: Path, verify: bool) -> str | None:
     return None
 
 
-def _read_meta(folder: Path) -> dict[str, Any]:
+def _read_meta(folder: Path) -> _Meta:
     path = folder / "meta.json"
-    fix = f"to replace it, run: attnlib data fetch {folder.name}"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedDataError(f"{path} is not JSON ({error}); {fix}") from error
-    needed = ("n", "sha256_pixels_nhwc_uint8", "sha256_labels_uint8")
-    for split in ("train", "test"):
-        for field in needed:
-            if field not in meta.get(split, {}):
-                raise DamagedDataError(f"{path}: field {split}.{field} is missing; {fix}")
-    if "classes" not in meta:
-        raise DamagedDataError(f"{path}: field classes is missing; {fix}")
-    return meta
+        return _Meta.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f" field {'.'.join(map(str, first['loc']))}:" if first["loc"] else ""
+        fix = f"to replace it, run: attnlib data fetch {folder.name}"
+        raise DamagedDataError(f"{path}:{where} {first['msg']}; {fix}") from error
 
 
-def _open(folder: Path, split: str, what: str, meta: dict[str, Any], verify: bool) -> np.ndarray:
+def _open(folder: Path, split: str, what: str, meta: _Meta, verify: bool) -> np.ndarray:
     """One array of the cache, memory-mapped, after it was compared with `meta`."""
     path = folder / f"{split}_{what}.npy"
     fix = f"to replace it, run: attnlib data fetch {folder.name}"
-    expected_sha = meta[split]["sha256_pixels_nhwc_uint8" if what == "images" else "sha256_labels_uint8"]
+    expected: _Split = getattr(meta, split)
+    expected_sha = expected.sha256_pixels_nhwc_uint8 if what == "images" else expected.sha256_labels_uint8
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise DamagedDataError(
             f"{path}: expected an array with sha256 {expected_sha}, found a file that cannot be read ({error}); {fix}"
         ) from error
-    shape = (meta[split]["n"], *(IMAGE if what == "images" else ()))
+    shape = (expected.n, *(IMAGE if what == "images" else ()))
     if array.shape != shape or array.dtype != np.uint8:
         raise DamagedDataError(
             f"{path}: expected uint8 {shape} with sha256 {expected_sha}, "

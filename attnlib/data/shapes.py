@@ -37,8 +37,8 @@ def _within(u: np.ndarray, v: np.ndarray, sides: int, distance: float) -> np.nda
     return held
 
 
-def _outline(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Whether the points (u, v), in units of 1/ONE of the object's radius, lie in the shape called `name`."""
+def outline(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Whether the points (u, v) lie in the shape called `name`; they are integers, ONE is the object's radius."""
     squared = u * u + v * v
     widest = np.maximum(np.abs(u), np.abs(v))
     disc = squared <= ONE * ONE
@@ -88,7 +88,7 @@ def _masks(labels: np.ndarray, draw: _Draw) -> np.ndarray:
     masks = np.empty((len(labels), SIZE, SIZE), dtype=bool)
     for label, name in enumerate(CLASSES):
         chosen = labels == label
-        masks[chosen] = _outline(name, u[chosen], v[chosen])
+        masks[chosen] = outline(name, u[chosen], v[chosen])
     return masks
 
 
