@@ -1,0 +1,203 @@
+"""Networks by name: their sizes against the published layer plans, with every attention, and what is refused."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models.resnet import Bottleneck
+
+from attnlib.errors import UnknownNameError
+from attnlib.networks import create, image_size, list_networks
+from attnlib.networks.cifar_resnet import CifarResNet, PadShortcut
+from attnlib.registry import sa_groups
+
+
+def basic(n):
+    return {16: n, 32: n, 64: n}
+
+
+# Parameters by the number of classes, and how many residual blocks end in each width. The counts are backbones.yml's in
+# the project's facts, counted on plain re-builds and torchvision's models; resnet8 was added up by hand, layer by layer.
+WIDE, DEEP = {64: 2, 128: 2, 256: 2, 512: 2}, {256: 3, 512: 4, 1024: 6, 2048: 3}
+NETWORKS = {
+    "resnet8": ({10: 78_042, 100: 83_892}, basic(1)),
+    "resnet20": ({10: 272_474, 100: 278_324}, basic(3)),
+    "resnet32": ({10: 466_906, 100: 472_756}, basic(5)),
+    "resnet44": ({10: 661_338, 100: 667_188}, basic(7)),
+    "resnet56": ({10: 855_770, 100: 861_620}, basic(9)),
+    "resnet110": ({10: 1_730_714, 100: 1_736_564}, basic(18)),
+    "resnet20_a": ({10: 269_722, 100: 275_572}, basic(3)),
+    "resnet32_a": ({10: 464_154, 100: 470_004}, basic(5)),
+    "resnet44_a": ({10: 658_586, 100: 664_436}, basic(7)),
+    "resnet56_a": ({10: 853_018, 100: 858_868}, basic(9)),
+    "resnet110_a": ({10: 1_727_962, 100: 1_733_812}, basic(18)),
+    "resnet164": ({10: 1_704_154, 100: 1_727_284}, {64: 18, 128: 18, 256: 18}),
+    "resnet18_cifar": ({10: 11_173_962, 100: 11_220_132}, WIDE),
+    "resnet50_cifar": ({10: 23_520_842, 100: 23_705_252}, DEEP),
+    "resnet18": ({1000: 11_689_512}, WIDE),
+    "resnet34": ({1000: 21_797_672}, {64: 3, 128: 4, 256: 6, 512: 3}),
+    "resnet50": ({1000: 25_557_032}, DEEP),
+    "resnet101": ({1000: 44_549_160}, {256: 3, 512: 4, 1024: 23, 2048: 3}),
+    "resnet152": ({1000: 60_192_808}, {256: 3, 512: 8, 1024: 36, 2048: 3}),
+    "resnet50_v1": ({1000: 25_557_032}, DEEP),
+    "resnet101_v1": ({1000: 44_549_160}, {256: 3, 512: 4, 1024: 23, 2048: 3}),
+    "resnet152_v1": ({1000: 60_192_808}, {256: 3, 512: 8, 1024: 36, 2048: 3}),
+}
+# Parameters that an attention adds to a block of width C.
+ADDED = {
+    "se": lambda c: 2 * c * (c // 16) + c + c // 16,
+    "nam": lambda c: 2 * c,
+    "sa": lambda c: 3 * c // sa_groups(c),
+    "constant": lambda c: 0,
+}
+
+
+def parameters(*arguments, **options):
+    """Of the network `create(...)`, built without memory."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in create(*arguments, **options).parameters())
+
+
+def test_the_table_has_every_network():
+    assert sorted(NETWORKS) == sorted(list_networks())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_those_of_the_layer_plan(name):
+    for classes, count in NETWORKS[name][0].items():
+        assert parameters(name, classes) == count
+
+
+@pytest.mark.parametrize("attention", ADDED)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_attention_adds_what_its_formula_says(name, attention):
+    counts, blocks = NETWORKS[name]
+    classes, plain = next(iter(counts.items()))
+    added = sum(number * ADDED[attention](width) for width, number in blocks.items())
+    assert parameters(name, classes, attention) == plain + added
+
+
+# Totals that the papers' fact sheets counted on official code or printed: se.yml, nam.yml, sa.yml.
+@pytest.mark.parametrize(
+    ("name", "classes", "attention", "arguments", "total"),
+    [
+        ("resnet50", 1000, "se", {}, 28_088_024),
+        ("resnet50", 1000, "se", {"bias": False}, 28_071_976),
+        ("resnet50", 1000, "se", {"bias": False, "reduction": 2}, 45_676_584),
+        ("resnet50", 1000, "se", {"reduction": 4}, 35_635_688),
+        ("resnet50", 1000, "se", {"bias": False, "reduction": 8}, 30_586_920),
+        ("resnet50", 1000, "se", {"reduction": 32}, 26_830_080),
+        ("resnet50_v1", 1000, "se", {}, 28_088_024),
+        ("resnet18", 1000, "se", {}, 11_778_592),
+        ("resnet34", 1000, "se", {"bias": False}, 21_954_856),
+        ("resnet101", 1000, "se", {}, 49_326_872),
+        ("resnet152", 1000, "se", {"bias": False}, 66_770_984),
+        ("resnet20", 10, "se", {}, 274_847),
+        ("resnet20", 10, "se", {"bias": False}, 274_490),
+        ("resnet110", 10, "se", {}, 1_744_952),
+        ("resnet164", 10, "se", {}, 1_906_258),
+        ("resnet50", 1000, "nam", {}, 25_557_032 + 30_208),
+        ("resnet50_cifar", 100, "nam", {}, 23_735_460),
+        ("resnet50_cifar", 100, "nam", {"channel": False, "spatial": True}, 23_705_252 + 9_056),
+        ("resnet50", 1000, "sa", {}, 25_557_740),
+        ("resnet101", 1000, "sa", {}, 44_550_684),
+        ("resnet152", 1000, "sa", {}, 60_195_052),
+    ],
+)
+def test_totals_known_from_the_papers_code(name, classes, attention, arguments, total):
+    assert parameters(name, classes, attention, arguments) == total
+
+
+# What distinguishes the families.
+
+
+@pytest.mark.parametrize("name", list_networks())
+def test_maps_halve_where_the_plan_says(name):
+    with torch.device("meta"):
+        model = create(name, attention="nam", attention_args={"channel": False, "spatial": True})
+    sides = list(dict.fromkeys(module.size for module in model.modules() if hasattr(module, "spatial_norm")))
+    first = {224: 56, 32: 32}[image_size(name)]
+    assert sides == [(first >> stage,) * 2 for stage in range(len(NETWORKS[name][1]))]
+
+
+@pytest.mark.parametrize(("name", "strides"), [("resnet50", (1, 2)), ("resnet50_v1", (2, 1))])
+def test_v1_takes_its_stride_in_the_first_1x1(name, strides):
+    with torch.device("meta"):
+        blocks = [module for module in create(name).modules() if isinstance(module, Bottleneck)]
+    found = [(block.conv1.stride[0], block.conv2.stride[0]) for block in blocks if block.downsample][1:]
+    assert found == [strides] * 3
+
+
+def test_option_a_takes_every_second_pixel_and_pads_with_zero_channels():
+    x = torch.randn(2, 16, 9, 7)
+    y = PadShortcut(16, 32, stride=2)(x)
+    assert torch.equal(y[:, :16], x[:, :, ::2, ::2])
+    assert y.shape == (2, 32, 5, 4)
+    assert not y[:, 16:].any()
+    assert not list(PadShortcut(16, 32, 2).parameters())
+
+
+@pytest.mark.parametrize("attention", ["none", *ADDED])
+@pytest.mark.parametrize("name", ["resnet8", "resnet20_a", "resnet18_cifar"])
+def test_every_parameter_learns(name, attention):
+    torch.manual_seed(0)
+    model = create(name, classes=7, attention=attention)
+    scores = model(torch.randn(2, 3, 16, 16))
+    assert scores.shape == (2, 7)
+    nn.functional.cross_entropy(scores, torch.tensor([0, 3])).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("attention", ADDED)
+def test_all_attentions_share_the_backbone_under_one_seed(attention):
+    def state(attention):
+        torch.manual_seed(3)
+        return create("resnet8", attention=attention).state_dict()
+
+    shared = {name.replace(".layer.", "."): tensor for name, tensor in state(attention).items()}
+    plain = state("none")
+    assert all(torch.equal(tensor, shared[name]) for name, tensor in plain.items())
+    assert all(".attention." in name for name in set(shared) - set(plain))
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"), [("resnet21", "resnet20|resnet110"), ("ResNet50", "resnet50"), ("vgg", "known")]
+)
+@pytest.mark.parametrize("look_up", [create, image_size])
+def test_an_unknown_network_lists_the_near_matches(look_up, wrong, near):
+    with pytest.raises(UnknownNameError, match=f"no network is called '{wrong}'; .*({near})"):
+        look_up(wrong)
+
+
+def test_an_unknown_attention_lists_the_near_matches():
+    with pytest.raises(UnknownNameError, match="no module is called 'shufle'; did you mean .*'sa'"):
+        create("resnet8", attention="shufle")
+
+
+@pytest.mark.parametrize("classes", [0, -10])
+def test_a_network_needs_classes(classes):
+    with pytest.raises(ValueError, match=f"classes must be at least 1, got {classes}"):
+        create("resnet8", classes=classes)
+
+
+def test_arguments_need_an_attention():
+    with pytest.raises(ValueError, match="attention_args={'reduction': 4} need an attention module, got .*'none'"):
+        create("resnet8", attention_args={"reduction": 4})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"depth": 21}, r"depth=21 does not fit basic blocks: it must be 6n \+ 2"),
+        ({"depth": 2}, r"depth=2 does not fit basic blocks: it must be 6n \+ 2 with n >= 1"),
+        ({"depth": 26, "block": "bottleneck"}, r"depth=26 does not fit bottleneck blocks: it must be 9n \+ 2"),
+        ({"depth": 20, "block": "wide"}, "block must be 'basic' or 'bottleneck', got 'wide'"),
+        ({"depth": 20, "shortcut": "C"}, "shortcut must be 'B', or 'A' with basic blocks, got 'C' with 'basic'"),
+        ({"depth": 29, "shortcut": "A", "block": "bottleneck"}, "got 'A' with 'bottleneck'"),
+    ],
+)
+def test_a_cifar_resnet_that_is_not_in_the_family_is_refused(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        CifarResNet(**arguments)
