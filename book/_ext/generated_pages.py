@@ -14,6 +14,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 MARK = re.compile(r"<!-- generated: (\w+) -->")
@@ -212,17 +213,20 @@ def pill(family: str, key: str, name: str, x: float, y: float, width: float, her
 
 # ---- Sphinx ----
 
-PAGES = {"status": status, "api": api, "map": field_map}
+GENERATE = {"status": status, "api": api, "map": field_map}
+PAGES = {"book/status": "status", "book/api": "api", "index": "map"}
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace the marks of a page before it is parsed."""
-    source[0] = MARK.sub(lambda mark: PAGES[mark.group(1)](), source[0])
+    """Replace the mark of a page before it is parsed."""
+    source[0] = MARK.sub(lambda mark: GENERATE[mark.group(1)](), source[0])
 
 
-def outdated(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
-    """Pages with marks are read anew in every build: what they show lies outside their own file."""
-    return ["index", "book/api", "book/status"]
+def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
+    """The pages whose generated part differs from the one in the last build: what it shows lies outside their file."""
+    old = getattr(env, "generated_parts", {})
+    env.generated_parts = {page: GENERATE[name]() for page, name in PAGES.items()}
+    return [page for page, part in env.generated_parts.items() if old.get(page) != part]
 
 
 def setup(app: Sphinx) -> dict:

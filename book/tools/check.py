@@ -25,7 +25,7 @@ PARTS = {
     "unit tests": [*PYTEST, "tests", "--ignore=tests/site", "-m", "not export", SHAPES],
     "export tests": [*PYTEST, "tests", "--ignore=tests/site", "-m", "export"],
     "notebooks": [*PYTEST, *NBVAL, *notebooks()],
-    "build": [sys.executable, TOOLS / "build.py"],
+    "build": [sys.executable, TOOLS / "build.py", "--fresh"],
     "site": [*PYTEST, "tests/site"],
 }
 

@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -46,7 +45,8 @@ async def execute(path: Path, repository: Path = REPOSITORY) -> float:
     lane = environment["ATTNLIB_LANE"]
     client = NotebookClient(
         notebook,
-        km=AsyncKernelManager(kernel_name="python3"),  # ipykernel's own, which runs this very interpreter
+        kernel_name="python3",  # ipykernel's own, which runs this very interpreter
+        extra_arguments=["--log-level=ERROR"],  # it warns about TCP without encryption, on one machine
         timeout=SMOKE_TIMEOUT if lane == "smoke" else None,
         coalesce_streams=True,
     )

@@ -15,7 +15,7 @@ from chapters import REPOSITORY, chosen, notebooks, read
 LARGEST = 600_000
 # Home and temporary folders of the usual systems, and the inside of an environment.
 FOLDERS = r"/home/|/root/|/Users/|/tmp/|/var/folders/|[A-Z]:\\\\?Users\\|site-packages|dist-packages"
-MACHINE_PATH = re.compile(rf"[^\s\"'<>]*(?:{FOLDERS})[^\s\"'<>]*")
+MACHINE_PATH = re.compile(rf"(?:{FOLDERS})[^\s\"'<>]*")  # starts at a fixed word: linear in the longest output
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 

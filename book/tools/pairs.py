@@ -5,26 +5,30 @@
 """
 
 import os
+import re
 import sys
 from itertools import zip_longest
 from pathlib import Path
 
 import jupytext
+import nbformat
 from jupytext.combine import combine_inputs_with_outputs
 from nbformat import NotebookNode
 
 from chapters import REPOSITORY, notebooks, read, write, write_text
 
 FORMAT = "py:percent"
-# What a chapter's .py says about the whole notebook is its kernel; the stamp belongs to the outputs.
-HEADER = {"notebook_metadata_filter": "kernelspec,-jupytext.text_representation.jupytext_version,-stamp,-language_info"}
+PAIRED = {"formats": f"ipynb,{FORMAT}"}  # tells Jupyter's jupytext extension to write both halves
+VERSION_LINE = re.compile(r"^#\s+(?:jupytext|format)_version: .*\n", re.MULTILINE)
 
 
 def as_text(notebook: NotebookNode) -> str:
-    """The notebook as py:percent."""
-    copy = NotebookNode(notebook)
-    copy.metadata = NotebookNode({**notebook.metadata, "jupytext": HEADER})
-    return jupytext.writes(copy, FORMAT)
+    """The notebook as py:percent; of its metadata only the kernel, since the stamp belongs to the outputs."""
+    metadata = {"jupytext": dict(PAIRED)}
+    if "kernelspec" in notebook.metadata:
+        metadata["kernelspec"] = notebook.metadata.kernelspec
+    text = jupytext.writes(NotebookNode(notebook, metadata=nbformat.from_dict(metadata)), FORMAT)
+    return VERSION_LINE.sub("", text)  # the tool's version in use is no part of a chapter
 
 
 def cells(notebook: NotebookNode) -> list[tuple]:
@@ -59,7 +63,7 @@ def sync(path: Path) -> None:
         notebook = jupytext.read(text)
         if path.exists():
             notebook = combine_inputs_with_outputs(notebook, read(path), fmt=FORMAT)
-        notebook.metadata.pop("jupytext", None)
+        notebook.metadata["jupytext"] = nbformat.from_dict(PAIRED)
         write(notebook, path)
         os.utime(text)  # equal again: the halves are one version
     else:

@@ -32,6 +32,8 @@ def digest(data: bytes | str) -> str:
 
 def canonical(node: object) -> object:
     """A syntax tree as nested tuples, without positions and empty fields, so that Python 3.11 to 3.14 agree on it."""
+    if isinstance(node, ast.JoinedStr):  # early releases of 3.12 add an empty string after a nested format
+        return ("JoinedStr", *(canonical(part) for part in node.values if getattr(part, "value", None) != ""))
     if isinstance(node, ast.AST):
         fields = ((name, canonical(value)) for name, value in ast.iter_fields(node) if value not in (None, []))
         return (type(node).__name__, *fields)
