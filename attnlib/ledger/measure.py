@@ -10,7 +10,7 @@ from torch import nn
 
 from attnlib import networks
 from attnlib.networks.attach import map_sizes, residual_ends
-from attnlib.profiling.cost import Cost, profile
+from attnlib.profiling.trace import count_operations
 
 # Share of a map that a module's pooling layers read in its paper's released code; other modules have no such layer.
 POOLED = {"se": 1.0, "sa": 0.5}
@@ -45,9 +45,23 @@ def parameters(network: Network) -> int:
 
 
 @cache
-def cost(network: Network) -> Cost:
-    """The cost of a network on images of the size it was made for."""
-    return profile(network.build(), networks.image_size(network.backbone))
+def work(network: Network) -> dict[str, dict[str, int]]:
+    """Operations on one image of the size that the network was made for; see `profiling.trace.count_operations`.
+
+    All weights are zero: their values change no count, and drawing them takes longer than counting.
+    """
+    with torch.device("meta"):
+        model = network.build()
+    model.to_empty(device="cpu")
+    for tensor in model.state_dict().values():
+        tensor.zero_()
+    side = networks.image_size(network.backbone)
+    return count_operations(model, torch.zeros(1, 3, side, side))
+
+
+def multiply_adds(network: Network) -> int:
+    """Multiply-adds of a network."""
+    return sum(work(network)["macs"].values())
 
 
 @cache
@@ -62,9 +76,9 @@ def gated_values(backbone: str) -> int:
 
 def operations(network: Network, counting: str) -> int:
     """Operations of a network by a rule of `published.schema.CostColumn`."""
-    measured = cost(network)
     if counting == "multiply-adds":
-        return measured.macs
-    work = measured.elementwise_by_operator
-    layers = 2 * work["batch_norm"] + sum(work.get(name, 0) for name in ("relu", "max_pool2d", "adaptive_avg_pool2d"))
-    return measured.macs + layers + round(POOLED.get(network.attention, 0) * gated_values(network.backbone))
+        return multiply_adds(network)
+    counts = work(network)["elementwise"]
+    layers = 2 * counts["batch_norm"]
+    layers += sum(counts.get(name, 0) for name in ("relu", "max_pool2d", "adaptive_avg_pool2d"))
+    return multiply_adds(network) + layers + round(POOLED.get(network.attention, 0) * gated_values(network.backbone))

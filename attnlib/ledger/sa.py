@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Network, cost, gated_values, operations, parameters
+from attnlib.ledger.measure import Network, gated_values, multiply_adds, operations, parameters, work
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.published import load
@@ -90,10 +90,11 @@ def _half_of_the_values(backbone: str) -> Finding:
 
 
 def gflops_all_work() -> Finding:
-    added = cost(Network("resnet50", "sa")) - cost(Network("resnet50"))
-    parts = sorted(added.elementwise_by_operator.items(), key=lambda part: -part[1])
+    counts, plain = (work(network)["elementwise"] for network in (Network("resnet50", "sa"), Network("resnet50")))
+    added = {name: count - plain.get(name, 0) for name, count in counts.items()}
+    parts = sorted(added.items(), key=lambda part: -part[1])
     note = "one operation for each value: " + ", ".join(f"{name} {count / 1e9:.2e}" for name, count in parts[:4])
-    return Finding((added.macs + added.elementwise) / 1e9, note)
+    return Finding(sum(added.values()) / 1e9, note)
 
 
 def gflops_baseline_resnet50() -> Finding:
@@ -105,7 +106,7 @@ def gflops_baseline_resnet101() -> Finding:
 
 
 def _baseline(backbone: str) -> Finding:
-    by_layers, macs = operations(Network(backbone), "layers"), cost(Network(backbone)).macs
+    by_layers, macs = operations(Network(backbone), "layers"), multiply_adds(Network(backbone))
     note = f"{by_layers / 1e9:.4f} with batch norms, ReLUs and pooling layers counted, {macs / 1e9:.4f} multiply-adds"
     return Finding(macs / 1e9, note, otherwise=by_layers / 1e9)
 

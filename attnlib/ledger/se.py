@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from attnlib import create
-from attnlib.ledger.measure import Network, cost, gated_values, parameters
+from attnlib.ledger.measure import Network, gated_values, multiply_adds, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import WithAttention, attention_modules
 from attnlib.published import load
@@ -111,7 +111,7 @@ def table_15_parameters() -> Finding:
 
 def gflops_resnet50() -> Finding:
     finding = _gflops("resnet50_v1")
-    elsewhere = cost(Network("resnet50")).macs / 1e9
+    elsewhere = multiply_adds(Network("resnet50")) / 1e9
     return replace(finding, note=f"{finding.note}; {elsewhere:.4f} with the stride in the 3 x 3")
 
 
@@ -125,14 +125,14 @@ def gflops_resnet152() -> Finding:
 
 def _gflops(backbone: str) -> Finding:
     """Multiply-adds; otherwise with the additions of the shortcuts, which fits every plain ResNet of Table 2."""
-    macs = cost(Network(backbone)).macs / 1e9
+    macs = multiply_adds(Network(backbone)) / 1e9
     with_additions = macs + gated_values(backbone) / 1e9
     note = f"{macs:.4f} by multiply-adds, {with_additions:.4f} with the additions of the shortcuts"
     return Finding(macs, note, otherwise=with_additions)
 
 
 def gflops_se_resnet50() -> Finding:
-    macs, values = cost(RELEASED).macs, gated_values("resnet50_v1")
+    macs, values = multiply_adds(RELEASED), gated_values("resnet50_v1")
     note = (
         f"{macs / 1e9:.4f} by multiply-adds, {(macs + 2 * values) / 1e9:.4f} with the additions of the shortcuts and "
         "the values that the squeeze reads"
@@ -141,7 +141,11 @@ def gflops_se_resnet50() -> Finding:
 
 
 def flops_share() -> Finding:
-    added, values, plain = cost(RELEASED).macs - cost(PLAIN).macs, gated_values("resnet50_v1"), cost(PLAIN).macs
+    added, values, plain = (
+        multiply_adds(RELEASED) - multiply_adds(PLAIN),
+        gated_values("resnet50_v1"),
+        multiply_adds(PLAIN),
+    )
     note = (
         f"{100 * added / plain:.3f} by multiply-adds, {100 * (added + values) / plain:.3f} with the values that the "
         f"squeeze reads, {100 * (added + 2 * values) / plain:.3f} with their scaling too; 0.26 is the quotient of the "
@@ -151,7 +155,7 @@ def flops_share() -> Finding:
 
 
 def gflops_nosqueeze() -> Finding:
-    return Finding(cost(NO_SQUEEZE).macs / 1e9, f"{cost(NO_SQUEEZE).macs:,} multiply-adds")
+    return Finding(multiply_adds(NO_SQUEEZE) / 1e9, f"{multiply_adds(NO_SQUEEZE):,} multiply-adds")
 
 
 def nosqueeze_parameters() -> Finding:

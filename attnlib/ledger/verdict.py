@@ -8,14 +8,11 @@ judged from the records of runs. A check that raises is a failure, not a verdict
 from dataclasses import dataclass
 from importlib import import_module
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from attnlib.published.schema import Claim, load
-
-if TYPE_CHECKING:
-    import pandas
 
 Word = Literal["holds", "holds with a note", "does not hold", "awaits a record", "not testable here"]
 
@@ -67,14 +64,6 @@ def judge(key: str) -> list[Verdict]:
     """
     checks = import_module(f"attnlib.ledger.{load(key).key}")
     return [_judge(key, claim, checks) for claim in load(key).claims]
-
-
-def table(verdicts: list[Verdict]) -> "pandas.DataFrame":
-    """The verdicts as a table with the columns that a reader needs first."""
-    import pandas
-
-    columns = ["claim", "published", "measured", "unit", "verdict", "note"]
-    return pandas.DataFrame([verdict.model_dump() for verdict in verdicts]).set_index("id")[columns]
 
 
 def _judge(key: str, claim: Claim, checks: object) -> Verdict:

@@ -3,23 +3,15 @@
 Figures are multiply-adds and are called MACs; the one rule that says what is one stands in `operators.py`.
 """
 
-import copy
-import warnings
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attnlib.profiling.memory import peak_training_bytes
-from attnlib.profiling.operators import UnknownOperatorError, counts_nothing, handlers
-
-with warnings.catch_warnings():
-    # fvcore scripts a loss function, which we do not use, while it is imported.
-    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*deprecated")
-    from fvcore.nn.jit_analysis import JitModelAnalysis
+from attnlib.profiling.operators import UnknownOperatorError
+from attnlib.profiling.trace import count_operations
 
 if TYPE_CHECKING:
     import pandas
@@ -119,56 +111,11 @@ def profile(model: nn.Module, image_size: int | tuple[int, int] = 224, in_channe
 
     like = next(model.parameters(), torch.empty(0))
     x = torch.zeros(1, in_channels, height, width, dtype=like.dtype, device=like.device)
-    counts = _count(_copy(model, lambda tensor: tensor), x)
+    counts = count_operations(model, x)
     return Cost(
         sum(parameter.numel() for parameter in model.parameters()),
-        _of(counts, "macs"),
-        _of(counts, "elementwise"),
-        sum(_of(counts, "activations").values()),
-        peak_training_bytes(_copy(model, _on_meta), x.to("meta", torch.float32)),
+        counts["macs"],
+        counts["elementwise"],
+        sum(counts["activations"].values()),
+        peak_training_bytes(model, x),
     )
-
-
-def _copy(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Module:
-    """A copy of the modules alone (modes and hooks included) that holds `tensor(t)` for each parameter and buffer t.
-
-    What is done to the copy, or left on it by an error half-way, never reaches the model.
-    """
-    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    meta = torch.empty_like(tensor, device="meta")
-    if meta.is_floating_point():
-        meta = meta.float()
-    return nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
-
-
-def _of(counts: Counter, quantity: str) -> dict[str, int]:
-    return {kind: int(count) for (name, kind), count in counts.items() if name == quantity}
-
-
-class _Analysis(JitModelAnalysis):
-    """fvcore's analysis, except that an operator it does not know is an error instead of a zero."""
-
-    def _should_ignore_node(self, node: torch._C.Node) -> bool:
-        kind = node.kind()
-        if counts_nothing(kind):
-            return True
-        name = f"{kind} ({node.pyname()})" if kind == "prim::PythonOp" else kind
-        module = node.scopeName().rpartition("/")[2] or "the network's own forward"
-        raise UnknownOperatorError(
-            f"no rule for operator {name} in {module}; say what it costs in attnlib/profiling/operators.py"
-        )
-
-
-def _count(model: nn.Module, x: Tensor) -> Counter:
-    analysis = _Analysis(model.eval(), x).set_op_handle(**handlers()).uncalled_modules_warnings(False)
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r".*torch\.jit.*deprecated")
-            return analysis.by_operator()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)

@@ -4,10 +4,12 @@ import weakref
 from functools import reduce
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from attnlib.profiling.trace import copy_modules
 
 
 class LiveBytes(TorchDispatchMode):
@@ -18,7 +20,7 @@ class LiveBytes(TorchDispatchMode):
         self.live = self.peak = 0
         self._known: set[int] = set()
 
-    def add(self, tensor: torch.Tensor) -> None:
+    def add(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         if key in self._known:
@@ -36,31 +38,35 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, Tensor):
                 self.add(value)
         return result
 
 
-def peak_training_bytes(model: nn.Module, x: torch.Tensor) -> int:
-    """Most bytes that live at once while `model(x).sum()` is computed and back-propagated.
+def peak_training_bytes(model: nn.Module, x: Tensor) -> int:
+    """Most bytes that live at once while `model(x).sum()` is computed and back-propagated in float32.
 
     Counted: parameters, buffers, the input, everything kept for the backward pass, its intermediate results and the
     gradients. Left out: optimiser state, workspaces inside a kernel, and what an allocator rounds up or holds back.
-    Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1.
-
-    Args:
-        model: a network on the meta device; its gradients are set.
-        x: input on the meta device.
+    Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1. The model
+    is not changed.
     """
-    model.train()
-    for module in model.modules():
+    shadow, x = copy_modules(model, _on_meta).train(), _on_meta(x)
+    for module in shadow.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
     memory = LiveBytes()
-    for tensor in (*model.parameters(), *model.buffers(), x):
+    for tensor in (*shadow.parameters(), *shadow.buffers(), x):
         memory.add(tensor)
     with memory, torch.enable_grad():
-        loss = reduce(torch.add, [output.sum() for output in tree_leaves(model(x))])
+        loss = reduce(torch.add, [output.sum() for output in tree_leaves(shadow(x))])
         if loss.requires_grad:  # a module without trainable parameters only runs forward
             loss.backward()
     return memory.peak
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    meta = torch.empty_like(tensor, device="meta")
+    if meta.is_floating_point():
+        meta = meta.float()
+    return nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta

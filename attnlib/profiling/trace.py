@@ -1,0 +1,61 @@
+"""The operators of one forward pass, counted by the rules of `operators.py`."""
+
+import copy
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from attnlib.profiling.operators import UnknownOperatorError, counts_nothing, handlers
+
+with warnings.catch_warnings():
+    # fvcore scripts a loss function, which we do not use, while it is imported.
+    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*deprecated")
+    from fvcore.nn.jit_analysis import JitModelAnalysis
+
+
+def count_operations(model: nn.Module, x: Tensor) -> dict[str, dict[str, int]]:
+    """Trace `model(x)` in evaluation mode and count: {"macs" | "elementwise" | "activations": {operator: count}}.
+
+    torch's fused attention path is off meanwhile, since it hides its products. The model is not changed.
+
+    Raises:
+        UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
+    """
+    shadow = copy_modules(model, lambda tensor: tensor).eval()
+    analysis = _Analysis(shadow, x).set_op_handle(**handlers()).uncalled_modules_warnings(False)
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*torch\.jit.*deprecated")
+            counts = analysis.by_operator()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    by_quantity: dict[str, dict[str, int]] = {"macs": {}, "elementwise": {}, "activations": {}}
+    for (quantity, operator), count in counts.items():
+        by_quantity[quantity][operator] = int(count)
+    return by_quantity
+
+
+def copy_modules(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of the modules alone (modes and hooks included) that holds `tensor(t)` for each parameter and buffer t.
+
+    What is done to the copy, or left on it by an error half-way, never reaches the model.
+    """
+    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
+
+
+class _Analysis(JitModelAnalysis):
+    """fvcore's analysis, except that an operator it does not know is an error instead of a zero."""
+
+    def _should_ignore_node(self, node: torch._C.Node) -> bool:
+        kind = node.kind()
+        if counts_nothing(kind):
+            return True
+        name = f"{kind} ({node.pyname()})" if kind == "prim::PythonOp" else kind
+        module = node.scopeName().rpartition("/")[2] or "the network's own forward"
+        raise UnknownOperatorError(
+            f"no rule for operator {name} in {module}; say what it costs in attnlib/profiling/operators.py"
+        )
