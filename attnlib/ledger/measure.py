@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from attnlib import networks
 from attnlib.networks.attach import map_sizes, residual_ends
@@ -36,25 +37,31 @@ class Network:
             self.change(model)
         return model
 
+    def build_empty(self) -> nn.Module:
+        """The network on the meta device, its initial values not drawn: no count depends on them."""
+        with torch.device("meta"), _Undrawn():
+            return self.build()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of random values, which takes longer than to count a network."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
 
 @cache
 def parameters(network: Network) -> int:
-    """How many parameters a network has, found without allocating them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in network.build().parameters())
+    """How many parameters a network has."""
+    return sum(parameter.numel() for parameter in network.build_empty().parameters())
 
 
 @cache
 def work(network: Network) -> dict[str, dict[str, int]]:
-    """Operations on one image of the size that the network was made for; see `profiling.trace.count_operations`.
-
-    All weights are zero: their values change no count, and drawing them takes longer than counting.
-    """
-    with torch.device("meta"):
-        model = network.build()
-    model.to_empty(device="cpu")
+    """Operations on one image of the size that the network was made for; see `profiling.trace.count_operations`."""
+    model = network.build_empty().to_empty(device="cpu")
     for tensor in model.state_dict().values():
-        tensor.zero_()
+        tensor.zero_()  # whatever lies in empty memory may be numbers that a CPU is slow with
     side = networks.image_size(network.backbone)
     return count_operations(model, torch.zeros(1, 3, side, side))
 
@@ -67,8 +74,7 @@ def multiply_adds(network: Network) -> int:
 @cache
 def gated_values(backbone: str) -> int:
     """Values in the maps that attention gates: the sum of C H W over the residual blocks of `backbone`."""
-    with torch.device("meta"):
-        model = networks.create(backbone)
+    model = Network(backbone).build_empty()
     ends = residual_ends(model)
     sizes = map_sizes(model, list(ends), networks.image_size(backbone))
     return sum(norm.num_features * sizes[path][0] * sizes[path][1] for path, norm in ends.items())
