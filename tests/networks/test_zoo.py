@@ -16,7 +16,7 @@ def basic(n):
 
 
 # Parameters by the number of classes, and how many residual blocks end in each width. The counts are backbones.yml's in
-# the project's facts, counted on plain re-builds and torchvision's models; resnet8 was added up by hand, layer by layer.
+# the project's facts, counted on plain re-builds and torchvision's models; resnet8 was added up layer by layer.
 WIDE, DEEP = {64: 2, 128: 2, 256: 2, 512: 2}, {256: 3, 512: 4, 1024: 6, 2048: 3}
 NETWORKS = {
     "resnet8": ({10: 78_042, 100: 83_892}, basic(1)),
