@@ -6,18 +6,15 @@ on standard error and exit status 2, a failed run with 1, Ctrl-C with 130.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 import attnlib
-
-if TYPE_CHECKING:
-    from attnlib.training.loop import Progress
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Attention modules for vision.")
 data_app = typer.Typer(no_args_is_help=True, help="Fetch data sets, and see which are here.")
@@ -96,9 +93,12 @@ def data_info_command(
         table.add_column("folder", overflow="fold")
         table.add_row("shapes", "generated, needs no files", "", "")
         for entry in entries:
-            table.add_row(entry.name, _escape(entry.status), f"{entry.size / 1e6:.0f}", str(entry.folder))
+            table.add_row(entry.name, entry.status, f"{entry.size / 1e6:.0f}", str(entry.folder))
         out.print(table)
-    if any(entry.status not in ("complete", "absent") for entry in entries):
+    problems = [entry.problem for entry in entries if entry.problem]
+    for problem in problems:
+        err.print(f"[red]damaged:[/red] {_escape(problem)}", highlight=False, soft_wrap=True)
+    if problems:
         raise typer.Exit(1)
 
 
@@ -222,7 +222,7 @@ def _parse(arguments: list[str] | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _progress() -> "Iterator[Progress]":
+def _progress() -> Iterator[Callable[[int, int, list], None]]:
     """A bar on a terminal, one line an epoch elsewhere; both on standard error."""
     if not err.is_terminal:
         printed = 0

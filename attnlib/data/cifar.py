@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.error import URLError
 
 import numpy as np
@@ -56,12 +56,13 @@ class DamagedDataError(ValueError):
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What `info` found: `status` is "complete", "absent" or what is wrong; `size` is in bytes."""
+    """What `info` found of one data set; `size` is in bytes, `problem` says what is damaged."""
 
     name: str
     folder: Path
-    status: str
+    status: Literal["complete", "absent", "damaged"]
     size: int
+    problem: str | None = None
 
 
 def data_root(root: str | Path | None = None) -> Path:
@@ -131,9 +132,12 @@ def info(root: str | Path | None = None, verify: bool = False) -> list[CacheEntr
     for name in SOURCES:
         folder = data_root(root) / name
         size = sum(file.stat().st_size for file in folder.glob("*.npy"))
-        absent = not (folder / "meta.json").is_file()
-        status = "absent" if absent else _problem(folder, verify) or "complete"
-        entries.append(CacheEntry(name, folder, status, size))
+        if not (folder / "meta.json").is_file():
+            entries.append(CacheEntry(name, folder, "absent", size))
+        elif problem := _problem(folder, verify):
+            entries.append(CacheEntry(name, folder, "damaged", size, problem))
+        else:
+            entries.append(CacheEntry(name, folder, "complete", size))
     return entries
 
 

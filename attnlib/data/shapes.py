@@ -139,4 +139,4 @@ def generate(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     side = draw(0, 2, 1, 1, 3) * 2 - 1
     np.copyto(images, 128 + side * draw(*DISTANCE, 1, 1, 3), where=masks[..., None])
     images += draw(-NOISE, NOISE + 1, SIZE, SIZE, 3)
-    return np.clip(images, 0, 255).astype(np.uint8), labels, masks
+    return np.clip(images, 0, 255).astype(np.uint8, order="C"), labels, masks

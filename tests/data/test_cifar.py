@@ -151,7 +151,9 @@ def test_flipped_bit_is_found_by_verify_and_mended_by_fetch(cached, served):
     with pytest.raises(DamagedDataError, match=f"expected sha256 {expected}, found {found}"):
         load("cifar10", "train", cached, verify=True)
     assert cifar.info(cached)[0].status == "complete"
-    assert found in cifar.info(cached, verify=True)[0].status
+    damaged = cifar.info(cached, verify=True)[0]
+    assert damaged.status == "damaged"
+    assert found in damaged.problem
     cifar.fetch("cifar10", cached, progress=False)
     assert file.read_bytes() == good
 

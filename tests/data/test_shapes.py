@@ -22,6 +22,7 @@ def test_same_seed_gives_the_same_bytes_on_every_platform():
 def test_shapes_types_and_balance():
     images, labels, masks = shapes.generate(103, seed=0)
     assert (images.shape, images.dtype) == ((103, 32, 32, 3), np.uint8)
+    assert images.flags.c_contiguous  # so that batches are channels-last without a copy
     assert (labels.shape, labels.dtype) == ((103,), np.int64)
     assert (masks.shape, masks.dtype) == ((103, 32, 32), bool)
     counts = np.bincount(labels, minlength=10)

@@ -1,0 +1,66 @@
+import pytest
+
+from attnlib.results import archive, records, store
+from attnlib.training import Recipe, Record
+from attnlib.training.record import Final
+
+
+@pytest.fixture(scope="module")
+def make():
+    from attnlib.training import train
+
+    run = train(Recipe.named("smoke", train_images=20, epochs=1, warmup_epochs=0)).record
+
+    def changed(accuracy, status="finished", **overrides):
+        recipe = run.recipe.model_copy(update=overrides)
+        final = Final(accuracy=accuracy, test_images=500)
+        return run.model_copy(update={"recipe": recipe, "seed": recipe.seed, "final": final, "status": status})
+
+    return changed
+
+
+def test_filed_runs_are_found_by_recipe_and_label(make, tmp_path):
+    zero = {"attention": "constant", "attention_args": {"value": 0.0}}
+    for accuracy, overrides in [
+        (0.3, {"seed": 1}),
+        (0.2, {"seed": 0}),
+        (0.1, zero),
+        (0.4, {"attention": "constant"}),
+        (0.5, {"name": "other", "seed": 2}),
+    ]:
+        store(make(accuracy, **overrides), tmp_path)
+
+    def found(*query):
+        return [record.final.accuracy for record in records(*query, folder=tmp_path)]
+
+    assert found("smoke", "none") == [0.2, 0.3]
+    assert found("smoke", "constant") == [0.4]
+    assert found("smoke", "constant(value=0.0)") == [0.1]
+    assert found("other") == [0.5]
+    assert len(found()) == 5
+    assert found("missing") == []
+
+
+def test_new_run_takes_the_place_of_the_old_one(make, tmp_path):
+    assert store(make(0.2), tmp_path) == store(make(0.3), tmp_path)
+    assert [record.final.accuracy for record in records("smoke", folder=tmp_path)] == [0.3]
+
+
+def test_unfinished_run_is_not_filed(make, tmp_path):
+    with pytest.raises(ValueError, match="interrupted"):
+        store(make(0.2, status="interrupted"), tmp_path)
+
+
+def test_damaged_file_is_named(make, tmp_path):
+    store(make(0.2), tmp_path).write_text("{}")
+    with pytest.raises(ValueError, match="resnet8-none-seed0.json.*field recipe: Field required"):
+        records("smoke", folder=tmp_path)
+
+
+def test_package_records_lie_where_their_recipe_says():
+    for path in archive._FOLDER.glob("*/*.json"):
+        record = Record.load(path)
+        assert (
+            path.relative_to(archive._FOLDER).as_posix() == f"{record.recipe.name}/{archive.file_name(record.recipe)}"
+        )
+        assert record.provenance.commit and "+changes" not in record.provenance.commit

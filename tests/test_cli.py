@@ -1,0 +1,132 @@
+"""The command as a user types it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from attnlib import info as module_info
+from attnlib.cli import app
+from attnlib.training import Record
+
+
+def attnlib(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+TINY = ("--recipe", "smoke", "--train-images", 100, "--epochs", 2)
+
+
+def test_list_and_info_say_what_the_registry_knows():
+    listed = attnlib("list").output
+    assert all(key in listed for key in ("se", "nam", "sa"))
+    shown = " ".join(attnlib("info", "nam").output.replace("│", " ").split())
+    assert module_info("nam").name in shown
+    assert " ".join(module_info("nam").status.split()) in shown
+
+
+def test_train_writes_the_record_and_says_so(tmp_path):
+    result = attnlib(
+        "train", *TINY, "--attention", "se", "--arg", "reduction=8", "--seed", 4, "--out", tmp_path / "run"
+    )
+    assert result.exit_code == 0, result.output
+    record = Record.load(tmp_path / "run" / "record.json")
+    assert (record.recipe.label, record.seed, len(record.epochs)) == ("se(reduction=8)", 4, 2)
+    assert f"test accuracy {record.final.accuracy:.1%}" in result.stdout
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1", "epoch 2"]
+
+
+def test_profile_prints_json_with_the_promised_keys():
+    result = attnlib("profile", "resnet8", "--attention", "sa", "--json")
+    cost = json.loads(result.stdout)
+    assert {"parameters", "macs", "macs_by_operator", "activations", "peak_memory_bytes"} <= cost.keys()
+    assert sum(cost["macs_by_operator"].values()) == cost["macs"]
+    table = attnlib("profile", "resnet8", "--attention", "sa").output
+    assert all(f"{cost[key]:,}" in table for key in ("parameters", "macs", "activations", "peak_memory_bytes"))
+
+
+def test_profile_takes_the_networks_own_size_and_classes():
+    cost = json.loads(attnlib("profile", "resnet18", "--json").stdout)
+    assert cost["parameters"] == 11_689_512  # torchvision's, with 1000 classes
+    assert 1.8e9 < cost["macs"] < 1.9e9
+
+
+def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
+    assert attnlib("data", "info", "--root", tmp_path).exit_code == 0
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "meta.json").write_text("{}")
+    result = attnlib("data", "info", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert re.search(
+        r"damaged: .*meta.json: field classes: Field required; .* attnlib data fetch cifar10", result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("info", "sse"), "no module is called 'sse'; did you mean 'se'"),
+        (("list", "--family", "scales"), "'scale'"),
+        (("data", "fetch", "cifar"), "'cifar10' or 'cifar100'"),
+        (("profile", "resnet51"), "no network is called 'resnet51'"),
+        (("profile", "resnet8", "--attention", "nan"), "'nam'"),
+        (("profile", "resnet8", "--image-size", "0"), "got 0|image_size=0"),
+        (("train", *TINY, "--data", "shape"), "no dataset is called 'shape'; did you mean 'shapes'"),
+        (("train", *TINY, "--attention", "nan"), "'nam'"),
+        (("train", *TINY, "--backbone", "resnet2"), "'resnet20'"),
+        (("train", "--recipe", "smok"), "'smoke'"),
+        (("train", *TINY, "--batch-size", "0"), "field batch_size: .*got 0"),
+        (("train", *TINY, "--attention", "se", "--arg", "reduction"), "KEY=VALUE.*got 'reduction'"),
+        (("train", *TINY, "--attention", "se", "--arg", "reductoin=4"), "reductoin"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, reason, tmp_path):
+    out = ("--out", tmp_path) if arguments[0] == "train" else ()
+    result = attnlib(*arguments, *out)
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert re.search(reason, line)
+
+
+def test_unwritable_folder_is_status_2(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = attnlib("train", *TINY, "--out", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "cannot write into" in result.stderr
+
+
+def test_failed_run_is_status_1(tmp_path):
+    result = attnlib("train", *TINY, "--learning-rate", "1e30", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "smaller" in result.stderr
+    assert Record.load(tmp_path / "record.json").status == "failed"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent as POSIX has it")
+def test_ctrl_c_ends_a_run_cleanly(tmp_path):
+    # A shell's background job inherits an ignored SIGINT; a terminal's foreground job, which this stands for, does not.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from attnlib.cli import app; app()"
+    )
+    command = [sys.executable, "-c", start, "train", "--recipe", "smoke", "--epochs", "500", "--train-images", "100"]
+    with subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True) as process:
+        first = process.stderr.readline()
+        assert first.startswith("epoch 1"), first + process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert "interrupted; the epochs so far are in" in rest
+    record = Record.load(tmp_path / "record.json")
+    assert record.status == "interrupted"
+    assert record.epochs

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attnlib.data import load
+from attnlib.errors import UnknownNameError
+from attnlib.networks import attention_modules
+from attnlib.training import Recipe, Record, TrainingFailedError, TrainingInterrupted, loop, train
+
+
+def tiny(**overrides):
+    """A run of about a second: 90 images to train on and 10 to validate on."""
+    return Recipe.named("smoke", **{"train_images": 100, "epochs": 2, "batch_size": 32, **overrides})
+
+
+def weights(trained):
+    return torch.cat([p.detach().flatten() for p in trained.model.parameters()])
+
+
+def test_clean_run_reads_the_test_set_once(tmp_path, monkeypatch):
+    sizes = []
+    accuracy = loop.accuracy
+    monkeypatch.setattr(loop, "accuracy", lambda m, data, n: sizes.append(len(data)) or accuracy(m, data, n))
+    trained = train(tiny(), out=tmp_path)
+    assert sizes == [10, 10, 500]
+    record = Record.load(tmp_path / "record.json")
+    assert record == trained.record
+    assert (record.status, record.protocol, record.seed) == ("finished", "clean", 0)
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2]
+    assert all(epoch.test_accuracy is None and epoch.validation_accuracy is not None for epoch in record.epochs)
+    assert (record.train_images, record.validation_images, record.final.test_images) == (90, 10, 500)
+    assert record.parameters == weights(trained).numel()
+    assert record.provenance.device == "cpu"
+    assert record.provenance.images_per_second > 0
+
+
+def test_paper_run_reads_the_test_set_after_every_epoch():
+    record = train(tiny(protocol="paper")).record
+    assert all(epoch.test_accuracy is not None and epoch.validation_accuracy is None for epoch in record.epochs)
+    assert record.final.accuracy == record.epochs[-1].test_accuracy
+    assert (record.train_images, record.validation_images) == (100, 0)
+
+
+def test_one_seed_gives_one_run_whatever_the_global_state():
+    torch.manual_seed(1)
+    first = train(tiny(attention="se", augmentation="crop-flip"))
+    state = torch.random.get_rng_state()
+    torch.manual_seed(2)
+    again = train(tiny(attention="se", augmentation="crop-flip"))
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(train(tiny(attention="se", augmentation="crop-flip", seed=1))))
+    torch.manual_seed(1)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_modules_share_initial_weights_and_batches(monkeypatch):
+    seen = {"none": [], "nam": []}
+    starts = {}
+    cross_entropy = loop.F.cross_entropy
+    for attention in seen:
+        build = loop._build
+
+        def noted(recipe, classes, image_size, attention=attention, build=build):
+            model = build(recipe, classes, image_size)
+            starts[attention] = model.fc.weight.detach().clone()
+            return model
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "_build", noted)
+            patch.setattr(
+                loop.F, "cross_entropy", lambda s, y, a=attention: seen[a].append(y.clone()) or cross_entropy(s, y)
+            )
+            train(tiny(attention=attention))
+    assert torch.equal(starts["none"], starts["nam"])
+    assert all(torch.equal(a, b) for a, b in zip(seen["none"], seen["nam"], strict=True))
+
+
+def test_predictions_are_those_that_the_record_counts():
+    trained = train(tiny())
+    test = load("shapes", "test")
+    scores = trained.predict(test.images)
+    assert scores.shape == (500, 10)
+    assert (scores.argmax(1).numpy() == test.labels).mean() == trained.record.final.accuracy
+    assert not trained.model.training
+
+
+def test_loss_that_is_no_number_ends_the_run_with_a_record(tmp_path):
+    with pytest.raises(TrainingFailedError, match="became nan in epoch 1 at a learning rate of 1e") as caught:
+        train(tiny(learning_rate=1e30, warmup_epochs=0), out=tmp_path)
+    record = Record.load(tmp_path / "record.json")
+    assert record == caught.value.record
+    assert (record.status, record.epochs, record.final) == ("failed", [], None)
+    assert "learning rate" in record.error
+
+
+def test_interrupt_keeps_the_epochs_so_far(tmp_path):
+    def interrupt(step, steps, epochs):
+        if len(epochs) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(tiny(epochs=3), out=tmp_path, progress=interrupt)
+    record = Record.load(tmp_path / "record.json")
+    assert (record.status, len(record.epochs), record.final) == ("interrupted", 1, None)
+
+
+def test_progress_reaches_the_last_step_and_every_epoch():
+    calls = []
+    train(tiny(), progress=lambda step, steps, epochs: calls.append((step, steps, len(epochs))))
+    assert calls == [(1, 6, 0), (2, 6, 0), (3, 6, 0), (3, 6, 1), (4, 6, 1), (5, 6, 1), (6, 6, 1), (6, 6, 2)]
+
+
+def test_sparsity_penalty_shrinks_the_scales():
+    def scales(sparsity):
+        model = train(tiny(attention="nam", sparsity=sparsity, weight_decay=0)).model
+        return sum(m.channel_norm.weight.abs().sum().item() for m in attention_modules(model).values())
+
+    assert scales(0.1) < 0.9 * scales(0.0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "reason"),
+    [
+        ({"data": "shape"}, UnknownNameError, "'shapes'"),
+        ({"backbone": "resnet9"}, UnknownNameError, "resnet"),
+        ({"attention": "nan"}, UnknownNameError, "'nam'"),
+        ({"sparsity": 0.1}, ValueError, "no NAM"),
+        ({"train_images": 3000}, ValueError, "at most 2000.*got 3000"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(overrides, error, reason, monkeypatch):
+    monkeypatch.setattr(loop, "epoch_batches", lambda *_: pytest.fail("training began"))
+    with pytest.raises(error, match=reason):
+        train(tiny(**overrides))
+
+
+def test_unwritable_folder_is_said_before_anything_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "load", lambda *_, **__: pytest.fail("work began"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot write into .*file.*choose another output folder"):
+        train(tiny(), out=tmp_path / "file")
+
+
+def test_weight_decay_spares_norms_and_biases_only_where_the_recipe_says():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    (everything,) = loop._parameter_groups(model, tiny())
+    assert len(everything["params"]) == 4
+    decayed, spared = loop._parameter_groups(model, tiny(decay_norms=False))
+    assert [p.dim() for p in decayed["params"]] == [4]
+    assert [p.dim() for p in spared["params"]] == [1, 1, 1]
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (5e-4, 0.0)
+
+
+def test_plain_descent_on_one_batch_is_the_textbook_step():
+    # One step of Nesterov momentum from rest: w - rate (1 + momentum) (gradient + decay w).
+    recipe = tiny(train_images=20, epochs=1, batch_size=20, protocol="paper", warmup_epochs=0)
+    before = loop._build(recipe, classes=10, image_size=32)
+    data = load("shapes", "train")
+    chosen, _ = loop.split(data, 20, hold_out=False)
+    normalise = loop.Normalisation(*loop.channel_statistics(data.images[chosen]))
+    loss = nn.functional.cross_entropy(
+        before(normalise(torch.tensor(data.images[chosen]))), torch.tensor(data.labels[chosen])
+    )
+    loss.backward()
+    weight = before.fc.weight
+    expected = weight - 0.1 * 1.9 * (weight.grad + 5e-4 * weight)
+    after = train(recipe).model.fc.weight
+    np.testing.assert_allclose(after.detach(), expected.detach(), rtol=1e-3, atol=1e-5)

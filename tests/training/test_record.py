@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from attnlib.training import Recipe, Record
+from attnlib.training.provenance import provenance
+
+
+@pytest.fixture
+def record():
+    import torch
+
+    return Record(
+        recipe=Recipe.named("smoke"),
+        protocol="clean",
+        seed=0,
+        status="finished",
+        parameters=10,
+        train_images=1800,
+        validation_images=200,
+        mean=[0.5, 0.5, 0.5],
+        std=[0.2, 0.2, 0.2],
+        epochs=[],
+        final={"accuracy": 0.5, "test_images": 500},
+        provenance=provenance(torch.device("cpu"), 1.0, None),
+    )
+
+
+def test_record_survives_its_file(record, tmp_path):
+    record.save(tmp_path / "new" / "record.json")
+    assert Record.load(tmp_path / "new" / "record.json") == record
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema_version": 2}, "field schema_version: .*got 2"),
+        ({"final": {"accuracy": "high", "test_images": 500}}, "field final.accuracy: .*got 'high'"),
+        ({"seeds": 3}, "field seeds"),
+        ({"status": None}, "field status"),
+    ],
+)
+def test_file_that_does_not_fit_is_refused_by_file_field_and_reason(record, tmp_path, change, reason):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps({**json.loads(record.model_dump_json()), **change}))
+    with pytest.raises(ValueError, match=f"record.json is not a record of schema 1: {reason}"):
+        Record.load(path)
+
+
+def test_half_a_file_is_refused(record, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(record.model_dump_json()[:100])
+    with pytest.raises(ValueError, match="record.json is not a record.*Invalid JSON"):
+        Record.load(path)
+
+
+def test_provenance_names_no_machine(record):
+    import platform
+
+    assert platform.node() not in record.model_dump_json()
