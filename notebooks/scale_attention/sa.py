@@ -30,6 +30,8 @@
 # everything is counted from 0.
 
 # %% tags=["hide-input"]
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -189,15 +191,15 @@ plt.show()
 # norm would undo it. For the parameters, summed over images, groups $k$ and pixels,
 #
 # $$
-# \frac{\partial L}{\partial W_1} = \sum e\, z_{k1}, \quad
-# \frac{\partial L}{\partial b_1} = \sum e, \quad
-# \frac{\partial L}{\partial W_2} = \sum e\, z_{k2}, \quad
-# \frac{\partial L}{\partial b_2} = \sum e, \quad
-# \frac{\partial L}{\partial \gamma} = W_2 \sum e\, \hat{x}, \quad
-# \frac{\partial L}{\partial \beta} = W_2 \sum e.
+# \begin{array}{lll}
+# \dfrac{\partial L}{\partial W_1} = \sum e\, z_{k1}, & \dfrac{\partial L}{\partial W_2} = \sum e\, z_{k2}, &
+# \dfrac{\partial L}{\partial \gamma} = W_2 \sum e\, \hat{x}, \\[8pt]
+# \dfrac{\partial L}{\partial b_1} = \sum e, & \dfrac{\partial L}{\partial b_2} = \sum e, &
+# \dfrac{\partial L}{\partial \beta} = W_2 \sum e.
+# \end{array}
 # $$ (sa-parameter-gradients)
 #
-# The last two carry the factor $W_2$, which is 0 at the start: the first step of training cannot move $\gamma$ and $\beta$.
+# Those of the norm, on the right, carry the factor $W_2$, which is 0 at the start: the first step of training cannot move $\gamma$ and $\beta$.
 #
 # ## The module from scratch
 #
@@ -216,7 +218,7 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x):
         N, C, H, W = x.shape
-        # x = [x_0 ... x_{G-1}], x_k = [x_k1, x_k2]; a group is one more image, so that all groups share parameters
+        # x = [x_0 ... x_{G-1}], x_k = [x_k1, x_k2]: groups become images, so that all share the parameters
         x_1, x_2 = x.reshape(N * self.groups, C // self.groups, H, W).chunk(2, dim=1)
         # z_k1 = 1 / (H W) sum_hw x_k1(h, w)
         z_1 = x_1.mean((2, 3), keepdim=True)
@@ -435,7 +437,7 @@ for channels in (64, 192, 33):
     try:
         attnlib.create("sa", channels, groups=64)
     except ValueError as error:
-        print(error, "\n")
+        print(textwrap.fill(str(error), 90), end="\n\n")
 
 # %% [markdown]
 # What to use at other widths, then? When `attach` puts SA into a network, it asks `attnlib.info("sa").groups_for`: the paper's
@@ -518,7 +520,7 @@ plt.show()
 # :label: sa-theorem
 #
 # Take a ResNet with SA at the end of every residual branch, in which each stage's shortcut starts with a dense layer
-# (the stem's convolution or a projection). Leave out all shuffles, and reorder the channels of each stage in the
+# (the stem's convolution or a projection) and is read by dense layers only. Leave out all shuffles, and reorder the channels of each stage in the
 # weights that write the start of its shortcut and in those that read from it. The new network computes the same function.
 # ```
 #
@@ -534,32 +536,29 @@ plt.show()
 # too: if they agree, so do, but for rounding, the weights after every step of SGD, and the two networks train alike for ever.
 
 # %% tags=["nbval-check-output"]
-SHORTCUTS = {  # of each stage: its width, and the layers that write the start of the shortcut
-    1: (16, ("conv1", "bn1")),
-    2: (32, ("layer2.0.downsample.0", "layer2.0.downsample.1")),
-    3: (64, ("layer3.0.downsample.0", "layer3.0.downsample.1")),
-}
-
-
-def reads_shortcut(layer, stage):
-    in_stage = layer.startswith(f"layer{stage}.") and layer.endswith(".conv1")
-    after_it = layer in (f"layer{stage + 1}.0.conv1", f"layer{stage + 1}.0.downsample.0", "fc" if stage == 3 else "")
-    return (in_stage and layer != f"layer{stage}.0.conv1") or after_it or (layer == "layer1.0.conv1" and stage == 1)
+SHORTCUTS = (  # of each stage: the width, the layers that write the start of the shortcut, those that read from it
+    (16, ["conv1", "bn1"],
+     ["layer1.0.conv1", "layer1.1.conv1", "layer1.2.conv1", "layer2.0.conv1", "layer2.0.downsample.0"]),
+    (32, ["layer2.0.downsample.0", "layer2.0.downsample.1"],
+     ["layer2.1.conv1", "layer2.2.conv1", "layer3.0.conv1", "layer3.0.downsample.0"]),
+    (64, ["layer3.0.downsample.0", "layer3.0.downsample.1"],
+     ["layer3.1.conv1", "layer3.2.conv1", "fc"]),
+)  # fmt: skip
 
 
 def renamed(tensors):
-    """Weights (or their gradients) of the network with shuffles as those of the network without."""
-    result = {}
-    for name, value in tensors.items():
-        layer, kind = name.rsplit(".", 1)
-        for stage, (width, writers) in SHORTCUTS.items():
-            pi = torch.arange(width).view(1, -1, 1, 1)
-            pi = shuffle_channels(pi).flatten().argsort()  # channel c goes to pi[c]
+    """Weights (or gradients) of the network with shuffles as those of its twin without."""
+    result = dict(tensors)
+    for width, writers, readers in SHORTCUTS:
+        source = shuffle_channels(torch.arange(width).view(1, -1, 1, 1)).flatten()
+        pi = source.argsort()  # channel c goes to pi[c]
+        for name, value in result.items():
+            layer, kind = name.rsplit(".", 1)
             if layer in writers and value.dim():
                 value = value[pi]
-            if reads_shortcut(layer, stage) and kind == "weight":
+            if layer in readers and kind == "weight":
                 value = value[:, pi]
-        result[name] = value
+            result[name] = value
     return result
 
 
@@ -580,14 +579,13 @@ def outputs_and_gradients(network):
 
 
 scores, gradients = outputs_and_gradients(with_shuffle)
-for title, weights in (("same weights", with_shuffle.state_dict()), ("renamed", renamed(with_shuffle.state_dict()))):
-    without_shuffle.load_state_dict(weights)
+weights = with_shuffle.state_dict()
+for title, given in (("the same weights", weights), ("renamed weights", renamed(weights))):
+    without_shuffle.load_state_dict(given)
     other_scores, other_gradients = outputs_and_gradients(without_shuffle)
-    expected = renamed(gradients)
-    agree = all(torch.allclose(expected[name], g, rtol=1e-9, atol=1e-9) for name, g in other_gradients.items())
-    print(
-        f"{title:<13} outputs agree: {torch.allclose(scores, other_scores, rtol=1e-9, atol=1e-9)}, gradients: {agree}"
-    )
+    same = torch.allclose(scores, other_scores, rtol=1e-9, atol=1e-9)
+    alike = [torch.allclose(g, other_gradients[n], rtol=1e-9, atol=1e-9) for n, g in renamed(gradients).items()]
+    print(f"{title:<17} outputs agree: {same}, renamed gradients agree: {all(alike)}")
 
 # %% [markdown]
 # Two consequences. *First*, initial weights are drawn independently for all channels, so that a network with shuffles is
@@ -652,8 +650,8 @@ print(f"printed ({row['backbone']}):      {row['extra_gflops'] * 1e9:>9,.0f}")
 
 # %% tags=["nbval-check-output"]
 added = profile(network, 224) - profile(create("resnet50", 1000), 224)
-operators = pd.Series(added.elementwise_by_operator).sort_values(ascending=False)
-work = pd.DataFrame({"operator": operators.index, "element-wise operations (M)": operators.to_numpy() / 1e6})
+operators = sorted(added.elementwise_by_operator.items(), key=lambda item: (-item[1], item[0]))
+work = pd.DataFrame([{"operator": name, "element-wise operations (M)": count / 1e6} for name, count in operators])
 print(f"MACs added: {added.macs}, element-wise operations added: {added.elementwise:,}")
 plots.table(work, "Element-wise work that SA adds to ResNet-50", digits=2)
 
