@@ -1,4 +1,4 @@
-"""The book's figures: learning curves, gates over images, Grad-CAM, tables. Needs the extra: pip install "attnlib[book]"."""
+"""The book's figures: learning curves, maps over images, Grad-CAM, tables. Needs pip install "attnlib[book]"."""
 
 from attnlib.plots.accuracy import accuracies, accuracy_table, final_accuracies
 from attnlib.plots.curves import learning_curves

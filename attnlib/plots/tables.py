@@ -42,7 +42,7 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Styler:
 
 
 def verdicts(judged: Sequence["Verdict"]) -> Styler:
-    """The claims of one paper: what it prints, what was measured, the verdict; unkind ones stand out by colour and word."""
+    """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour."""
     frame = pd.DataFrame([v.model_dump() for v in judged])[["claim", "published", "measured", "verdict", "note"]]
     return table(frame, "Claims and computed verdicts").map(_verdict_style, subset=["verdict"])
 
