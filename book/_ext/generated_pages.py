@@ -198,7 +198,7 @@ def field_map() -> str:
     groups = (f"{heading}. {label}: {', '.join(entry.split(' ', 1)[1] for entry in entries)}"
               for (_, heading), groups in FIELD.items() for label, entries in groups.items())
     alternative = f"Map of the field. {'. '.join(groups)}. In this edition: {', '.join(present)}."
-    opening = f'<svg class="field-map" role="img" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
+    opening = f'<svg class="field-map" role="group" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
     return "\n".join([opening, *drawn, "</svg>"])
 
 
@@ -229,7 +229,14 @@ def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, remov
     return [page for page, part in env.generated_parts.items() if old.get(page) != part]
 
 
+def mend(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Citations are marked as a list whose entries are no list items, which screen readers cannot use."""
+    if "body" in context:
+        context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("html-page-context", mend)
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
