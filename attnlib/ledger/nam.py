@@ -75,7 +75,7 @@ def parameters_total() -> Finding:
 
 
 def parameters_printed() -> Finding:
-    note = f"{parameters(CHANNEL):,} with NAM, {parameters(PLAIN):,} without: printed is the network without"
+    note = f"{parameters(CHANNEL):,} with NAM, {parameters(PLAIN):,} without"
     return Finding(parameters(CHANNEL) / 1e6, note)
 
 

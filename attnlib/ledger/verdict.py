@@ -108,22 +108,23 @@ def _from_records(key: str, claim: Claim) -> tuple[float | None, str, Word]:
     from attnlib.results import records
 
     def accuracies(attention: str) -> dict[str, list[float]]:
+        """Percentages of the runs that fit, by recipe."""
         by_recipe: dict[str, list[float]] = {}
         for record in records(attention=attention):
             recipe = record.recipe
-            if (recipe.data, recipe.backbone, recipe.protocol, recipe.train_images) == (
-                *(runs.data, runs.backbone, runs.protocol),
-                None,
-            ):
+            fits = (recipe.data, recipe.backbone, recipe.protocol) == (runs.data, runs.backbone, runs.protocol)
+            if fits and recipe.train_images is None:
                 by_recipe.setdefault(recipe.name, []).append(100 * record.final.accuracy)
         return by_recipe
 
-    without, with_module = accuracies("none"), accuracies(key)
+    without, with_module, constant = accuracies("none"), accuracies(key), accuracies("constant")
     shared = sorted(without.keys() & with_module.keys())
     if not shared:
         wanted = f"{runs.backbone} on {runs.data}, protocol {runs.protocol}"
         return None, f"settled by a recipe that trains {wanted}, with attention none and {key}", "awaits a record"
     name = shared[0]
     gain = mean(with_module[name]) - mean(without[name])
-    seeds = f"{len(with_module[name])} seeds with {key}, {len(without[name])} without, recipe {name}"
-    return gain, seeds, _compare(claim, Finding(gain))
+    note = f"recipe {name}, runs with {key}: {len(with_module[name])}, without: {len(without[name])}"
+    if name in constant:
+        note += f"; a constant gate of 0.5 gains {mean(constant[name]) - mean(without[name]):.2f}"
+    return gain, note, _compare(claim, Finding(gain))

@@ -100,17 +100,22 @@ def profile(model: nn.Module, image_size: int | tuple[int, int] = 224, in_channe
 
     Raises:
         TypeError: `model` is not an nn.Module.
-        ValueError: a size below 1.
+        ValueError: a size or a number of channels that is not a whole number of 1 or more.
         UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; build one with networks.create")
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(height, width, in_channels) < 1:
-        raise ValueError(f"image_size={image_size} and in_channels={in_channels} must be 1 or more")
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if not (
+        isinstance(size, tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in (*size, in_channels))
+    ):
+        raise ValueError(
+            "image_size must be a side or (H, W) in pixels and in_channels a number of channels, whole numbers of 1 or "
+            f"more, got image_size={image_size}, in_channels={in_channels}"
+        )
 
     like = next(model.parameters(), torch.empty(0))
-    x = torch.zeros(1, in_channels, height, width, dtype=like.dtype, device=like.device)
+    x = torch.zeros(1, in_channels, *size, dtype=like.dtype, device=like.device)
     counts = count_operations(model, x)
     return Cost(
         sum(parameter.numel() for parameter in model.parameters()),

@@ -93,9 +93,12 @@ def einsum(inputs: list[Value], outputs: list[Value]) -> Counts:
         raise UnknownOperatorError(
             f"einsum of {len(operands)} tensors: its cost depends on the order of the products; write it in pairs"
         )
-    terms, result = inputs[0].toIValue().replace(" ", "").split("->")
-    terms = terms.split(",")
-    contracted = set.intersection(*map(set, terms)) - set(result) if len(terms) == 2 else set()
+    equation, arrow, result = inputs[0].toIValue().replace(" ", "").partition("->")
+    terms = equation.split(",")
+    if arrow and "." in equation and "." not in result:
+        raise UnknownOperatorError(f"einsum {equation}->{result} sums over its ellipsis; name those axes")
+    # Without an arrow, what two terms share is summed over.
+    contracted = set.intersection(*map(set, terms)) - set(result) - {"."} if len(terms) == 2 else set()
     if not contracted:
         return Counter({("elementwise", "einsum"): max(map(prod, [*operands, out]))})
     # Labels before an ellipsis count from the left, those after it from the right.

@@ -101,6 +101,12 @@ def test_records_judge_an_accuracy(monkeypatch, runs, measured, word):
     assert "resnet110 on cifar10" in judged.note or "recipe r110" in judged.note
 
 
+def test_the_constant_gate_stands_beside_the_module(monkeypatch):
+    runs = {"none": [run("none", 0.93)], "toy": [run("toy", 0.95)], "constant": [run("constant", 0.945)]}
+    monkeypatch.setattr("attnlib.results.records", lambda attention: runs[attention])
+    assert "constant gate of 0.5 gains 1.50" in judge_one(monkeypatch, claim(**ACCURACY)).note
+
+
 def test_what_needs_other_data_is_not_testable(monkeypatch):
     judged = judge_one(monkeypatch, claim(kind="accuracy", datasets=["imagenet"]))
     assert judged.verdict == "not testable here"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import warnings
 
 import pytest
@@ -80,6 +81,7 @@ def test_linear_counts_every_row_and_no_bias():
         (lambda x: torch.addmm(x.new_ones(4), x[0, 0], x.new_ones(11, 4)), 9 * 11 * 4),
         (lambda x: torch.baddbmm(x.new_ones(6, 9, 4), x[0], x.new_ones(6, 11, 4)), 6 * 9 * 11 * 4),
         (lambda x: torch.einsum("nchw, nkhw -> nck", x, x), 6 * 6 * 9 * 11),
+        (lambda x: torch.einsum("nchw,wk", x, x.new_ones(11, 4)), 6 * 9 * 11 * 4),
         (lambda x: torch.einsum("...hw,wk->...hk", x, x.new_ones(11, 4)), 6 * 9 * 11 * 4),
         (lambda x: torch.einsum("nchw,c...->nhw...", x, x.new_ones(6, 2, 3)), 9 * 11 * 6 * 2 * 3),
         (lambda x: torch.einsum("nchw,ck->nk", x, x.new_ones(6, 4)), 6 * 4),  # h and w are summed first: no products
@@ -106,10 +108,13 @@ def test_einsum_without_contraction_is_arithmetic():
         assert cost.elementwise == 6 * 9 * 11 * (4 if len(shape) == 4 else 1)
 
 
-def test_einsum_of_three_is_refused():
+def test_einsum_whose_cost_is_not_clear_is_refused():
     three = Function(lambda x: torch.einsum("nchw,ck,kl->nlhw", x, x.new_ones(6, 2), x.new_ones(2, 3)))
     with pytest.raises(UnknownOperatorError, match="einsum of 3 tensors"):
         profile(three, (9, 11), in_channels=6)
+    summed = Function(lambda x: torch.einsum("...hw,wk->hk", x, x.new_ones(11, 4)))
+    with pytest.raises(UnknownOperatorError, match="sums over its ellipsis"):
+        profile(summed, (9, 11), in_channels=6)
 
 
 def attention(x):
@@ -342,7 +347,8 @@ def test_table_and_json_say_the_same():
 def test_bad_arguments():
     with pytest.raises(TypeError, match="nn.Module, got str"):
         profile("resnet50")
-    with pytest.raises(ValueError, match="image_size=0"):
-        profile(nn.ReLU(), 0)
-    with pytest.raises(ValueError, match="in_channels=-1"):
-        profile(nn.ReLU(), 8, in_channels=-1)
+    for size, channels in ((0, 3), ((8, 0), 3), ((8,), 3), (8.0, 3), (8, -1)):
+        with pytest.raises(
+            ValueError, match=rf"1 or more, got image_size={re.escape(str(size))}, in_channels={channels}"
+        ):
+            profile(nn.ReLU(), size, channels)
