@@ -30,6 +30,7 @@
 # everything is counted from 0.
 
 # %% tags=["hide-input"]
+import math
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -271,33 +272,35 @@ library.load_state_dict({ours: values[theirs].flatten() for ours, theirs in name
 
 
 def loops(image, groups, w_1, b_1, w_2, b_2, gamma, beta, eps=1e-5):
-    """One image as nested lists [C][H][W]; parameters as lists of length m."""
-    channels, m = len(image), len(w_1)
+    """One image as nested lists [C][H][W]; parameters as lists of length C / 2G."""
+    channels = len(image)
+    half = channels // (2 * groups)
     gated = []
     for c, channel in enumerate(image):
         pixels = [value for row in channel for value in row]
         mean = sum(pixels) / len(pixels)
         variance = sum((value - mean) ** 2 for value in pixels) / len(pixels)
-        place = c % (2 * m)  # inside the group
-        i = place % m
-        output = []
+        place = c % (2 * half)  # inside the group
+        i = place % half  # inside its half
+        gated.append([])
         for row in channel:
+            output = []
             for value in row:
-                if place < m:
+                if place < half:
                     logit = w_1[i] * mean + b_1[i]
                 else:
-                    logit = w_2[i] * (gamma[i] * (value - mean) / np.sqrt(variance + eps) + beta[i]) + b_2[i]
-                output.append(value / (1 + np.exp(-logit)))
-        gated.append(np.reshape(output, np.shape(channel)))
+                    logit = w_2[i] * (gamma[i] * (value - mean) / math.sqrt(variance + eps) + beta[i]) + b_2[i]
+                output.append(value / (1 + math.exp(-logit)))
+            gated[c].append(output)
     y = [None] * channels
     for i in range(channels // 2):
         for j in range(2):
             y[2 * i + j] = gated[i + j * channels // 2]
-    return np.stack(y)
+    return y
 
 
 parameters = [getattr(library, name).tolist() for name in names]
-by_loops = torch.tensor(np.stack([loops(image.tolist(), G, *parameters) for image in x]))
+by_loops = torch.tensor([loops(image, G, *parameters) for image in x.tolist()], dtype=torch.float64)
 print("scratch = loops to 1e-12:", torch.allclose(scratch(x), by_loops, rtol=0, atol=1e-12))
 print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, atol=1e-12))
 
