@@ -513,7 +513,7 @@ for axis, signed in zip(axes, (False, True), strict=True):
         label = f"$\\gamma = {scale:g}$, share {weight:.2f}"
         axis.plot(value, torch.sigmoid(weight * scale * value), style, color=plots.colour("nam"), label=label)
     axis.set(title="as written: signed" if signed else "as released: absolute", xlabel="normalised value $\\hat x$")
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False, fontsize="small", loc="lower right")
 axes[0].set_ylabel("gate $g$")
 plt.show()
 
