@@ -1,0 +1,39 @@
+"""The parts of pages that are written at build time."""
+
+import ast
+
+import generated_pages
+
+
+def test_a_signature_stands_as_in_the_source():
+    function = ast.parse('def gate(self, x: Float[Tensor, "N C"], *, size=None) -> Tensor: pass').body[0]
+    assert generated_pages.signature(function) == "def gate(self, x: Float[Tensor, 'N C'], *, size=None) -> Tensor"
+
+
+def test_a_long_signature_has_one_argument_a_line():
+    arguments = [f'argument_{number}: dict[str, int] = {{"a": 1, "b": 2}}' for number in range(4)]
+    function = ast.parse(f"def f({', '.join(arguments)}): pass").body[0]
+    lines = generated_pages.signature(function).splitlines()
+    assert len(lines) == 6
+    assert lines[1] == "    argument_0: dict[str, int] = {'a': 1, 'b': 2},"
+
+
+def test_a_docstring_becomes_markdown():
+    text = "Scale x by 2 * y.\n\n* one\n* `two_three`\n\nArgs:\n    x: a map\n        of [0, 1].\n\n>>> 1 + 1\n2"
+    assert generated_pages.markdown(text) == (
+        "Scale x by 2 \\* y.\n\n* one\n* `two_three`\n\n**Arguments:**\n\n- `x`: a map of \\[0, 1].\n\n"
+        "```pycon\n>>> 1 + 1\n2\n```"
+    )
+
+
+def test_only_documented_public_names_are_shown():
+    tree = ast.parse('def a():\n    "x"\ndef b(): pass\ndef _c():\n    "x"\n')
+    assert [node.name for node in generated_pages.public(tree)] == ["a"]
+
+
+def test_the_map_has_every_module_and_marks_the_present_ones():
+    drawing = generated_pages.field_map()
+    assert drawing.count("<g class=") == 17
+    here = len(list(generated_pages.REPOSITORY.glob("attnlib/s*_attention/*.py")))
+    controls = 3  # the constant gate and the two __init__ files
+    assert drawing.count('<g class="here"') == here - controls
