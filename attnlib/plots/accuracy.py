@@ -7,10 +7,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from pandas.io.formats.style import Styler
 
 from attnlib.plots.style import colour
-from attnlib.plots.tables import table
+from attnlib.plots.tables import Table, table
 
 if TYPE_CHECKING:
     from attnlib.training.record import Record
@@ -47,7 +46,7 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
     return ax
 
 
-def accuracy_table(records: Sequence["Record"], caption: str) -> Styler:
+def accuracy_table(records: Sequence["Record"], caption: str) -> Table:
     """Mean and standard deviation over seeds with the count of seeds; a single run is called so and has no spread."""
     groups = final_accuracies(records).groupby("attention", sort=False)["accuracy"]
     rows = [

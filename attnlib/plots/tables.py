@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from attnlib.published import Paper
 
 
-def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Styler:
+class Table(Styler):
+    """A styled frame whose plain-text form is its text, not its address in memory, which differs in every run."""
+
+    def __repr__(self) -> str:
+        return f"{self.caption}\n{self.to_string(delimiter='  ')}"
+
+
+def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Table:
     """A data frame as an HTML table without its index.
 
     Floats get `digits` decimals, integers a thin space between thousands, missing values a dash. The table's id comes
@@ -33,7 +40,8 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Styler:
     others = {column: shown for column in frame.columns if column not in integers}
     numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
     return (
-        frame.style.hide(axis="index")
+        Table(frame)
+        .hide(axis="index")
         .format({**integers, **others})
         .set_properties(subset=numeric, **{"text-align": "right"})
         .set_caption(caption)
@@ -41,13 +49,13 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Styler:
     )
 
 
-def verdicts(judged: Sequence["Verdict"]) -> Styler:
+def verdicts(judged: Sequence["Verdict"]) -> Table:
     """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour."""
     frame = pd.DataFrame([v.model_dump() for v in judged])[["claim", "published", "measured", "verdict", "note"]]
     return table(frame, "Claims and computed verdicts").map(_verdict_style, subset=["verdict"])
 
 
-def costs(cells: pd.DataFrame, caption: str) -> Styler:
+def costs(cells: pd.DataFrame, caption: str) -> Table:
     """The published costs that were recomputed, with the measured value; the caption counts those that were not.
 
     `cells` is the frame of `attnlib.ledger.costs`; its column `reason` says why a cell has no measured value.
@@ -73,6 +81,6 @@ def _verdict_style(verdict: str) -> str:
     return f"font-weight: 600; color: {colours.get(verdict, '#444444')}"
 
 
-def differences(paper: "Paper") -> Styler:
+def differences(paper: "Paper") -> Table:
     """Where a paper and its released code differ."""
     return table(pd.DataFrame([d.model_dump() for d in paper.differences]), "Paper and released code")

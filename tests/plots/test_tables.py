@@ -22,3 +22,10 @@ def test_figures_are_grouped_rounded_and_never_nan():
 def test_numbers_stand_right_and_words_do_not():
     html = plots.table(pd.DataFrame({"model": ["a"], "n": [1]}), "Costs").to_html()
     assert "row0_col1" in html.split("text-align")[0] and "row0_col0" not in html.split("text-align")[0]
+
+
+def test_the_plain_text_form_is_the_text_and_the_same_every_time():
+    frame = pd.DataFrame({"model": ["a"], "n": [1]})
+    text = repr(plots.table(frame, "Costs"))
+    assert text.startswith("Costs\n") and "model" in text and "0x" not in text
+    assert text == repr(plots.table(frame.copy(), "Costs"))
