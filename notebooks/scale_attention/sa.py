@@ -26,8 +26,8 @@
 # * tell which of the paper's claims hold, and where the paper and the released code differ.
 # :::
 #
-# Symbols are those of the [notation page](../../book/notation.md). The paper counts groups from 1; here, as in the code,
-# everything is counted from 0.
+# Symbols are those of the [notation page](../../book/notation.md). The paper counts groups from 1; here, as in the
+# code, everything is counted from 0.
 
 # %% tags=["hide-input"]
 import math
@@ -59,17 +59,17 @@ paper = published("sa")
 # %% [markdown]
 # ## The idea
 #
-# There are two questions that a gate can answer: *which channel* matters in this image, and *where* in a channel. Answer
-# both for all channels, one after the other, and each needs weights of its own; [SE](se.ipynb) pays two matrices for the
-# first question alone. Shuffle attention shares the work out instead. It cuts the channels into $G$ groups and each group
-# into two halves. The first half is asked only *which*: every channel gets one gate, from its own mean. The second
-# half is asked only *where*: every pixel gets a gate, from its own value after the channel has been normalised.
+# There are two questions that a gate can answer: *which channel* matters in this image, and *where* in a channel.
+# Answer both for all channels, one after the other, and each needs weights of its own; [SE](se.ipynb) pays two matrices
+# for the first question alone. Shuffle attention shares the work out instead. It cuts the channels into $G$ groups and
+# each group into two halves. The first half is asked only *which*: every channel gets one gate, from its own mean. The
+# second half is asked only *where*: every pixel gets a gate, from its own value after the channel has been normalised.
 #
-# Both answers are as cheap as they could be. There is no matrix in the module; a gate is the sigmoid of one number times a
-# weight plus a bias, and all groups use the same few weights and biases. What is lost by this is that no channel
-# sees another one. At the end the halves are put back in their places, and the channels are **shuffled**: the first and the
-# second half of *all* channels are interleaved, so that the next layer finds them in another order. The picture follows 16
-# channels in 4 groups.
+# Both answers are as cheap as they could be. There is no matrix in the module; a gate is the sigmoid of one number
+# times a weight plus a bias, and all groups use the same few weights and biases. What is lost by this is that no
+# channel sees another one. At the end the halves are put back in their places, and the channels are **shuffled**: the
+# first and the second half of *all* channels are interleaved, so that the next layer finds them in another order. The
+# picture follows 16 channels in 4 groups.
 
 # %% mystnb={"image": {"alt": "Sixteen tiles in four colours, one colour for each group, in four rows: input, split and gated, concatenated, shuffled. Half the tiles of a group are hatched. Lines lead from the third row to the last: tiles 0 and 8, 1 and 9, 2 and 10 become neighbours."}} tags=["hide-input"]
 C, G = 16, 4
@@ -100,11 +100,11 @@ axis.set_axis_off()
 plt.show()
 
 # %% [markdown]
-# **What to see.** One colour is one group. In each group the plain half gets a gate per channel, the hatched half a gate
-# per pixel. Follow the lines of the last step: channels 0 and 8 become neighbours, then 1 and 9, 2 and 10. Blue meets green
-# and orange meets pink. Now look at the hatching in the last row: plain tiles sit beside plain ones and hatched beside
-# hatched. The shuffle mixes *groups*, not the two *kinds* of attention; why, and whether any layer notices, is worked out
-# [below](sa-shuffle).
+# **What to see.** One colour is one group. In each group the plain half gets a gate per channel, the hatched half a
+# gate per pixel. Follow the lines of the last step: channels 0 and 8 become neighbours, then 1 and 9, 2 and 10. Blue
+# meets green and orange meets pink. Now look at the hatching in the last row: plain tiles sit beside plain ones and
+# hatched beside hatched. The shuffle mixes *groups*, not the two *kinds* of attention; why, and whether any layer
+# notices, is worked out [below](sa-shuffle).
 #
 # ## From the equations
 #
@@ -116,14 +116,14 @@ plt.show()
 #
 # $$z_{k1} = \frac{1}{HW} \sum_{h,w} x_{k1}(h, w), \qquad g_{k1} = \sigma(W_1 \odot z_{k1} + b_1).$$ (sa-channel)
 #
-# **Spatial half.** Each channel is normalised over its own pixels, with mean $\mu$ and variance $\nu$ of that channel in that
-# image, and every pixel gets its gate:
+# **Spatial half.** Each channel is normalised over its own pixels, with mean $\mu$ and variance $\nu$ of that channel
+# in that image, and every pixel gets its gate:
 #
 # $$z_{k2} = \gamma \odot \frac{x_{k2} - \mu_{k2}}{\sqrt{\nu_{k2} + \varepsilon}} + \beta, \qquad
 # g_{k2} = \sigma(W_2 \odot z_{k2} + b_2).$$ (sa-spatial)
 #
-# The paper writes $\mathrm{GN}$, group norm {cite:p}`group_norm`, for $z_{k2}$. In the released code that norm has as many groups as
-# channels, hence {eq}`sa-spatial`: an instance norm with a scale and a shift.
+# The paper writes $\mathrm{GN}$, group norm {cite:p}`group_norm`, for $z_{k2}$. In the released code that norm has as
+# many groups as channels, hence {eq}`sa-spatial`: an instance norm with a scale and a shift.
 #
 # **Concatenate and shuffle.** With $x'$ the gated map and $i < C/2$, $j \in \{0, 1\}$,
 #
@@ -131,8 +131,8 @@ plt.show()
 #
 # $$y_{2i + j} = x'_{i + jC/2}.$$ (sa-shuffle-order)
 #
-# $W_1, b_1, W_2, b_2, \gamma, \beta$ are vectors of length $m$. They have no index $k$: all groups share them. The released
-# code folds the groups into the batch axis, so that each group is treated as one more image.
+# $W_1, b_1, W_2, b_2, \gamma, \beta$ are vectors of length $m$. They have no index $k$: all groups share them. The
+# released code folds the groups into the batch axis, so that each group is treated as one more image.
 #
 # **Parameters.** Six vectors of length $C / 2G$, so
 #
@@ -145,9 +145,9 @@ plt.show()
 #
 # ### One form for both halves
 #
-# Both gates are sigmoids of something linear in the pixel, $a_c\, x_c(h, w) + d_c$, where $a_c$ and $d_c$ depend only on the
-# channel's statistics. For the channel half nothing depends on the pixel; in the spatial half, collect the terms of
-# {eq}`sa-spatial`:
+# Both gates are sigmoids of something linear in the pixel, $a_c\, x_c(h, w) + d_c$, where $a_c$ and $d_c$ depend only
+# on the channel's statistics. For the channel half nothing depends on the pixel; in the spatial half, collect the terms
+# of {eq}`sa-spatial`:
 #
 # $$
 # g_c(h, w) = \sigma\bigl(a_c\, x_c(h, w) + d_c\bigr), \qquad
@@ -157,18 +157,18 @@ plt.show()
 # \end{array}
 # $$ (sa-folded)
 #
-# This is how `attnlib` computes it: one pass for the statistics, one that applies them. It also says what the module can
-# express. A channel's gate is a function of that channel alone, and, in the spatial half, one that rises or falls with
-# the pixel's value: bright pixels up and dark ones down, or the reverse. *Where* means *at which brightness*: no pixel sees
-# its neighbours.
+# This is how `attnlib` computes it: one pass for the statistics, one that applies them. It also says what the module
+# can express. A channel's gate is a function of that channel alone, and, in the spatial half, one that rises or falls
+# with the pixel's value: bright pixels up and dark ones down, or the reverse. *Where* means *at which brightness*: no
+# pixel sees its neighbours.
 #
 # **Redundant parameters.** In {eq}`sa-folded` the four vectors of the spatial half occur only as $W_2 \gamma$ and
 # $W_2 \beta + b_2$. For every $t \neq 0$,
 #
 # $$(W_2, b_2, \gamma, \beta) \;\longmapsto\; \bigl(t\,W_2,\; b_2,\; \gamma / t,\; \beta / t\bigr)$$ (sa-family)
 #
-# leaves the function as it is, and so does adding any $u$ to $\beta$ while subtracting $W_2 u$ from $b_2$. Two of the six
-# vectors, the norm's own, add nothing that could be computed.
+# leaves the function as it is, and so does adding any $u$ to $\beta$ while subtracting $W_2 u$ from $b_2$. Two of the
+# six vectors, the norm's own, add nothing that could be computed.
 #
 # ### The gradients
 #
@@ -177,8 +177,9 @@ plt.show()
 #
 # $$e(h, w) = \frac{\partial L}{\partial s(h, w)} = r(h, w)\, x(h, w)\, g(h, w)\,\bigl(1 - g(h, w)\bigr).$$ (sa-logit-gradient)
 #
-# In the channel half the logit hears every pixel through the mean; in the spatial half it hears its own pixel, and every
-# pixel through $\mu$ and $\nu$. With $\hat{x} = (x - \mu) / \sqrt{\nu + \varepsilon}$ and $\langle\cdot\rangle$ the mean over the map,
+# In the channel half the logit hears every pixel through the mean; in the spatial half it hears its own pixel, and
+# every pixel through $\mu$ and $\nu$. With $\hat{x} = (x - \mu) / \sqrt{\nu + \varepsilon}$ and $\langle\cdot\rangle$
+# the mean over the map,
 #
 # $$
 # \frac{\partial L}{\partial x(h, w)} = g\, r(h, w) +
@@ -188,8 +189,8 @@ plt.show()
 # \end{cases}
 # $$ (sa-gradient)
 #
-# The second line is the gradient of a normalisation: whatever would only shift or stretch the channel is taken out, since the
-# norm would undo it. For the parameters, summed over images, groups $k$ and pixels,
+# The second line is the gradient of a normalisation: whatever would only shift or stretch the channel is taken out,
+# since the norm would undo it. For the parameters, summed over images, groups $k$ and pixels,
 #
 # $$
 # \begin{array}{lll}
@@ -200,7 +201,8 @@ plt.show()
 # \end{array}
 # $$ (sa-parameter-gradients)
 #
-# Those of the norm, on the right, carry the factor $W_2$, which is 0 at the start: the first step of training cannot move $\gamma$ and $\beta$.
+# Those of the norm, on the right, carry the factor $W_2$, which is 0 at the start: the first step of training cannot
+# move $\gamma$ and $\beta$.
 #
 # ## The module from scratch
 #
@@ -255,8 +257,8 @@ for name, value in steps.items():
     print(f"{name:<18}{tuple(value.shape)}")
 
 # %% [markdown]
-# **Check 1: equations {eq}`sa-split` to {eq}`sa-shuffle-order`, in loops.** The loops take one channel after the other and
-# know nothing of tensors. All parameters are drawn at random first, some of them negative: at their initial values
+# **Check 1: equations {eq}`sa-split` to {eq}`sa-shuffle-order`, in loops.** The loops take one channel after the other
+# and know nothing of tensors. All parameters are drawn at random first, some of them negative: at their initial values
 # most mistakes would not show.
 
 # %% tags=["nbval-check-output"]
@@ -305,8 +307,8 @@ print("scratch = loops to 1e-12:", torch.allclose(scratch(x), by_loops, rtol=0, 
 print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, atol=1e-12))
 
 # %% [markdown]
-# **Check 2: the one form of both halves, {eq}`sa-folded`.** Every channel gets its $a$ and its $d$; one sigmoid gives all
-# gates.
+# **Check 2: the one form of both halves, {eq}`sa-folded`.** Every channel gets its $a$ and its $d$; one sigmoid gives
+# all gates.
 
 # %% tags=["nbval-check-output"]
 place = torch.arange(24) % (2 * m)
@@ -320,8 +322,8 @@ print("folded gate = attnlib's gate to 1e-12:", torch.allclose(gate, library.gat
 print("y = shuffle(x gate):", torch.allclose(shuffle_channels(x * gate), scratch(x), rtol=0, atol=1e-12))
 
 # %% [markdown]
-# **Check 3: the gradients {eq}`sa-logit-gradient` to {eq}`sa-parameter-gradients`**, written out by hand, against automatic
-# differentiation.
+# **Check 3: the gradients {eq}`sa-logit-gradient` to {eq}`sa-parameter-gradients`**, written out by hand, against
+# automatic differentiation.
 
 # %% tags=["nbval-check-output"]
 x.requires_grad_(True)
@@ -403,8 +405,8 @@ for name, symbol in zip(names, ("W_1", "b_1", "W_2", "b_2", "gamma", "beta"), st
 
 # %% [markdown]
 # **Check 7: the parameters {eq}`sa-parameters`**, at the four widths of ResNet-50. That all groups share them has a
-# consequence that can be tested: before the shuffle, exchanging groups of the input exchanges groups of the output and does nothing
-# else.
+# consequence that can be tested: before the shuffle, exchanging groups of the input exchanges groups of the output and
+# does nothing else.
 
 
 # %% tags=["nbval-check-output"]
@@ -443,8 +445,9 @@ for channels in (64, 192, 33):
         print(textwrap.fill(str(error), 90), end="\n\n")
 
 # %% [markdown]
-# What to use at other widths, then? When `attach` puts SA into a network, it asks `attnlib.info("sa").groups_for`: the paper's
-# 64 groups where that leaves at least two channels in each half, as in ResNet-50's first stage, and fewer groups at smaller widths.
+# What to use at other widths, then? When `attach` puts SA into a network, it asks `attnlib.info("sa").groups_for`: the
+# paper's 64 groups where that leaves at least two channels in each half, as in ResNet-50's first stage, and fewer
+# groups at smaller widths.
 
 # %% tags=["nbval-check-output"]
 groups_for = attnlib.info("sa").groups_for
@@ -466,11 +469,11 @@ plots.table(widths, "Groups of SA by width, as attach chooses them")
 #
 # ### Who meets whom
 #
-# By {eq}`sa-shuffle-order` the outputs $2i$ and $2i + 1$ are the inputs $i$ and $i + C/2$. Half of the channels is half of the
-# groups, so for even $G$ both come from the same place in their groups: group $k$ meets group $k + G/2$, channel half
-# meets channel half, spatial half meets spatial half. New group $k$, the output's channels $2mk$ to $2m(k+1) - 1$, holds
-# channels of one kind only: gated by channel for even $k$, by pixel for odd $k$. *Before* the shuffle every group had
-# both. With an odd $G$ the place moves by half a group, and the new groups hold both kinds.
+# By {eq}`sa-shuffle-order` the outputs $2i$ and $2i + 1$ are the inputs $i$ and $i + C/2$. Half of the channels is half
+# of the groups, so for even $G$ both come from the same place in their groups: group $k$ meets group $k + G/2$, channel
+# half meets channel half, spatial half meets spatial half. New group $k$, the output's channels $2mk$ to $2m(k+1) - 1$,
+# holds channels of one kind only: gated by channel for even $k$, by pixel for odd $k$. *Before* the shuffle every group
+# had both. With an odd $G$ the place moves by half a group, and the new groups hold both kinds.
 
 
 # %% tags=["nbval-check-output"]
@@ -509,9 +512,9 @@ axes[1, 0].set_ylabel("spatial share")
 plt.show()
 
 # %% [markdown]
-# **What to see.** Top: what a grouped layer that follows would find in each of its groups. Without the shuffle it finds the group
-# it always had; with it, halves of two groups. Bottom: the price for even $G$. A grouped layer that follows sees channels
-# gated one way or the other, never both.
+# **What to see.** Top: what a grouped layer that follows would find in each of its groups. Without the shuffle it finds
+# the group it always had; with it, halves of two groups. Bottom: the price for even $G$. A grouped layer that follows
+# sees channels gated one way or the other, never both.
 #
 # ### Does the next layer notice?
 #
@@ -523,20 +526,23 @@ plt.show()
 # :label: sa-theorem
 #
 # Take a ResNet with SA at the end of every residual branch, in which each stage's shortcut starts with a dense layer
-# (the stem's convolution or a projection) and is read by dense layers only. Leave out all shuffles, and reorder the channels of each stage in the
-# weights that write the start of its shortcut and in those that read from it. The new network computes the same function.
+# (the stem's convolution or a projection) and is read by dense layers only. Leave out all shuffles, and reorder the
+# channels of each stage in the weights that write the start of its shortcut and in those that read from it. The new
+# network computes the same function.
 # ```
 #
 # ```{prf:proof}
 # Let $\pi$ be the shuffle of a stage, channel $c$ going to $\pi(c)$, and $t$ the map on the shortcut. A block adds
-# $t_{\pi(c)} \leftarrow t_{\pi(c)} + x'_c$, where the gated $x'_c$ depends on channel $c$ of the branch alone, and then applies a
-# ReLU to each channel. Write $\tilde{t}_c = t_{\pi(c)}$: the block becomes $\tilde{t}_c \leftarrow \tilde{t}_c + x'_c$, a
-# block without shuffle, and since all blocks of the stage use the same $\pi$, one renaming serves all of them. The layers that write
-# the first $t$ and those that read any $t$ are dense: they follow the renaming by a permutation of their rows or columns.
+# $t_{\pi(c)} \leftarrow t_{\pi(c)} + x'_c$, where the gated $x'_c$ depends on channel $c$ of the branch alone, and then
+# applies a ReLU to each channel. Write $\tilde{t}_c = t_{\pi(c)}$: the block becomes $\tilde{t}_c \leftarrow
+# \tilde{t}_c + x'_c$, a block without shuffle, and since all blocks of the stage use the same $\pi$, one renaming
+# serves all of them. The layers that write the first $t$ and those that read any $t$ are dense: they follow the
+# renaming by a permutation of their rows or columns.
 # ```
 #
-# The check builds a ResNet-20 with random parameters throughout, renames, and compares outputs. It renames the gradients
-# too: if they agree, so do, but for rounding, the weights after every step of SGD, and the two networks train alike for ever.
+# The check builds a ResNet-20 with random parameters throughout, renames, and compares outputs. It renames the
+# gradients too: if they agree, so do, but for rounding, the weights after every step of SGD, and the two networks train
+# alike for ever.
 
 # %% tags=["nbval-check-output"]
 SHORTCUTS = (  # of each stage: the width, the layers that write the start of the shortcut, those that read from it
@@ -591,18 +597,18 @@ for title, given in (("the same weights", weights), ("renamed weights", renamed(
     print(f"{title:<17} outputs agree: {same}, renamed gradients agree: {all(alike)}")
 
 # %% [markdown]
-# Two consequences. *First*, initial weights are drawn independently for all channels, so that a network with shuffles is
-# exactly as likely as its renamed twin without: over all seeds, training with and without the shuffle has the same distribution of
-# accuracies. An ablation of the shuffle in such a network measures the noise between seeds. *Second*, this is about the
-# networks of the paper's tables, in which all layers that write and read the shortcut are dense. Where the next layer is grouped, where a
-# part of the channels passes a block untouched, or where shortcuts are padded with zeros instead of projected, the proof
-# does not apply, and the shuffle can matter.
+# Two consequences. *First*, initial weights are drawn independently for all channels, so that a network with shuffles
+# is exactly as likely as its renamed twin without: over all seeds, training with and without the shuffle has the same
+# distribution of accuracies. An ablation of the shuffle in such a network measures the noise between seeds. *Second*,
+# this is about the networks of the paper's tables, in which all layers that write and read the shortcut are dense.
+# Where the next layer is grouped, where a part of the channels passes a block untouched, or where shortcuts are padded
+# with zeros instead of projected, the proof does not apply, and the shuffle can matter.
 #
 # ## What it costs
 #
 # The paper puts one module into each of the 16 blocks of ResNet-50, at the end of the residual branch, with 64 groups
-# everywhere. Its figures beside ours, in the unit they are printed in; not all of them could be read in the paper itself, and
-# the lines above the table say how each of its tables is known.
+# everywhere. Its figures beside ours, in the unit they are printed in; not all of them could be read in the paper
+# itself, and the lines above the table say how each of its tables is known.
 
 
 # %% tags=["nbval-check-output"]
@@ -635,9 +641,9 @@ print(f"{len(modules)} modules: {total} parameters = {total - norm} in the four 
 plots.table(breakdown, "SA's parameters in ResNet-50, by vector")
 
 # %% [markdown]
-# Every vector counts the same, so that whatever vectors one leaves out, the sum is a multiple of the same number, and 300 is
-# none. Next to the millions of the network either figure is nothing; yet the printed total can tell them apart. To
-# three decimals of a million it fits 300 more parameters, and fits 708 only if it was cut off instead of rounded.
+# Every vector counts the same, so that whatever vectors one leaves out, the sum is a multiple of the same number, and
+# 300 is none. Next to the millions of the network either figure is nothing; yet the printed total can tell them apart.
+# To three decimals of a million it fits 300 more parameters, and fits 708 only if it was cut off instead of rounded.
 #
 # And the operations? SA has no convolution and no matrix product, hence no multiply-add in our sense: all it does is
 # element-wise. The 2.76 million operations of the abstract are exactly half of the values in the maps:
@@ -659,15 +665,15 @@ print(f"MACs added: {added.macs}, element-wise operations added: {added.elementw
 plots.table(work, "Element-wise work that SA adds to ResNet-50", digits=2)
 
 # %% [markdown]
-# One operation for each value that the channel halves pool, then: the printed figure counts neither the normalisation, nor the
-# sigmoids, nor the products of the whole map, nor the copy that the shuffle makes. Multiply-adds are the wrong currency here: SA
-# pays in reading and writing maps.
+# One operation for each value that the channel halves pool, then: the printed figure counts neither the normalisation,
+# nor the sigmoids, nor the products of the whole map, nor the copy that the shuffle makes. Multiply-adds are the wrong
+# currency here: SA pays in reading and writing maps.
 #
 # ## Training
 #
-# The cell below trains a small ResNet with SA on generated shapes, in seconds and on any machine, once with the shuffle and
-# once without. It shows that the code works, and no sentence of this book rests on its numbers. With `ATTNLIB_LANE=full`
-# the same cell trains on CIFAR-10 and files the records.
+# The cell below trains a small ResNet with SA on generated shapes, in seconds and on any machine, once with the shuffle
+# and once without. It shows that the code works, and no sentence of this book rests on its numbers. With
+# `ATTNLIB_LANE=full` the same cell trains on CIFAR-10 and files the records.
 
 # %%
 sa = train(chapter_recipe("sa", seed=0))
@@ -709,8 +715,8 @@ for recipe in ("cifar10-slice", "equal-budget"):
 #
 # ## Looking inside
 #
-# What do the two kinds of gates look like on images? The next figure takes the first block of the network just trained. In
-# each half, it shows the channel whose gates vary most over these images.
+# What do the two kinds of gates look like on images? The next figure takes the first block of the network just trained.
+# In each half, it shows the channel whose gates vary most over these images.
 
 # %% mystnb={"image": {"alt": "Three images. Beside each, two gates of the channel half, flat squares of one colour, and two gates of the spatial half, which change from pixel to pixel and follow the picture."}} tags=["hide-input"]
 shapes = load("shapes", "test")
@@ -729,13 +735,13 @@ plots.show_maps(shapes.images[chosen], maps, titles, label="gate")
 plt.show()
 
 # %% [markdown]
-# **What to see.** A gate of the channel half is one number for the whole map, different from image to image. A gate of the spatial half
-# follows its own channel pixel by pixel, as {eq}`sa-folded` says: it is that channel, stretched and pushed through a
-# sigmoid, and what can be seen in the gate could be seen in the channel before.
+# **What to see.** A gate of the channel half is one number for the whole map, different from image to image. A gate of
+# the spatial half follows its own channel pixel by pixel, as {eq}`sa-folded` says: it is that channel, stretched and
+# pushed through a sigmoid, and what can be seen in the gate could be seen in the channel before.
 #
-# Does the spatial half find the object? The shapes come with their true masks, so that there is a number for it: the mean
-# gate inside the object minus the mean gate outside, for every channel of the spatial half, beside how far gates differ
-# between classes.
+# Does the spatial half find the object? The shapes come with their true masks, so that there is a number for it: the
+# mean gate inside the object minus the mean gate outside, for every channel of the spatial half, beside how far gates
+# differ between classes.
 
 # %% mystnb={"image": {"alt": "Left: for each of three blocks, points for all channels of the spatial half, mean gate on the object minus mean gate on the ground, around a line at zero. Right: three heat maps of the mean gate by class and group."}} tags=["hide-input"]
 with torch.no_grad(), plots.captured(sa.model, lambda module, x: module.gate(x).cpu()) as gates:
@@ -761,15 +767,15 @@ axes[0].set(
 plt.show()
 
 # %% [markdown]
-# **What to see.** Left, one point is one channel of the spatial half: above the line it lets the object through more than the
-# ground, below it less. Nothing in the module pulls the points to one side; a channel that is weak on the object is as
-# good a detector as one that is strong. Right, the rows are classes and the columns groups, each
-# panel on a scale of its own: where a column has one colour, the mean gate of that group does not depend on the class.
+# **What to see.** Left, one point is one channel of the spatial half: above the line it lets the object through more
+# than the ground, below it less. Nothing in the module pulls the points to one side; a channel that is weak on the
+# object is as good a detector as one that is strong. Right, the rows are classes and the columns groups, each panel on
+# a scale of its own: where a column has one colour, the mean gate of that group does not depend on the class.
 #
 # ## What the paper claims, and what holds
 #
-# Every verdict below is computed: a check recomputes the quantity and compares it with the published figure within a stated
-# tolerance. Claims about ImageNet and COCO accuracy are not testable here, and say so.
+# Every verdict below is computed: a check recomputes the quantity and compares it with the published figure within a
+# stated tolerance. Claims about ImageNet and COCO accuracy are not testable here, and say so.
 
 # %% tags=["nbval-check-output"]
 plots.verdicts(judge("sa")).format(exact, subset=["published", "measured"], na_rep="–")
@@ -786,9 +792,10 @@ plots.differences(paper)
 # ```{exercise} How many shuffles until nothing has happened?
 # :label: sa-exercise-order
 #
-# Show from {eq}`sa-shuffle-order` that the shuffle sends channel $c < C - 1$ to $2c \bmod (C - 1)$ and leaves channel $C - 1$
-# where it is. After how many shuffles is every channel back? Compute the number for $C = 256$ and $C = 2048$, and find the
-# even $C \le 64$ for which it takes longest. What does the shuffle do to the binary digits of $c$ when $C$ is a power of two?
+# Show from {eq}`sa-shuffle-order` that the shuffle sends channel $c < C - 1$ to $2c \bmod (C - 1)$ and leaves channel
+# $C - 1$ where it is. After how many shuffles is every channel back? Compute the number for $C = 256$ and $C = 2048$,
+# and find the even $C \le 64$ for which it takes longest. What does the shuffle do to the binary digits of $c$ when $C$
+# is a power of two?
 # ```
 #
 # ````{solution-start} sa-exercise-order
@@ -797,8 +804,8 @@ plots.differences(paper)
 #
 # A channel $c < C/2$ goes to $2c$; a channel $c \ge C/2$ goes to $2(c - C/2) + 1 = 2c - (C - 1)$. Both are $2c$ modulo
 # $C - 1$. After $n$ shuffles $c$ is at $2^n c$, so all are back when $2^n \equiv 1$ modulo $C - 1$: the number is the
-# *multiplicative order* of 2. For $C = 2^b$ it is $b$, since $2^b = C \equiv 1$: each shuffle rotates the $b$ binary digits
-# of $c$ by one place.
+# *multiplicative order* of 2. For $C = 2^b$ it is $b$, since $2^b = C \equiv 1$: each shuffle rotates the $b$ binary
+# digits of $c$ by one place.
 
 
 # %% tags=["nbval-check-output"]
@@ -826,18 +833,18 @@ print(f"longest up to 64: C = {longest}, {shuffles_until_identity(longest)} shuf
 # ```{exercise} How far does information travel?
 # :label: sa-exercise-reach
 #
-# Alternate a convolution with $G$ groups and SA's shuffle, and let $C$ be a multiple of $2G$ with $G$ a power of two. From how
-# many groups of the input can an output group know something after $n$ such layers? How many layers does it take until
-# every group knows all? And how many without the shuffle?
+# Alternate a convolution with $G$ groups and SA's shuffle, and let $C$ be a multiple of $2G$ with $G$ a power of two.
+# From how many groups of the input can an output group know something after $n$ such layers? How many layers does it
+# take until every group knows all? And how many without the shuffle?
 # ```
 #
 # ````{solution-start} sa-exercise-reach
 # :class: dropdown
 # ````
 #
-# New group $k$ takes from the old groups $\lfloor k/2 \rfloor$ and $\lfloor k/2 \rfloor + G/2$: as the binary
-# digits of a group rotate by one place, one of them becomes free. Each shuffle frees one more, so that a group knows $2^n$
-# groups after $n$ shuffles, and all of them after $\log_2 G$: six for $G = 64$. Without the shuffle it is one group for ever.
+# New group $k$ takes from the old groups $\lfloor k/2 \rfloor$ and $\lfloor k/2 \rfloor + G/2$: as the binary digits of
+# a group rotate by one place, one of them becomes free. Each shuffle frees one more, so that a group knows $2^n$ groups
+# after $n$ shuffles, and all of them after $\log_2 G$: six for $G = 64$. Without the shuffle it is one group for ever.
 
 # %% tags=["nbval-check-output"]
 G, C = 64, 256
@@ -855,16 +862,16 @@ for n in range(1, 8):
 # ```{exercise} Can it be 300?
 # :label: sa-exercise-300
 #
-# Let a module have $v$ vectors of length $C / 2G$, $v = 1, \dots, 6$, in all 16 blocks of ResNet-50. For which $v$ and which
-# legal $G$ do its parameters come nearest to the abstract's 300? Is any pair exact?
+# Let a module have $v$ vectors of length $C / 2G$, $v = 1, \dots, 6$, in all 16 blocks of ResNet-50. For which $v$ and
+# which legal $G$ do its parameters come nearest to the abstract's 300? Is any pair exact?
 # ```
 #
 # ````{solution-start} sa-exercise-300
 # :class: dropdown
 # ````
 #
-# The sum over the blocks is $v / 2G$ times $3 \cdot 256 + 4 \cdot 512 + 6 \cdot 1024 + 3 \cdot 2048 = 15104 = 2^8 \cdot 59$.
-# So it is always a multiple of the prime 59, and 300 is not.
+# The sum over the blocks is $v / 2G$ times $3 \cdot 256 + 4 \cdot 512 + 6 \cdot 1024 + 3 \cdot 2048 = 15104 = 2^8 \cdot
+# 59$. So it is always a multiple of the prime 59, and 300 is not.
 
 # %% tags=["nbval-check-output"]
 channels = [m.channels for m in modules]
@@ -882,18 +889,18 @@ print("exactly", printed, "is possible:", any(count == printed for count, _, _ i
 # ```{exercise} Turn up the contrast
 # :label: sa-exercise-contrast
 #
-# Replace a map by $\alpha x + \delta$ with $\alpha > 0$. What happens to the gates of the spatial half, and what to those of the channel
-# half? And what does the spatial half do on a map of a single pixel?
+# Replace a map by $\alpha x + \delta$ with $\alpha > 0$. What happens to the gates of the spatial half, and what to
+# those of the channel half? And what does the spatial half do on a map of a single pixel?
 # ```
 #
 # ````{solution-start} sa-exercise-contrast
 # :class: dropdown
 # ````
 #
-# The norm takes out the mean and divides by the deviation, so that $z_{k2}$ stays, except for what $\varepsilon$ does to a
-# channel that is almost flat: the spatial gate is blind to contrast and brightness. The mean becomes $\alpha\mu + \delta$, and the
-# channel gate follows it: all that SA knows of how *strong* a channel is, it knows in the channel half. A single pixel is its
-# own mean, $\hat{x} = 0$, and the gate is $\sigma(W_2 \beta + b_2)$ for every image.
+# The norm takes out the mean and divides by the deviation, so that $z_{k2}$ stays, except for what $\varepsilon$ does
+# to a channel that is almost flat: the spatial gate is blind to contrast and brightness. The mean becomes $\alpha\mu +
+# \delta$, and the channel gate follows it: all that SA knows of how *strong* a channel is, it knows in the channel
+# half. A single pixel is its own mean, $\hat{x} = 0$, and the gate is $\sigma(W_2 \beta + b_2)$ for every image.
 
 # %% tags=["nbval-check-output"]
 channel = ~(torch.arange(24) % 8 >= 4)
@@ -911,6 +918,7 @@ with torch.no_grad():
 #
 # ## Further reading
 #
-# * Group norm and its limits, instance norm and layer norm {cite:p}`group_norm`: what changes when channels share statistics.
+# * Group norm and its limits, instance norm and layer norm {cite:p}`group_norm`: what changes when channels share
+#   statistics.
 # * ShuffleNet v2 {cite:p}`shufflenet_v2`: networks in which a channel shuffle does carry information.
 # * [SE](se.ipynb), where gates see all channels, and [NAM](nam.ipynb), where each channel is on its own as here.
