@@ -119,8 +119,8 @@ def test_autocast_keeps_the_input_s_type(case, training, dtype):
     module = case.build(dtype=torch.float32).train(training)
     x = x.to(dtype).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        output = module(x)
-    assert output.dtype == dtype
+        output, gate = module(x), module.gate(x)
+    assert output.dtype == gate.dtype == dtype
     torch.testing.assert_close(output.double(), expected, atol=0.03, rtol=0.03)
     output.sum().backward()
     assert all(parameter.grad.dtype == torch.float32 for parameter in module.parameters())
