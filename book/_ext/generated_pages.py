@@ -232,7 +232,7 @@ def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, remov
 def mend(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Citations are marked as a list whose entries are no list items, which screen readers cannot use."""
     if "body" in context:
-        context["body"] = context["body"].replace('<div role="list" class="citation-list"', '<div class="citation-list"')
+        context["body"] = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
 
 
 def setup(app: Sphinx) -> dict:
