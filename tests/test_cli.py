@@ -81,6 +81,7 @@ def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
         (("train", *TINY, "--attention", "nan"), "'nam'"),
         (("train", *TINY, "--backbone", "resnet2"), "'resnet20'"),
         (("train", "--recipe", "smok"), "'smoke'"),
+        (("train", *TINY, "--device", "gpu"), "device must be one of auto, cpu, cuda, mps, got 'gpu'"),
         (("train", *TINY, "--batch-size", "0"), "field batch_size: .*got 0"),
         (("train", *TINY, "--attention", "se", "--arg", "reduction"), "KEY=VALUE.*got 'reduction'"),
         (("train", *TINY, "--attention", "se", "--arg", "reductoin=4"), "reductoin"),

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from attnlib import networks
 from attnlib.data import channel_statistics, load
 from attnlib.data.files import writable_folder
-from attnlib.scale_attention.nam import sparsity_penalty
 from attnlib.training.batches import DeviceImages, Normalisation, epoch_batches, split
 from attnlib.training.provenance import provenance
 from attnlib.training.recipe import Recipe
@@ -23,6 +22,7 @@ from attnlib.training.record import Epoch, Final, Record
 from attnlib.training.schedule import learning_rate
 
 Progress = Callable[[int, int, list[Epoch]], None]
+DEVICES = ("auto", "cpu", "cuda", "mps")
 _EVALUATION_BATCH = 500
 
 
@@ -74,7 +74,7 @@ def train(
         recipe: what to do; see `Recipe`.
         out: folder for `record.json`, written when the run ends, however it ends. Default: nothing is written.
         progress: called after every step and every epoch with the steps done, the steps in all, the completed epochs.
-        device: "auto" takes the GPU where there is one; else "cpu", "cuda" or another accelerator of Fabric's.
+        device: "auto" takes the GPU where there is one; else "cpu", "cuda" or "mps".
         root: folder that holds the data sets, see `attnlib.data.load`.
 
     Raises:
@@ -85,7 +85,7 @@ def train(
     if out is not None:
         out = writable_folder(out, fix="choose another output folder")
     start = time.perf_counter()
-    fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
+    fabric = _fabric(device, recipe)
     train_data = load(recipe.data, "train", root, verify=True)
     test_data = load(recipe.data, "test", root, verify=True)
     chosen, held_out = split(train_data, recipe.train_images, hold_out=recipe.protocol == "clean")
@@ -142,7 +142,7 @@ def train(
             scores = wrapped(normalise(images))
             loss = F.cross_entropy(scores, labels)
             if recipe.sparsity:
-                loss = loss + sparsity_penalty(model, recipe.sparsity)
+                loss = loss + _sparsity_penalty(model, recipe.sparsity)
             optimiser.zero_grad()
             fabric.backward(loss)
             optimiser.step()
@@ -195,13 +195,32 @@ def _parts(values):
     return (values[i : i + _EVALUATION_BATCH] for i in range(0, len(values), _EVALUATION_BATCH))
 
 
+def _fabric(device: str, recipe: Recipe) -> Fabric:
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    try:
+        fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
+    except RuntimeError as error:  # an accelerator that exists, but not here
+        raise ValueError(f"device={device!r} cannot be used: {error}") from error
+    if fabric.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(fabric.device)
+    return fabric
+
+
+def _sparsity_penalty(model: nn.Module, strength: float) -> Float[Tensor, ""]:
+    # Imported where it is used: a chapter depends on every file its kernel loads, and only NAM's should on nam.py.
+    from attnlib.scale_attention.nam import sparsity_penalty
+
+    return sparsity_penalty(model, strength)
+
+
 def _build(recipe: Recipe, classes: int, image_size: int) -> nn.Module:
     """The network with its initial weights; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = networks.create(recipe.backbone, classes, recipe.attention, recipe.attention_args, image_size)
     if recipe.sparsity:
-        sparsity_penalty(model, recipe.sparsity)  # refuses a network without NAM before anything is trained
+        _sparsity_penalty(model, recipe.sparsity)  # refuses a network without NAM before anything is trained
     # Convolutions on small images are faster with the channels last, on a CPU as on a GPU.
     return model.to(memory_format=torch.channels_last)
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +138,13 @@ def test_what_does_not_fit_is_refused_before_training(overrides, error, reason, 
         train(tiny(**overrides))
 
 
+def test_device_without_a_driver_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match="device='cuda' cannot be used"):
+        train(tiny(), device="cuda")
+
+
 def test_unwritable_folder_is_said_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "load", lambda *_, **__: pytest.fail("work began"))
     (tmp_path / "file").write_text("")
@@ -167,3 +177,13 @@ def test_plain_descent_on_one_batch_is_the_textbook_step():
     expected = weight - 0.1 * 1.9 * (weight.grad + 5e-4 * weight)
     after = train(recipe).model.fc.weight
     np.testing.assert_allclose(after.detach(), expected.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_run_loads_no_attention_module_but_its_own():
+    script = (
+        "import sys; from attnlib.training import Recipe, train; "
+        "train(Recipe.named('smoke', train_images=20, epochs=1, warmup_epochs=0, attention='se')); "
+        "print([name for name in sys.modules if name.startswith('attnlib.scale_attention.')])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['attnlib.scale_attention.se']"
