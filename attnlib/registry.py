@@ -42,8 +42,8 @@ class ModuleInfo:
     def arguments_for(self, channels: int, size: tuple[int, int] | None = None, **chosen: Any) -> dict[str, Any]:
         """The keyword arguments that a network uses at this width and size; what the caller chose goes first."""
         arguments = dict(chosen)
-        if self.groups_for is not None:
-            arguments.setdefault("groups", self.groups_for(channels))
+        if self.groups_for is not None and "groups" not in arguments:
+            arguments["groups"] = self.groups_for(channels)
         if self.needs_size(arguments):
             arguments.setdefault("size", size)
         return arguments

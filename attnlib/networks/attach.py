@@ -70,16 +70,19 @@ def attach(
     Raises:
         UnknownNameError: no such module.
         ValueError: the model has attention attached already or no residual block; a module that does not fit a width
-            (the message names the layer); a size is needed and no image_size given. The model is then unchanged.
+            (the message names the layer); a size is needed and no image_size given, or one is given for all layers.
+            The model is then unchanged.
     """
     if attention_modules(model):
         raise ValueError(f"{type(model).__name__} has attention attached already; detach it first")
     ends = residual_ends(model)
     if not ends:
         raise ValueError(
-            f"{type(model).__name__} has no residual block (norms bn1, bn2 ... beside a downsample) to put {name!r} in; "
+            f"{type(model).__name__} has no residual block (norms bn1 ... beside a downsample) to put {name!r} in; "
             "networks that fit: attnlib.networks.list_networks()"
         )
+    if "size" in arguments:
+        raise ValueError(f"size={arguments['size']} cannot be the same for every layer: give image_size, sizes follow")
     entry = registry.info(name)
     sizes: dict[str, tuple[int, int]] = {}
     if entry.needs_size(arguments):

@@ -1,7 +1,7 @@
 """ResNets for 32 x 32 images: He, Zhang, Ren and Sun, CVPR 2016, Section 4.2, and their bottleneck form.
 
-A 3 x 3 convolution to 16 channels, three stages of n blocks with 16, 32 and 64 channels (times 4 in bottlenecks) on maps
-of 32, 16 and 8 pixels, the mean over the map, a linear layer. The blocks are torchvision's.
+A 3 x 3 convolution to 16 channels, three stages of n blocks with 16, 32 and 64 channels (times 4 in bottlenecks) on
+maps of 32, 16 and 8 pixels, the mean over the map, a linear layer. The blocks are torchvision's.
 """
 
 import torch

@@ -1,15 +1,17 @@
 """Tables for the page: right-aligned figures, a caption, and the same HTML at every run."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 if TYPE_CHECKING:
-    from attnlib.ledger import Verdict
-    from attnlib.published import Paper
+    from attnlib.ledger.verdict import Verdict
+    from attnlib.published.schema import Paper
 
 
 class Table(Styler):
@@ -19,46 +21,54 @@ class Table(Styler):
         return f"{self.caption}\n{self.to_string(delimiter='  ')}"
 
 
-def table(frame: pd.DataFrame, caption: str, digits: int = 3) -> Table:
+def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
     """A data frame as an HTML table without its index.
 
-    Floats get `digits` decimals, integers a thin space between thousands, missing values a dash. The table's id comes
-    from its caption, so that an unchanged table is unchanged HTML.
+    Numbers stand right, with thin spaces between thousands; a missing value is a dash. The table's id comes from its
+    caption, so that an unchanged table is unchanged HTML.
+
+    Args:
+        frame: the values.
+        caption: what the table shows.
+        digits: decimals of every float; None for five significant digits, where a column mixes sizes.
     """
 
     def shown(value: object) -> str:
-        if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NA:
+        if pd.isna(value):
             return "–"
-        if isinstance(value, float):
-            return f"{value:,.{digits}f}".replace(",", "\u2009")
-        return str(value)
+        if isinstance(value, bool | np.bool_ | str):
+            return str(value)
+        whole = value == int(value) and (digits is None or not isinstance(value, float))
+        decimals = 0 if whole else digits if digits is not None else _decimals(value, significant=5)
+        return f"{value:,.{decimals}f}".replace(",", "\u2009")
 
-    integers = {
-        column: (lambda v: "–" if pd.isna(v) else f"{int(v):,}".replace(",", "\u2009"))
-        for column in frame.select_dtypes("integer").columns
-    }
-    others = {column: shown for column in frame.columns if column not in integers}
     numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
     return (
         Table(frame)
         .hide(axis="index")
-        .format({**integers, **others})
+        .format(shown)
         .set_properties(subset=numeric, **{"text-align": "right"})
         .set_caption(caption)
         .set_uuid(hashlib.sha256(caption.encode()).hexdigest()[:8])
     )
 
 
+def _decimals(value: float, significant: int) -> int:
+    """Decimals that leave so many significant digits, at least none."""
+    return max(0, significant - 1 - math.floor(math.log10(abs(value))))
+
+
 def verdicts(judged: Sequence["Verdict"]) -> Table:
     """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour."""
-    frame = pd.DataFrame([v.model_dump() for v in judged])[["claim", "published", "measured", "verdict", "note"]]
-    return table(frame, "Claims and computed verdicts").map(_verdict_style, subset=["verdict"])
+    columns = ["claim", "published", "measured", "unit", "verdict", "note"]
+    frame = pd.DataFrame([verdict.model_dump() for verdict in judged])[columns]
+    return table(frame, "Claims and computed verdicts", digits=None).map(_verdict_style, subset=["verdict"])
 
 
 def costs(cells: pd.DataFrame, caption: str) -> Table:
     """The published costs that were recomputed, with the measured value; the caption counts those that were not.
 
-    `cells` is the frame of `attnlib.ledger.costs`; its column `reason` says why a cell has no measured value.
+    `cells` is the frame of `attnlib.ledger.costs.costs`; its column `reason` says why a cell has no measured value.
     """
     measured = cells[cells["measured"].notna()]
     shown = pd.DataFrame(
@@ -73,7 +83,7 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
     )
     left_out = len(cells) - len(measured)
     note = f" ({left_out} cells of networks that are not built here are left out)" if left_out else ""
-    return table(shown, caption + note)
+    return table(shown, caption + note, digits=None)
 
 
 def _verdict_style(verdict: str) -> str:

@@ -211,3 +211,10 @@ def test_a_model_without_residual_blocks_is_refused():
 
 def test_detaching_nothing_is_no_error():
     assert detach(build("ours")) == 0
+
+
+def test_one_size_for_all_layers_is_refused():
+    model = networks.create("resnet8")
+    with pytest.raises(ValueError, match="image_size"):
+        attach(model, "nam", spatial=True, size=(32, 32))
+    assert not attention_modules(model)

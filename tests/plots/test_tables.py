@@ -29,3 +29,10 @@ def test_the_plain_text_form_is_the_text_and_the_same_every_time():
     text = repr(plots.table(frame, "Costs"))
     assert text.startswith("Costs\n") and "model" in text and "0x" not in text
     assert text == repr(plots.table(frame.copy(), "Costs"))
+
+
+def test_five_significant_digits_where_sizes_mix():
+    frame = pd.DataFrame({"value": [2514944.0, 28.0719761, 0.00045123456, 25.557740, -0.5, 0.0]})
+    html = plots.table(frame, "Mixed", digits=None).to_html()
+    for shown in ("2\u2009514\u2009944", "28.072", "0.00045123", "25.558", "-0.50000", ">0<"):
+        assert shown in html
