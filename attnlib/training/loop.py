@@ -99,7 +99,7 @@ def train(
         _parameter_groups(model, recipe), recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov
     )
     wrapped, optimiser = fabric.setup(model, optimiser)
-    order, augmentation = (torch.Generator().manual_seed(recipe.seed + offset) for offset in (1, 2))
+    order, augmentation = _generators(recipe.seed)
     steps_per_epoch = -(-len(training) // recipe.batch_size)
     steps = recipe.epochs * steps_per_epoch
     epochs: list[Epoch] = []
@@ -212,6 +212,12 @@ def _sparsity_penalty(model: nn.Module, strength: float) -> Float[Tensor, ""]:
     from attnlib.scale_attention.nam import sparsity_penalty
 
     return sparsity_penalty(model, strength)
+
+
+def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
+    """One for the order of the images and one for the augmentation, unlike those of any other seed."""
+    order, augmentation = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return torch.Generator().manual_seed(int(order)), torch.Generator().manual_seed(int(augmentation))
 
 
 def _build(recipe: Recipe, classes: int, image_size: int) -> nn.Module:
