@@ -36,7 +36,7 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
     frame = final_accuracies(records)
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 0.5 * frame["attention"].nunique() + 1.2))
-    palette = {name: colour(name.split("(")[0]) for name in frame["attention"].unique()}
+    palette = {name: colour(name) for name in frame["attention"].unique()}
     sns.stripplot(
         frame, x="accuracy", y="attention", hue="attention", palette=palette, size=7, alpha=0.8, jitter=False, ax=ax
     )

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def learning_curves(records: Sequence["Record"], floor: float | None = None, ax: Axes | None = None) -> Axes:
-    """Accuracy per epoch: one thin line per run, one colour per module, held-out accuracy solid, training dotted.
+    """Accuracy per epoch: a line for each run, a colour for each module; held-out accuracy solid, training dotted.
 
     Args:
-        records: runs to draw; several seeds of one module share its colour.
+        records: runs to draw; several seeds of one module share its colour and label.
         floor: an accuracy to draw as a level line, e.g. that of a linear model.
         ax: where to draw; default a new figure.
 
@@ -29,7 +29,7 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
         _, ax = plt.subplots(figsize=(6, 3.6))
     labelled = set()
     for record in records:
-        key = record.recipe.attention
+        key = record.recipe.label
         epochs = [entry.epoch for entry in record.epochs]
         label = None if key in labelled else key
         labelled.add(key)

@@ -15,7 +15,7 @@ _SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 
 def colour(key: str) -> str:
-    """The colour of a module; a key without one gets a spare colour, always the same."""
+    """The colour of a module; any other name, e.g. `sa(shuffle=False)`, gets a spare colour, always the same."""
     return COLOURS.get(key, _SPARE[sum(key.encode()) % len(_SPARE)])
 
 

@@ -124,12 +124,12 @@ plt.show()
 # Summed over a network with $N_s$ blocks of width $C_s$ in stage $s$ this is the paper's $\frac{2}{r}\sum_s N_s C_s^2$:
 # the widest stage pays most of the bill.
 #
-# **Gradient.** Let $e_c(i,j) = \partial L / \partial y_c(i,j)$ be what comes back from above. The map takes part in the
+# **Gradient.** Let $\bar y = \partial L / \partial y$ be what comes back from above. The map takes part in the
 # output twice: directly, and through the means that all gates see. By {eq}`se-scale`,
-# $\partial L / \partial g_k = \sum_{ij} e_k(i,j)\,x_k(i,j)$, hence
+# $\partial L / \partial g_k = \sum_{ij} \bar y_k(i,j)\,x_k(i,j)$, hence
 #
-# $$\frac{\partial L}{\partial x_c(i,j)} = g_c\, e_c(i,j) + \frac{1}{HW} \sum_{k=1}^{C}
-# \frac{\partial g_k}{\partial z_c} \sum_{i'j'} e_k(i',j')\, x_k(i',j'),$$ (se-gradient)
+# $$\frac{\partial L}{\partial x_c(i,j)} = g_c\, \bar y_c(i,j) + \frac{1}{HW} \sum_{k=1}^{C}
+# \frac{\partial g_k}{\partial z_c} \sum_{i'j'} \bar y_k(i',j')\, x_k(i',j'),$$ (se-gradient)
 #
 # where, with $h = W_1 z + b_1$ and $[\cdot]$ one where its condition holds and zero elsewhere,
 #
@@ -225,9 +225,9 @@ print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, 
 # differentiation.
 
 # %% tags=["nbval-check-output"]
-e = torch.randn_like(x)  # the gradient that arrives at the output
+upstream = torch.randn_like(x)  # dL / dy
 x.requires_grad_(True)
-(automatic,) = torch.autograd.grad((e * library(x)).sum(), x)
+(automatic,) = torch.autograd.grad((upstream * library(x)).sum(), x)
 
 with torch.no_grad():
     w_1, w_2 = scratch.layer_1.weight, scratch.layer_2.weight
@@ -235,9 +235,9 @@ with torch.no_grad():
     gate = library.gate(x)[:, :, 0, 0]
     # dg_k / dz_c = g_k (1 - g_k) sum_m W_2[k, m] [h_m > 0] W_1[m, c]
     jacobian = torch.einsum("nk,km,nm,mc->nkc", gate * (1 - gate), w_2, (h > 0).double(), w_1)
-    # the same push for every pixel: 1 / (H W) sum_k dg_k / dz_c sum_ij e_k(i, j) x_k(i, j)
-    push = torch.einsum("nkc,nk->nc", jacobian, (e * x).sum((2, 3))) / (x.shape[2] * x.shape[3])
-    by_hand = gate[:, :, None, None] * e + push[:, :, None, None]
+    # the same push for every pixel: 1 / (H W) sum_k dg_k / dz_c sum_ij (dL / dy_k)(i, j) x_k(i, j)
+    push = torch.einsum("nkc,nk->nc", jacobian, (upstream * x).sum((2, 3))) / (x.shape[2] * x.shape[3])
+    by_hand = gate[:, :, None, None] * upstream + push[:, :, None, None]
 print("gradient by hand = automatic to 1e-12:", torch.allclose(by_hand, automatic, rtol=0, atol=1e-12))
 
 # %% [markdown]
@@ -351,7 +351,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 for recipe in ("cifar10-slice", "equal-budget"):
-    recorded = [run for key in ("none", "constant(value=0.5)", "se") for run in records(recipe, key)]
+    recorded = [run for key in ("none", "constant", "se") for run in records(recipe, key)]
     plots.accuracies(recorded)
 
 # %% [markdown]
