@@ -1,4 +1,7 @@
-"""Records by recipe and attention: records/<recipe>/<backbone>-<attention>-seed<k>.json."""
+"""Records by recipe and attention: records/<recipe>/<attention>/<backbone>-seed<k>.json.
+
+An attention has a folder of its own, so that a chapter that draws some of them does not depend on the others.
+"""
 
 import re
 from pathlib import Path
@@ -20,7 +23,8 @@ def records(recipe: str | None = None, attention: str | None = None, folder: str
     Raises:
         ValueError: a file that is not a record; the message says which file, which field and why.
     """
-    found = [Record.load(path) for path in sorted(Path(folder).glob(f"{recipe or '*'}/*.json"))]
+    pattern = f"{recipe or '*'}/{_slug(attention) if attention else '*'}/*.json"
+    found = [Record.load(path) for path in sorted(Path(folder).glob(pattern))]
     kept = [r for r in found if r.status == "finished" and attention in (None, r.recipe.label)]
     return sorted(kept, key=lambda record: (record.recipe.name, record.recipe.label, record.seed))
 
@@ -33,12 +37,15 @@ def store(record: Record, folder: str | Path = _FOLDER) -> Path:
     """
     if record.status != "finished":
         raise ValueError(f"only finished runs are filed, this one is {record.status}; train it again")
-    path = Path(folder) / record.recipe.name / file_name(record.recipe)
+    path = Path(folder) / location(record.recipe)
     record.save(path)
     return path
 
 
-def file_name(recipe: Recipe) -> str:
-    """`resnet20-se-seed0.json`; arguments of the attention follow its name: `constant-value-0.0`."""
-    attention = re.sub(r"[^\w.]+", "-", recipe.label).strip("-")
-    return f"{recipe.backbone}-{attention}-seed{recipe.seed}.json"
+def location(recipe: Recipe) -> Path:
+    """`smoke/constant-value-0.0/resnet8-seed0.json`: where the record of a run lies in the folder of records."""
+    return Path(recipe.name) / _slug(recipe.label) / f"{recipe.backbone}-seed{recipe.seed}.json"
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^\w.]+", "-", label).strip("-")

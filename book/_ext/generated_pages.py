@@ -158,13 +158,21 @@ FIELD = {
     ("scale_attention", "Scale attention: rescale what is there"): {
         "one factor for each channel": ["se SE 2018", "eca ECA 2020", "iebn IEBN 2020", "nam NAM 2021", "sem SEM 2022"],
         "a factor for each channel and position": [
-            "residual_attention Residual attention 2017", "ge Gather-Excite 2018", "bam BAM 2018", "cbam CBAM 2018",
-            "sge SGE 2019", "triplet Triplet 2021", "sa SA 2021",
+            "residual_attention Residual attention 2017",
+            "ge Gather-Excite 2018",
+            "bam BAM 2018",
+            "cbam CBAM 2018",
+            "sge SGE 2019",
+            "triplet Triplet 2021",
+            "sa SA 2021",
         ],
     },
     ("self_attention", "Self-attention: mix positions"): {
         "every position looks at all others": [
-            "dot_product Dot product 2017", "non_local Non-local 2018", "ocnet OCNet 2018", "sagan SAGAN 2019",
+            "dot_product Dot product 2017",
+            "non_local Non-local 2018",
+            "ocnet OCNet 2018",
+            "sagan SAGAN 2019",
         ],
         "every position looks at its neighbourhood": ["sasa Stand-alone 2019"],
     },
@@ -195,8 +203,11 @@ def field_map() -> str:
         drawn.append(f'<rect class="box" x="2" y="{top}" width="{WIDTH - 4}" height="{y - top}" rx="10"/>')
         drawn += inside
         y += 12
-    groups = (f"{heading}. {label}: {', '.join(entry.split(' ', 1)[1] for entry in entries)}"
-              for (_, heading), groups in FIELD.items() for label, entries in groups.items())
+    groups = (
+        f"{heading}. {label}: {', '.join(entry.split(' ', 1)[1] for entry in entries)}"
+        for (_, heading), groups in FIELD.items()
+        for label, entries in groups.items()
+    )
     alternative = f"Map of the field. {'. '.join(groups)}. In this edition: {', '.join(present)}."
     opening = f'<svg class="field-map" role="group" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
     return "\n".join([opening, *drawn, "</svg>"])

@@ -1,7 +1,7 @@
 """Build the static site from the committed outputs: nothing is executed, and every warning is an error.
 
-    python book/tools/build.py            only what changed
-    python book/tools/build.py --fresh    from nothing
+python book/tools/build.py            only what changed
+python book/tools/build.py --fresh    from nothing
 """
 
 import shutil

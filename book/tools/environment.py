@@ -75,8 +75,10 @@ def uv_interpreter():
             found = quiet([uv, "python", "find", "3.13"])
             if found:
                 return found
-    sys.exit("The book needs Python {}, found none, and uv could not fetch one. Install one (on Debian: "
-             "apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3.13 book".format(RANGE))
+    sys.exit(
+        "The book needs Python {}, found none, and uv could not fetch one. Install one (on Debian: "
+        "apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3.13 book".format(RANGE)
+    )
 
 
 def make_venv(interpreter):

@@ -1,6 +1,6 @@
 """What the outputs of a committed notebook must not hold, and how they are brought into a form that repeats.
 
-    python book/tools/outputs.py [NOTEBOOK ...]     check the committed outputs; exit status 1 where one is refused
+python book/tools/outputs.py [NOTEBOOK ...]     check the committed outputs; exit status 1 where one is refused
 """
 
 import re

@@ -1,7 +1,7 @@
 """The two halves of a chapter, NAME.ipynb and NAME.py (py:percent), must hold the same cells.
 
-    python book/tools/pairs.py            compare; exit status 1 where a pair differs
-    python book/tools/pairs.py --sync     bring them together: the newer file wins; outputs and cell ids are kept
+python book/tools/pairs.py            compare; exit status 1 where a pair differs
+python book/tools/pairs.py --sync     bring them together: the newer file wins; outputs and cell ids are kept
 """
 
 import os

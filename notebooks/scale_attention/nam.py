@@ -93,7 +93,9 @@ axis.set(title="share $w_c$ of all scales", ylabel="channel $c$", yticks=range(1
 look = {"cmap": "coolwarm", "vmin": 0.2, "vmax": 0.8}
 grey = {"cmap": "gray", "vmin": x.min(), "vmax": x.max()}
 for side, maps, title, drawing in (
-    (left, x[0], "map $x$", grey), (gates, gate, "gate $g$", look), (right, gate * x[0], "output $y = x\\,g$", grey)
+    (left, x[0], "map $x$", grey),
+    (gates, gate, "gate $g$", look),
+    (right, gate * x[0], "output $y = x\\,g$", grey),
 ):
     side.suptitle(title)
     grid = side.subplots(3, 2)
@@ -253,8 +255,13 @@ with torch.no_grad():
 
 y = channel(x)
 for name, value in (
-    ("map x", x), ("mean, variance", x.mean((0, 2, 3))), ("scales gamma", channel.scale), ("output y", y),
-    ("mean, variance", y.mean((0, 1))), ("scales lambda", spatial.scale), ("output y'", spatial(y)),
+    ("map x", x),
+    ("mean, variance", x.mean((0, 2, 3))),
+    ("scales gamma", channel.scale),
+    ("output y", y),
+    ("mean, variance", y.mean((0, 1))),
+    ("scales lambda", spatial.scale),
+    ("output y'", spatial(y)),
 ):
     print(f"{name:<15}{tuple(value.shape)}")
 
@@ -380,8 +387,15 @@ for channels in (16, 64, 256, 512, 1024, 2048):
     gate = module.gate(values).detach()
     largest = F.batch_norm(values, None, None, training=True).abs().max().item()
     assert (gate - 0.5).abs().max() <= largest / (4 * channels)
-    rows.append({"channels C": channels, "lowest gate": gate.min().item(), "highest gate": gate.max().item(),
-                 "largest |z|": largest, "bound |z| / (4 C)": largest / (4 * channels)})
+    rows.append(
+        {
+            "channels C": channels,
+            "lowest gate": gate.min().item(),
+            "highest gate": gate.max().item(),
+            "largest |z|": largest,
+            "bound |z| / (4 C)": largest / (4 * channels),
+        }
+    )
 interval = pd.DataFrame(rows)
 plots.table(interval, "The gate at initialisation on a normally distributed map", digits=4)
 
@@ -476,13 +490,21 @@ plots.costs(costs("nam"), "Published costs of NAM and its neighbours, and the sa
 # %% tags=["nbval-check-output"]
 rows = []
 for label, module in (
-    ("SE", attnlib.create("se", 256)), ("NAM, channel", NAM(256)),
+    ("SE", attnlib.create("se", 256)),
+    ("NAM, channel", NAM(256)),
     ("NAM, channel and spatial", NAM(256, spatial=True, size=(56, 56))),
 ):
     cost = profile(module, 56, in_channels=256)
     gate = tuple(module.gate(torch.zeros(1, 256, 56, 56)).shape)
-    rows.append({"module": label, "parameters": cost.parameters, "MACs": cost.macs,
-                 "element-wise operations": cost.elementwise, "gate": str(gate)})
+    rows.append(
+        {
+            "module": label,
+            "parameters": cost.parameters,
+            "MACs": cost.macs,
+            "element-wise operations": cost.elementwise,
+            "gate": str(gate),
+        }
+    )
 plots.table(pd.DataFrame(rows), "One module of 256 channels on a 56 x 56 map")
 
 # %% [markdown]
@@ -533,8 +555,18 @@ plt.show()
 
 # %% tags=["nbval-check-output"]
 released = Recipe(
-    name="released script", data="cifar100", backbone="resnet50_cifar", attention="nam", protocol="paper", epochs=200,
-    batch_size=128, learning_rate=0.1, nesterov=False, schedule="steps", milestones=(60, 120, 160), step_factor=0.2,
+    name="released script",
+    data="cifar100",
+    backbone="resnet50_cifar",
+    attention="nam",
+    protocol="paper",
+    epochs=200,
+    batch_size=128,
+    learning_rate=0.1,
+    nesterov=False,
+    schedule="steps",
+    milestones=(60, 120, 160),
+    step_factor=0.2,
     sparsity=1e-4,
 )
 print("strength, as published:", paper.hyperparameters["penalty"])
@@ -623,8 +655,18 @@ for name in ("nam", "nam, penalty"):
         sizes = module.channel_norm.weight.detach().abs().tolist()
         rows += [{"layer": path.rsplit(".", 1)[0], "run": name, "size": size} for size in sizes]
 figure, axis = plt.subplots(figsize=(7, 3))
-sns.stripplot(pd.DataFrame(rows), x="size", y="layer", hue="run", dodge=True, jitter=0.25, size=4, alpha=0.7,
-              palette=[plots.colour("nam"), plots.colour("se")], ax=axis)
+sns.stripplot(
+    pd.DataFrame(rows),
+    x="size",
+    y="layer",
+    hue="run",
+    dodge=True,
+    jitter=0.25,
+    size=4,
+    alpha=0.7,
+    palette=[plots.colour("nam"), plots.colour("se")],
+    ax=axis,
+)
 axis.axvline(1, color="black", lw=1, label="start")
 axis.axvline(1 - wanted_reach, color="black", lw=1, ls="--", label="start less reach")
 axis.set(xlabel="size of the scale $|\\gamma|$", ylabel="", xlim=(0, None))
@@ -639,6 +681,7 @@ plt.show()
 # sit exactly on its line.)
 #
 # ### Gates, layer by layer
+
 
 # %% mystnb={"image": {"alt": "One panel for each layer with NAM: histograms of the gate less one half over images, channels and positions, before training, after training, and after training with the penalty."}} tags=["hide-input"]
 def gates_of(model, inputs):
@@ -780,6 +823,7 @@ with torch.no_grad():
 # training made scales large where the channel mattered; that is a question for an experiment. On the network trained
 # above with the penalty: smallest scales first and, as controls, in random order and largest first.
 
+
 # %% mystnb={"image": {"alt": "Accuracy on test images against the share of filters pruned, from none to one half, in three lines: filters with the smallest scales first, in random order, and with the largest first."}} tags=["hide-input"]
 def largest_last(scales):
     return scales.abs().argsort()
@@ -793,7 +837,8 @@ run, labels = runs["nam, penalty"], torch.tensor(load(data, "test").labels[: len
 shares = (0.0, 0.125, 0.25, 0.5)
 figure, axis = plt.subplots(figsize=(7, 3))
 for order_of, style, key, label in (
-    (smallest_last, "-o", "nam", "smallest scales first"), (random_order, ":^", "none", "random order"),
+    (smallest_last, "-o", "nam", "smallest scales first"),
+    (random_order, ":^", "none", "random order"),
     (largest_last, "--s", "constant", "largest scales first"),
 ):
     predicted = [replace(run, model=pruned(run.model, share, order_of)).predict(tested).argmax(1) for share in shares]

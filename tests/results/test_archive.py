@@ -53,14 +53,19 @@ def test_unfinished_run_is_not_filed(make, tmp_path):
 
 def test_damaged_file_is_named(make, tmp_path):
     store(make(0.2), tmp_path).write_text("{}")
-    with pytest.raises(ValueError, match="resnet8-none-seed0.json.*field recipe: Field required"):
+    with pytest.raises(ValueError, match="none/resnet8-seed0.json.*field recipe: Field required"):
         records("smoke", folder=tmp_path)
 
 
 def test_package_records_lie_where_their_recipe_says():
-    for path in archive._FOLDER.glob("*/*.json"):
+    for path in archive._FOLDER.glob("**/*.json"):
         record = Record.load(path)
-        assert (
-            path.relative_to(archive._FOLDER).as_posix() == f"{record.recipe.name}/{archive.file_name(record.recipe)}"
-        )
+        assert path.relative_to(archive._FOLDER) == archive.location(record.recipe)
         assert record.provenance.commit and "+changes" not in record.provenance.commit
+
+
+def test_asking_for_one_attention_opens_no_other_record(make, tmp_path):
+    store(make(0.2), tmp_path)
+    (tmp_path / "smoke/se").mkdir()
+    (tmp_path / "smoke/se/resnet8-seed0.json").write_text("{}")
+    assert [record.final.accuracy for record in records("smoke", "none", folder=tmp_path)] == [0.2]
