@@ -59,10 +59,23 @@ def _decimals(value: float, significant: int) -> int:
 
 
 def verdicts(judged: Sequence["Verdict"]) -> Table:
-    """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour."""
-    columns = ["claim", "published", "measured", "unit", "verdict", "note"]
-    frame = pd.DataFrame([verdict.model_dump() for verdict in judged])[columns]
-    return table(frame, "Claims and computed verdicts", digits=None).map(_verdict_style, subset=["verdict"])
+    """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour.
+
+    What a verdict rests on stands in brackets behind its claim.
+    """
+    rows = [
+        {
+            "claim": f"{v.claim} [{v.note}]" if v.note else v.claim,
+            "published": v.published,
+            "measured": v.measured,
+            "unit": v.unit,
+            "verdict": v.verdict,
+        }
+        for v in judged
+    ]
+    return table(pd.DataFrame(rows), "Claims and computed verdicts", digits=None).map(
+        _verdict_style, subset=["verdict"]
+    )
 
 
 def costs(cells: pd.DataFrame, caption: str) -> Table:
@@ -78,7 +91,7 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
             "quantity": measured["column"],
             "published": measured["published"],
             "measured": measured["measured"].astype(float),
-            "agrees to the printed digit": measured["agrees"].map({True: "yes", False: "no"}),
+            "agrees": measured["agrees"].map({True: "yes", False: "no"}),
         }
     )
     left_out = len(cells) - len(measured)

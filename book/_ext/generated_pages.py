@@ -156,7 +156,7 @@ def fence(language: str, text: str) -> str:
 
 FIELD = {
     ("scale_attention", "Scale attention: rescale what is there"): {
-        "one factor for each channel": ["se SE 2018", "eca ECA 2020", "iebn IEBN 2020", "nam NAM 2021", "sem SEM 2022"],
+        "one factor for each channel": ["se SE 2018", "eca ECA 2020", "iebn IEBN 2020", "sem SEM 2022"],
         "a factor for each channel and position": [
             "residual_attention Residual attention 2017",
             "ge Gather-Excite 2018",
@@ -164,6 +164,7 @@ FIELD = {
             "cbam CBAM 2018",
             "sge SGE 2019",
             "triplet Triplet 2021",
+            "nam NAM 2021",
             "sa SA 2021",
         ],
     },
