@@ -24,7 +24,7 @@ class Table(Styler):
 def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
     """A data frame as an HTML table without its index.
 
-    Numbers stand right, with thin spaces between thousands; a missing value is a dash. The table's id comes from its
+    Numbers stand right, with narrow no-break spaces between thousands; a missing value is a dash. The table's id comes from its
     caption, so that an unchanged table is unchanged HTML.
 
     Args:
@@ -40,7 +40,7 @@ def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
             return str(value)
         whole = value == int(value) and (digits is None or not isinstance(value, float))
         decimals = 0 if whole else digits if digits is not None else _decimals(value, significant=5)
-        return f"{value:,.{decimals}f}".replace(",", "\u2009")
+        return f"{value:,.{decimals}f}".replace(",", "\u202f")
 
     numeric = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
     return (

@@ -89,7 +89,12 @@ left, middle, gates, right = figure.subfigures(1, 4, width_ratios=(1, 0.9, 1.1, 
 axis = middle.subplots()
 axis.barh(range(1, 7), share, color=plots.colour("nam"))
 axis.invert_yaxis()
-axis.set(title="share $w_c$ of all scales", ylabel="channel $c$", yticks=range(1, 7), xlim=(0, 0.5))
+axis.set(
+    title="share $w_c$ of all scales",
+    ylabel="channel $c$",
+    yticks=range(1, 7),
+    xlim=(0, 0.5),
+)
 look = {"cmap": "coolwarm", "vmin": 0.2, "vmax": 0.8}
 grey = {"cmap": "gray", "vmin": x.min(), "vmax": x.max()}
 for side, maps, title, drawing in (
@@ -305,19 +310,38 @@ def parameters(part):
 by_loops = loops(one_list_per_channel(x), *parameters(channel))
 by_loops = torch.tensor(by_loops, dtype=torch.float64).view(32, 2, 9, 7).transpose(0, 1)
 both_by_loops = loops(one_list_per_position(by_loops), *parameters(spatial))
-both_by_loops = torch.tensor(both_by_loops, dtype=torch.float64).view(9, 7, 2, 32).permute(2, 3, 0, 1)
+both_by_loops = (
+    torch.tensor(both_by_loops, dtype=torch.float64)
+    .view(9, 7, 2, 32)
+    .permute(2, 3, 0, 1)
+)
 
 library = attnlib.create("nam", 32, spatial=True, size=(9, 7)).double()
 with torch.no_grad():
-    for norm, part in ((library.channel_norm, channel), (library.spatial_norm, spatial)):
+    for norm, part in (
+        (library.channel_norm, channel),
+        (library.spatial_norm, spatial),
+    ):
         norm.weight.copy_(part.scale.flatten())
         norm.bias.copy_(part.shift.flatten())
 
 close = {"rtol": 0, "atol": 1e-12}
-print("channel part, scratch = loops to 1e-12:", torch.allclose(channel(x), by_loops, **close))
-print("both parts, scratch = loops to 1e-12:  ", torch.allclose(spatial(channel(x)), both_by_loops, **close))
-print("both parts, attnlib = loops to 1e-12:  ", torch.allclose(library(x), both_by_loops, **close))
-print("the other order gives the same:        ", torch.allclose(channel(spatial(x)), both_by_loops, atol=1e-3))
+print(
+    "channel part, scratch = loops to 1e-12:",
+    torch.allclose(channel(x), by_loops, **close),
+)
+print(
+    "both parts, scratch = loops to 1e-12:  ",
+    torch.allclose(spatial(channel(x)), both_by_loops, **close),
+)
+print(
+    "both parts, attnlib = loops to 1e-12:  ",
+    torch.allclose(library(x), both_by_loops, **close),
+)
+print(
+    "the other order gives the same:        ",
+    torch.allclose(channel(spatial(x)), both_by_loops, atol=1e-3),
+)
 
 # %% [markdown]
 # **Check 2: the gradients {eq}`nam-gradient-detached`, {eq}`nam-gradient-full` and {eq}`nam-gradient-map`.** Written
@@ -346,7 +370,9 @@ moment = (a * z).sum((0, 2, 3))  # A_c
 redistribution = gamma.sign() / total * (moment - (w * moment).sum())
 b = per_channel(w) * a
 mean_b, mean_bx = (per_channel(value.mean((0, 2, 3))) for value in (b, b * normalised))
-map_by_hand = g * upstream + per_channel(gamma / spread) * (b - mean_b - normalised * mean_bx)
+map_by_hand = g * upstream + per_channel(gamma / spread) * (
+    b - mean_b - normalised * mean_bx
+)
 
 for detached in (True, False):
     module = NAM(32, detach_scale=detached).double()
@@ -354,11 +380,26 @@ for detached in (True, False):
     leaf = x.clone().requires_grad_(True)
     wanted = (module.channel_norm.weight, module.channel_norm.bias, leaf)
     automatic = torch.autograd.grad((upstream * module(leaf)).sum(), wanted)
-    by_hand = (detached_by_hand + (0 if detached else redistribution), shift_by_hand, map_by_hand)
-    agree = [torch.allclose(*pair, **close) for pair in zip(automatic, by_hand, strict=True)]
-    print(f"detach_scale={detached!s:<6} scale, shift and map by hand = automatic to 1e-12:", *agree)
-print("the dropped term, weighted by gamma, sums to 0:", abs((gamma * redistribution).sum().item()) < 1e-12)
-print("its size over the size of the rest:", f"{redistribution.norm() / detached_by_hand.norm():.1f}")
+    by_hand = (
+        detached_by_hand + (0 if detached else redistribution),
+        shift_by_hand,
+        map_by_hand,
+    )
+    agree = [
+        torch.allclose(*pair, **close) for pair in zip(automatic, by_hand, strict=True)
+    ]
+    print(
+        f"detach_scale={detached!s:<6} scale, shift and map by hand = automatic to 1e-12:",
+        *agree,
+    )
+print(
+    "the dropped term, weighted by gamma, sums to 0:",
+    abs((gamma * redistribution).sum().item()) < 1e-12,
+)
+print(
+    "its size over the size of the rest:",
+    f"{redistribution.norm() / detached_by_hand.norm():.1f}",
+)
 
 # %% [markdown]
 # For these random scales the dropped term is not small beside the one that is kept. And at the start, where all scales
@@ -368,10 +409,18 @@ print("its size over the size of the rest:", f"{redistribution.norm() / detached
 fresh = {}
 for detached in (True, False):
     module = NAM(32, detach_scale=detached).double()
-    (fresh[detached],) = torch.autograd.grad((upstream * module(x)).sum(), module.channel_norm.weight)
+    (fresh[detached],) = torch.autograd.grad(
+        (upstream * module(x)).sum(), module.channel_norm.weight
+    )
 moment = 32 * fresh[True]  # A_c, from the detached gradient
-print("let through = (2 A_c - mean A) / C:", torch.allclose(fresh[False], (2 * moment - moment.mean()) / 32, **close))
-print("spread over channels, let through / detached:", f"{(fresh[False].std() / fresh[True].std()):.3f}")
+print(
+    "let through = (2 A_c - mean A) / C:",
+    torch.allclose(fresh[False], (2 * moment - moment.mean()) / 32, **close),
+)
+print(
+    "spread over channels, let through / detached:",
+    f"{(fresh[False].std() / fresh[True].std()):.3f}",
+)
 
 # %% [markdown]
 # **Check 3: the bounds {eq}`nam-bound` and {eq}`nam-mean-bound`,** on normally distributed maps. The first table
@@ -397,7 +446,9 @@ for channels in (16, 64, 256, 512, 1024, 2048):
         }
     )
 interval = pd.DataFrame(rows)
-plots.table(interval, "The gate at initialisation on a normally distributed map", digits=4)
+plots.table(
+    interval, "The gate at initialisation on a normally distributed map", digits=4
+)
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(1)
@@ -409,19 +460,43 @@ values = torch.randn(4, 256, 7, 7, dtype=torch.float64)
 norm = module.channel_norm
 z = F.batch_norm(values, None, None, norm.weight, norm.bias, training=True).detach()
 distance = (module.gate(values).detach() - 0.5).abs()
-print("every position within the bound:", bool((distance.mean(1) <= z.abs().amax(1) / (4 * 256)).all()))
+print(
+    "every position within the bound:",
+    bool((distance.mean(1) <= z.abs().amax(1) / (4 * 256)).all()),
+)
 
 # %% mystnb={"image": {"alt": "Left: the lowest and highest gate at initialisation against the number of channels from 16 to 2048; the band closes in on the line of one half. Right: its distance from one half on logarithmic axes falls as a straight line, just under the dashed bound."}} tags=["hide-input"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6))
 width = interval["channels C"]
-left.fill_between(width, interval["lowest gate"], interval["highest gate"], color=plots.colour("nam"), alpha=0.3)
+left.fill_between(
+    width,
+    interval["lowest gate"],
+    interval["highest gate"],
+    color=plots.colour("nam"),
+    alpha=0.3,
+)
 left.axhline(0.5, color=plots.colour("constant"), ls="--", label="constant gate")
-left.set(xscale="log", xlabel="channels C", ylabel="gate", title="all gates lie in the band")
+left.set(
+    xscale="log", xlabel="channels C", ylabel="gate", title="all gates lie in the band"
+)
 left.legend(frameon=False)
 distance = (interval[["lowest gate", "highest gate"]] - 0.5).abs().max(axis=1)
 right.plot(width, distance, "o", color=plots.colour("nam"), label="measured")
-right.plot(width, interval["bound |z| / (4 C)"], "--", color="black", lw=1, label="$|z| / (4C)$")
-right.set(xscale="log", yscale="log", xlabel="channels C", ylabel="largest distance from 0.5", title="its width")
+right.plot(
+    width,
+    interval["bound |z| / (4 C)"],
+    "--",
+    color="black",
+    lw=1,
+    label="$|z| / (4C)$",
+)
+right.set(
+    xscale="log",
+    yscale="log",
+    xlabel="channels C",
+    ylabel="largest distance from 0.5",
+    title="its width",
+)
 right.legend(frameon=False)
 for axis in (left, right):
     axis.set_xticks(width[[0, 1, 2, 4]], width[[0, 1, 2, 4]])
@@ -439,9 +514,16 @@ network = create("resnet50_cifar", 100, "nam", {"spatial": True})
 blocks = attention_modules(network).values()
 for module in blocks:
     height, width = module.size
-    assert sum(p.numel() for p in module.parameters()) == 2 * module.channels + 2 * height * width
-print(f"{len(blocks)} modules, channel part: {sum(2 * m.channels for m in blocks):,} parameters")
-print(f"{len(blocks)} modules, spatial part: {sum(2 * m.size[0] * m.size[1] for m in blocks):,} parameters")
+    assert (
+        sum(p.numel() for p in module.parameters())
+        == 2 * module.channels + 2 * height * width
+    )
+print(
+    f"{len(blocks)} modules, channel part: {sum(2 * m.channels for m in blocks):,} parameters"
+)
+print(
+    f"{len(blocks)} modules, spatial part: {sum(2 * m.size[0] * m.size[1] for m in blocks):,} parameters"
+)
 
 # %% [markdown]
 # **Check 5: the penalty {eq}`nam-penalty` and its reach {eq}`nam-reach`.** First the gradient of `sparsity_penalty`;
@@ -453,23 +535,35 @@ print(f"{len(blocks)} modules, spatial part: {sum(2 * m.size[0] * m.size[1] for 
 def reach(recipe, images, strength):
     """How far the penalty alone moves a scale: p / (1 - m) times the sum of all learning rates."""
     steps = -(-images // recipe.batch_size)
-    rates = [learning_rate(recipe, step, steps) for step in range(recipe.epochs * steps)]
+    rates = [
+        learning_rate(recipe, step, steps) for step in range(recipe.epochs * steps)
+    ]
     return strength / (1 - recipe.momentum) * sum(rates)
 
 
-(gradient,) = torch.autograd.grad(sparsity_penalty(library, 0.01), library.channel_norm.weight)
-print("gradient = p sign(gamma):", torch.allclose(gradient, 0.01 * gamma.sign(), **close))
+(gradient,) = torch.autograd.grad(
+    sparsity_penalty(library, 0.01), library.channel_norm.weight
+)
+print(
+    "gradient = p sign(gamma):", torch.allclose(gradient, 0.01 * gamma.sign(), **close)
+)
 
 recipe, images, strength = Recipe.named("smoke"), 1800, 0.01
-lonely = nn.Parameter(torch.full((1,), 10, dtype=torch.float64))  # far from zero, where the pull would turn
-optimiser = torch.optim.SGD([lonely], lr=1, momentum=recipe.momentum, nesterov=recipe.nesterov)
+lonely = nn.Parameter(
+    torch.full((1,), 10, dtype=torch.float64)
+)  # far from zero, where the pull would turn
+optimiser = torch.optim.SGD(
+    [lonely], lr=1, momentum=recipe.momentum, nesterov=recipe.nesterov
+)
 steps = -(-images // recipe.batch_size)
 for step in range(recipe.epochs * steps):
     optimiser.param_groups[0]["lr"] = learning_rate(recipe, step, steps)
     optimiser.zero_grad()
     (strength * lonely.abs().sum()).backward()
     optimiser.step()
-print(f"a lonely scale moved by {10 - lonely.item():.2f}, the formula says {reach(recipe, images, strength):.2f}")
+print(
+    f"a lonely scale moved by {10 - lonely.item():.2f}, the formula says {reach(recipe, images, strength):.2f}"
+)
 
 # %% [markdown]
 # ## What it costs
@@ -478,7 +572,10 @@ print(f"a lonely scale moved by {10 - lonely.item():.2f}, the formula says {reac
 # recomputed:
 
 # %% tags=["nbval-check-output"]
-plots.costs(costs("nam"), "Published costs of NAM and its neighbours, and the same figures recomputed")
+plots.costs(
+    costs("nam"),
+    "Published costs of NAM and its neighbours, and the same figures recomputed",
+)
 
 # %% [markdown]
 # Where a row does not agree, compare it with the plain network's: the total printed for NAM is the one without it.
@@ -520,9 +617,19 @@ plots.table(pd.DataFrame(rows), "One module of 256 channels on a 56 x 56 map")
 # channel with a negative scale has its gate the other way round.
 
 # %% tags=["nbval-check-output"]
-for scales in ([1.0, 0.5, 0.5], [1.0, -0.5, 0.5], [1.0, -0.5, -0.49], [-1.0, 0.5, 0.25]):
-    shares = [NAM(3, signed=signed).scale_weights(torch.tensor(scales)).tolist() for signed in (False, True)]
-    absolute, signed = (" ".join(f"{share:8.2f}" for share in values) for values in shares)
+for scales in (
+    [1.0, 0.5, 0.5],
+    [1.0, -0.5, 0.5],
+    [1.0, -0.5, -0.49],
+    [-1.0, 0.5, 0.25],
+):
+    shares = [
+        NAM(3, signed=signed).scale_weights(torch.tensor(scales)).tolist()
+        for signed in (False, True)
+    ]
+    absolute, signed = (
+        " ".join(f"{share:8.2f}" for share in values) for values in shares
+    )
     print(f"scales {scales!s:<19} absolute {absolute}   signed {signed}")
 
 # %% mystnb={"image": {"alt": "Two panels, gate against the normalised value for a channel of scale 1 and one of scale minus one half. With absolute values one curve rises and the other falls; signed, both rise, and more steeply."}} tags=["hide-input"]
@@ -533,8 +640,17 @@ for axis, signed in zip(axes, (False, True), strict=True):
     share = NAM(2, signed=signed).scale_weights(scales)
     for scale, weight, style in zip(scales, share, ("-", "--"), strict=True):
         label = f"$\\gamma = {scale:g}$, share {weight:.2f}"
-        axis.plot(value, torch.sigmoid(weight * scale * value), style, color=plots.colour("nam"), label=label)
-    axis.set(title="as written: signed" if signed else "as released: absolute", xlabel="normalised value $\\hat x$")
+        axis.plot(
+            value,
+            torch.sigmoid(weight * scale * value),
+            style,
+            color=plots.colour("nam"),
+            label=label,
+        )
+    axis.set(
+        title="as written: signed" if signed else "as released: absolute",
+        xlabel="normalised value $\\hat x$",
+    )
     axis.legend(frameon=False, fontsize="small", loc="lower right")
 axes[0].set_ylabel("gate $g$")
 plt.show()
@@ -571,7 +687,9 @@ released = Recipe(
 )
 print("strength, as published:", paper.hyperparameters["penalty"])
 print(f"reach, released recipe: {reach(released, 50_000, released.sparsity):.2f}")
-print(f"reach, small recipe:    {reach(Recipe.named('smoke'), 1800, released.sparsity):.3f}")
+print(
+    f"reach, small recipe:    {reach(Recipe.named('smoke'), 1800, released.sparsity):.3f}"
+)
 
 # %% [markdown]
 # Scales start at 1. In the long run of the released script the penalty would have carried to zero every scale that the
@@ -597,7 +715,9 @@ print(f"strength of the penalty: {strength:.1e}")
 # %% mystnb={"image": {"alt": "Accuracy against epoch for the network with NAM and the one with a constant gate of one half, held-out solid and training dotted, with the dashed level of a linear model."}} tags=["hide-input"]
 floor = linear_accuracy(load("shapes", "train"), shapes) if data == "shapes" else None
 figure, axis = plt.subplots(figsize=(5.5, 2.6))
-plots.learning_curves([runs["constant"].record, runs["nam"].record], floor=floor, ax=axis)
+plots.learning_curves(
+    [runs["constant"].record, runs["nam"].record], floor=floor, ax=axis
+)
 plt.show()
 
 # %% [markdown]
@@ -624,7 +744,9 @@ print(f"decisions that change: {(before != after).sum()} of {len(tested)}")
 
 # %% mystnb={"image": {"alt": "Test accuracy on CIFAR-10 of every recorded run as a point, one row each for no attention, a constant gate of one half, and NAM, with a bar at each mean."}} tags=["hide-input"]
 for recipe in ("cifar10-slice", "equal-budget"):
-    recorded = [run for key in ("none", "constant", "nam") for run in records(recipe, key)]
+    recorded = [
+        run for key in ("none", "constant", "nam") for run in records(recipe, key)
+    ]
     axis = plots.accuracies(recorded)
     if axis is not None:
         axis.set_title(recipe)
@@ -639,7 +761,11 @@ for recipe in ("cifar10-slice", "equal-budget"):
 
 # %% tags=["nbval-check-output", "hide-input"]
 published_table = paper.table("cifar100")
-plots.table(published_table, f"{published_table.attrs['about']}; {published_table.attrs['confidence']}", digits=2)
+plots.table(
+    published_table,
+    f"{published_table.attrs['about']}; {published_table.attrs['confidence']}",
+    digits=2,
+)
 
 # %% [markdown]
 # ## Looking inside
@@ -653,7 +779,10 @@ rows = []
 for name in ("nam", "nam, penalty"):
     for path, module in attention_modules(runs[name].model).items():
         sizes = module.channel_norm.weight.detach().abs().tolist()
-        rows += [{"layer": path.rsplit(".", 1)[0], "run": name, "size": size} for size in sizes]
+        rows += [
+            {"layer": path.rsplit(".", 1)[0], "run": name, "size": size}
+            for size in sizes
+        ]
 figure, axis = plt.subplots(figsize=(7, 3))
 sns.stripplot(
     pd.DataFrame(rows),
@@ -685,26 +814,49 @@ plt.show()
 
 # %% mystnb={"image": {"alt": "One panel for each layer with NAM: histograms of the gate less one half over images, channels and positions, before training, after training, and after training with the penalty."}} tags=["hide-input"]
 def gates_of(model, inputs):
-    with torch.no_grad(), plots.captured(model, lambda module, x: module.gate(x)) as found:
+    with (
+        torch.no_grad(),
+        plots.captured(model, lambda module, x: module.gate(x)) as found,
+    ):
         model(inputs)
     return found
 
 
 inputs = runs["nam"].inputs(tested[:64])
-untrained = create(recipes["nam"].backbone, 10, "nam").train()  # in train mode its norms use this batch's statistics
+untrained = create(
+    recipes["nam"].backbone, 10, "nam"
+).train()  # in train mode its norms use this batch's statistics
 versions = {"before training": gates_of(untrained, inputs)}
-versions |= {name: gates_of(runs[name].model, inputs) for name in ("nam", "nam, penalty")}
+versions |= {
+    name: gates_of(runs[name].model, inputs) for name in ("nam", "nam, penalty")
+}
 shown = list(versions["nam"])[:: max(1, len(versions["nam"]) // 3)][-3:]
 figure, axes = plt.subplots(1, len(shown), figsize=(8.5, 2.6))
 for axis, path in zip(axes, shown, strict=True):
-    distances = {name: (gates[path] - 0.5).flatten().numpy() for name, gates in versions.items()}
+    distances = {
+        name: (gates[path] - 0.5).flatten().numpy() for name, gates in versions.items()
+    }
     limit = max(np.quantile(abs(values), 0.995) for values in distances.values())
-    drawing = {"range": (-limit, limit), "bins": 60, "density": True, "histtype": "step", "lw": 1.5}
-    for (name, values), key in zip(distances.items(), ("none", "nam", "se"), strict=True):
+    drawing = {
+        "range": (-limit, limit),
+        "bins": 60,
+        "density": True,
+        "histtype": "step",
+        "lw": 1.5,
+    }
+    for (name, values), key in zip(
+        distances.items(), ("none", "nam", "se"), strict=True
+    ):
         axis.hist(values, color=plots.colour(key), label=name, **drawing)
     axis.locator_params(axis="x", nbins=5)
-    axis.set(title=f"{path.rsplit('.', 1)[0]}, C = {versions['nam'][path].shape[1]}", xlabel="gate less 0.5", yticks=[])
-axes[-1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set(
+        title=f"{path.rsplit('.', 1)[0]}, C = {versions['nam'][path].shape[1]}",
+        xlabel="gate less 0.5",
+        yticks=[],
+    )
+axes[-1].legend(
+    frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1)
+)
 plt.show()
 
 # %% [markdown]
@@ -748,7 +900,9 @@ class Narrow(nn.Module):
         self.convolution = copy.deepcopy(convolution)
         self.convolution.weight = nn.Parameter(convolution.weight.detach()[kept])
         self.convolution.out_channels = len(kept)
-        source = torch.full((convolution.out_channels,), len(kept))  # a channel of zeros, put after the last one
+        source = torch.full(
+            (convolution.out_channels,), len(kept)
+        )  # a channel of zeros, put after the last one
         source[kept] = torch.arange(len(kept))
         self.register_buffer("source", source)
 
@@ -791,7 +945,10 @@ old, new = (model.get_submodule("layer2.1") for model in (network, narrow))
 old, new = (block.bn2(block.conv2(branch)) for block in (old, new))
 scales = attention_modules(network)[path].channel_norm.weight
 old = old * (scales > scales.median())[None, :, None, None]
-print("pruned branch = old branch with channels set to zero:", torch.allclose(new, old, **close))
+print(
+    "pruned branch = old branch with channels set to zero:",
+    torch.allclose(new, old, **close),
+)
 
 whole = profile(network, 32).macs
 second = 3 * 9 * (16 * 16 * 32**2 + 32 * 32 * 16**2 + 64 * 64 * 8**2)
@@ -800,8 +957,14 @@ for share in (0.0, 0.25, 0.5, 0.75):
     cost = profile(pruned(network, share), 32)
     assert cost.macs == whole - share * second
     saved = f"{1 - cost.macs / whole:.1%}"
-    rows.append({"filters pruned": f"{share:.0%}", "MACs (M)": cost.macs / 1e6, "saved": saved})
-plots.table(pd.DataFrame(rows), "ResNet-20 with the last convolution of each block pruned", digits=2)
+    rows.append(
+        {"filters pruned": f"{share:.0%}", "MACs (M)": cost.macs / 1e6, "saved": saved}
+    )
+plots.table(
+    pd.DataFrame(rows),
+    "ResNet-20 with the last convolution of each block pruned",
+    digits=2,
+)
 
 # %% [markdown]
 # The arithmetic saved is real. What about the meaning? In network slimming the scale multiplies the channel: at zero,
@@ -814,8 +977,13 @@ module = NAM(8).eval()
 with torch.no_grad():
     module.channel_norm.weight[3] = 0
     values = torch.randn(2, 8, 5, 5)
-    print("gate of the channel with scale 0:", module.gate(values)[:, 3].unique().tolist())
-    print("its output is half its input:", torch.equal(module(values)[:, 3], values[:, 3] / 2))
+    print(
+        "gate of the channel with scale 0:", module.gate(values)[:, 3].unique().tolist()
+    )
+    print(
+        "its output is half its input:",
+        torch.equal(module(values)[:, 3], values[:, 3] / 2),
+    )
 
 # %% [markdown]
 # Not nothing: half of it. A scale of zero says that the *gate* of this channel does nothing. That the *channel* does
@@ -833,7 +1001,10 @@ def random_order(scales):
     return torch.randperm(len(scales), generator=torch.Generator().manual_seed(0))
 
 
-run, labels = runs["nam, penalty"], torch.tensor(load(data, "test").labels[: len(tested)])
+run, labels = (
+    runs["nam, penalty"],
+    torch.tensor(load(data, "test").labels[: len(tested)]),
+)
 shares = (0.0, 0.125, 0.25, 0.5)
 figure, axis = plt.subplots(figsize=(7, 3))
 for order_of, style, key, label in (
@@ -841,10 +1012,19 @@ for order_of, style, key, label in (
     (random_order, ":^", "none", "random order"),
     (largest_last, "--s", "constant", "largest scales first"),
 ):
-    predicted = [replace(run, model=pruned(run.model, share, order_of)).predict(tested).argmax(1) for share in shares]
-    accuracies = [(prediction == labels).float().mean().item() for prediction in predicted]
+    predicted = [
+        replace(run, model=pruned(run.model, share, order_of)).predict(tested).argmax(1)
+        for share in shares
+    ]
+    accuracies = [
+        (prediction == labels).float().mean().item() for prediction in predicted
+    ]
     axis.plot(shares, accuracies, style, color=plots.colour(key), label=label)
-axis.set(xlabel="share of filters pruned, without fine-tuning", ylabel="accuracy", ylim=(0, None))
+axis.set(
+    xlabel="share of filters pruned, without fine-tuning",
+    ylabel="accuracy",
+    ylim=(0, None),
+)
 axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
@@ -963,7 +1143,10 @@ with torch.no_grad():
         norm.weight.mul_(0.5)
         norm.bias.mul_(0.5)
 picture = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-print("same output without NAM:", torch.allclose(network(picture), folded(picture), **close))
+print(
+    "same output without NAM:",
+    torch.allclose(network(picture), folded(picture), **close),
+)
 
 # %% [markdown]
 # ````{solution-end}
@@ -986,9 +1169,14 @@ print("same output without NAM:", torch.allclose(network(picture), folded(pictur
 
 # %% tags=["nbval-check-output"]
 for side in (224, 448):
-    added = sum(2 * blocks * (side // step) ** 2 for blocks, step in ((3, 4), (4, 8), (6, 16), (3, 32)))
+    added = sum(
+        2 * blocks * (side // step) ** 2
+        for blocks, step in ((3, 4), (4, 8), (6, 16), (3, 32))
+    )
     print(f"side {side}: {added:,} parameters in the spatial part")
-print(f"channel part: {sum(2 * blocks * width for blocks, width in ((3, 256), (4, 512), (6, 1024), (3, 2048))):,}")
+print(
+    f"channel part: {sum(2 * blocks * width for blocks, width in ((3, 256), (4, 512), (6, 1024), (3, 2048))):,}"
+)
 network = create("resnet20", 10, "nam", {"spatial": True}, image_size=32).eval()
 try:
     network(torch.zeros(1, 3, 40, 40))

@@ -79,7 +79,12 @@ order = shuffle_channels(torch.arange(C).view(1, C, 1, 1)).flatten().tolist()
 straight = [c + 0.0 for c in range(C)]
 apart = [c + 0.3 * (c // half) + 0.3 * (c // (2 * half)) - 1.5 for c in range(C)]
 shuffled = [float(order.index(c)) for c in range(C)]
-rows = (("input $x$", straight), ("split, gate", apart), ("concatenate", straight), ("shuffle: output $y$", shuffled))
+rows = (
+    ("input $x$", straight),
+    ("split, gate", apart),
+    ("concatenate", straight),
+    ("shuffle: output $y$", shuffled),
+)
 
 figure, axis = plt.subplots(figsize=(8, 4))
 for level, (name, places) in enumerate(rows):
@@ -87,14 +92,44 @@ for level, (name, places) in enumerate(rows):
     axis.text(-1.9, y + 0.45, name, ha="right", va="center", fontsize="small")
     for c, x in enumerate(places):
         spatial = (c // half) % 2 == 1
-        face = plt.Rectangle((x, y), 0.9, 0.9, color=colours[c // (2 * half)], alpha=0.45 if level else 1, lw=0)
+        face = plt.Rectangle(
+            (x, y),
+            0.9,
+            0.9,
+            color=colours[c // (2 * half)],
+            alpha=0.45 if level else 1,
+            lw=0,
+        )
         axis.add_patch(face)
         if level and spatial:
-            axis.add_patch(plt.Rectangle((x, y), 0.9, 0.9, fill=False, hatch="///", ec=colours[c // (2 * half)], lw=0))
-        axis.text(x + 0.45, y + 0.45, c, ha="center", va="center", fontsize="small", weight="bold")
+            axis.add_patch(
+                plt.Rectangle(
+                    (x, y),
+                    0.9,
+                    0.9,
+                    fill=False,
+                    hatch="///",
+                    ec=colours[c // (2 * half)],
+                    lw=0,
+                )
+            )
+        axis.text(
+            x + 0.45,
+            y + 0.45,
+            c,
+            ha="center",
+            va="center",
+            fontsize="small",
+            weight="bold",
+        )
         if level:
             start = rows[level - 1][1][c] + 0.45
-            axis.plot([start, x + 0.45], [y + 1.88, y + 0.92], color=colours[c // (2 * half)], lw=1.2)
+            axis.plot(
+                [start, x + 0.45],
+                [y + 1.88, y + 0.92],
+                color=colours[c // (2 * half)],
+                lw=1.2,
+            )
 axis.set(xlim=(-6.2, 17.6), ylim=(-5.8, 1.0))
 axis.set_axis_off()
 plt.show()
@@ -150,11 +185,13 @@ plt.show()
 # of {eq}`sa-spatial`:
 #
 # $$
-# g_c(h, w) = \sigma\bigl(a_c\, x_c(h, w) + d_c\bigr), \qquad
+# \begin{gathered}
+# g_c(h, w) = \sigma\bigl(a_c\, x_c(h, w) + d_c\bigr), \\[6pt]
 # \begin{array}{lll}
 # \text{channel half:} & a = 0, & d = W_1 \mu + b_1, \\[2pt]
 # \text{spatial half:} & a = \dfrac{W_2\, \gamma}{\sqrt{\nu + \varepsilon}}, & d = W_2\, \beta + b_2 - a\,\mu.
 # \end{array}
+# \end{gathered}
 # $$ (sa-folded)
 #
 # This is how `attnlib` computes it: one pass for the statistics, one that applies them. It also says what the module
@@ -215,8 +252,14 @@ class ShuffleAttention(nn.Module):
         super().__init__()
         m = channels // (2 * groups)
         self.groups = groups
-        self.w_1, self.b_1 = nn.Parameter(torch.zeros(m, 1, 1)), nn.Parameter(torch.ones(m, 1, 1))
-        self.w_2, self.b_2 = nn.Parameter(torch.zeros(m, 1, 1)), nn.Parameter(torch.ones(m, 1, 1))
+        self.w_1, self.b_1 = (
+            nn.Parameter(torch.zeros(m, 1, 1)),
+            nn.Parameter(torch.ones(m, 1, 1)),
+        )
+        self.w_2, self.b_2 = (
+            nn.Parameter(torch.zeros(m, 1, 1)),
+            nn.Parameter(torch.ones(m, 1, 1)),
+        )
         self.norm = nn.GroupNorm(m, m)  # gamma, beta; one group for each channel
 
     def forward(self, x):
@@ -270,7 +313,9 @@ names = {
     "norm_weight": "norm.weight", "norm_bias": "norm.bias",
 }  # fmt: skip
 values = scratch.state_dict()
-library.load_state_dict({ours: values[theirs].flatten() for ours, theirs in names.items()})
+library.load_state_dict(
+    {ours: values[theirs].flatten() for ours, theirs in names.items()}
+)
 
 
 def loops(image, groups, w_1, b_1, w_2, b_2, gamma, beta, eps=1e-5):
@@ -291,7 +336,14 @@ def loops(image, groups, w_1, b_1, w_2, b_2, gamma, beta, eps=1e-5):
                 if place < half:
                     logit = w_1[i] * mean + b_1[i]
                 else:
-                    logit = w_2[i] * (gamma[i] * (value - mean) / math.sqrt(variance + eps) + beta[i]) + b_2[i]
+                    logit = (
+                        w_2[i]
+                        * (
+                            gamma[i] * (value - mean) / math.sqrt(variance + eps)
+                            + beta[i]
+                        )
+                        + b_2[i]
+                    )
                 output.append(value / (1 + math.exp(-logit)))
             gated[c].append(output)
     y = [None] * channels
@@ -302,9 +354,17 @@ def loops(image, groups, w_1, b_1, w_2, b_2, gamma, beta, eps=1e-5):
 
 
 parameters = [getattr(library, name).tolist() for name in names]
-by_loops = torch.tensor([loops(image, G, *parameters) for image in x.tolist()], dtype=torch.float64)
-print("scratch = loops to 1e-12:", torch.allclose(scratch(x), by_loops, rtol=0, atol=1e-12))
-print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, atol=1e-12))
+by_loops = torch.tensor(
+    [loops(image, G, *parameters) for image in x.tolist()], dtype=torch.float64
+)
+print(
+    "scratch = loops to 1e-12:",
+    torch.allclose(scratch(x), by_loops, rtol=0, atol=1e-12),
+)
+print(
+    "attnlib = loops to 1e-12:",
+    torch.allclose(library(x), by_loops, rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # **Check 2: the one form of both halves, {eq}`sa-folded`.** Every channel gets its $a$ and its $d$; one sigmoid gives
@@ -312,14 +372,23 @@ print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, 
 
 # %% tags=["nbval-check-output"]
 place = torch.arange(24) % (2 * m)
-spatial, i = place >= m, place % m  # which half a channel belongs to, and its index there
+spatial, i = (
+    place >= m,
+    place % m,
+)  # which half a channel belongs to, and its index there
 w_1, b_1, w_2, b_2, gamma, beta = (getattr(library, name).detach()[i] for name in names)
 nu, mu = torch.var_mean(x, (2, 3), correction=0)
 a = torch.where(spatial, w_2 * gamma / torch.sqrt(nu + 1e-5), 0)
 d = torch.where(spatial, w_2 * beta + b_2 - a * mu, w_1 * mu + b_1)
 gate = torch.sigmoid(a[:, :, None, None] * x + d[:, :, None, None])
-print("folded gate = attnlib's gate to 1e-12:", torch.allclose(gate, library.gate(x), rtol=0, atol=1e-12))
-print("y = shuffle(x gate):", torch.allclose(shuffle_channels(x * gate), scratch(x), rtol=0, atol=1e-12))
+print(
+    "folded gate = attnlib's gate to 1e-12:",
+    torch.allclose(gate, library.gate(x), rtol=0, atol=1e-12),
+)
+print(
+    "y = shuffle(x gate):",
+    torch.allclose(shuffle_channels(x * gate), scratch(x), rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # **Check 3: the gradients {eq}`sa-logit-gradient` to {eq}`sa-parameter-gradients`**, written out by hand, against
@@ -328,15 +397,23 @@ print("y = shuffle(x gate):", torch.allclose(shuffle_channels(x * gate), scratch
 # %% tags=["nbval-check-output"]
 x.requires_grad_(True)
 upstream = torch.randn_like(x)  # dL / dy
-automatic_x, *automatic = torch.autograd.grad((upstream * library(x)).sum(), [x, *(getattr(library, n) for n in names)])
+automatic_x, *automatic = torch.autograd.grad(
+    (upstream * library(x)).sum(), [x, *(getattr(library, n) for n in names)]
+)
 
 with torch.no_grad():
-    r = upstream.unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2)  # the shuffle, backwards
+    r = (
+        upstream.unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2)
+    )  # the shuffle, backwards
     e = r * x * gate * (1 - gate)
     mean_e = e.mean((2, 3), keepdim=True)
     x_hat = (x - mu[:, :, None, None]) / torch.sqrt(nu + 1e-5)[:, :, None, None]
-    normalised = a[:, :, None, None] * (e - mean_e - x_hat * (e * x_hat).mean((2, 3), keepdim=True))
-    through_gate = torch.where(spatial[:, None, None], normalised, w_1[:, None, None] * mean_e)
+    normalised = a[:, :, None, None] * (
+        e - mean_e - x_hat * (e * x_hat).mean((2, 3), keepdim=True)
+    )
+    through_gate = torch.where(
+        spatial[:, None, None], normalised, w_1[:, None, None] * mean_e
+    )
     by_hand_x = gate * r + through_gate
 
     def over_groups(term, half):
@@ -350,7 +427,9 @@ with torch.no_grad():
         library.spatial_weight * over_groups(e * x_hat, 1), library.spatial_weight * over_groups(e, 1),
     ]  # fmt: skip
 print("x", torch.allclose(by_hand_x, automatic_x, rtol=0, atol=1e-11))
-for name, hand, auto in zip(("W_1", "b_1", "W_2", "b_2", "gamma", "beta"), by_hand, automatic, strict=True):
+for name, hand, auto in zip(
+    ("W_1", "b_1", "W_2", "b_2", "gamma", "beta"), by_hand, automatic, strict=True
+):
     print(name, torch.allclose(hand, auto, rtol=0, atol=1e-11))
 
 # %% [markdown]
@@ -388,7 +467,10 @@ before = library(x)
 for t in (0.1, -1.0, 7.0):
     print(f"t = {t:<4}", torch.allclose(moved(t)(x), before, rtol=0, atol=1e-12))
 print("u = 3   ", torch.allclose(moved(u=3.0)(x), before, rtol=0, atol=1e-12))
-print("u = 3, b_2 kept:", torch.allclose(moved(u=3.0, compensate=False)(x), before, rtol=0, atol=1e-12))
+print(
+    "u = 3, b_2 kept:",
+    torch.allclose(moved(u=3.0, compensate=False)(x), before, rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # **Check 6: the start {eq}`sa-start`**, and the gradient of the first step. The first line is an exact equality, no
@@ -396,10 +478,16 @@ print("u = 3, b_2 kept:", torch.allclose(moved(u=3.0, compensate=False)(x), befo
 
 # %% tags=["nbval-check-output"]
 fresh = attnlib.create("sa", 24, groups=G).double()
-difference = (fresh(x) - shuffle_channels(x * torch.sigmoid(torch.tensor(1.0, dtype=x.dtype)))).abs().max()
+difference = (
+    (fresh(x) - shuffle_channels(x * torch.sigmoid(torch.tensor(1.0, dtype=x.dtype))))
+    .abs()
+    .max()
+)
 print(f"largest difference from shuffled x times sigmoid(1): {difference.item()}")
 (upstream * fresh(x)).sum().backward()
-for name, symbol in zip(names, ("W_1", "b_1", "W_2", "b_2", "gamma", "beta"), strict=True):
+for name, symbol in zip(
+    names, ("W_1", "b_1", "W_2", "b_2", "gamma", "beta"), strict=True
+):
     zero = bool((getattr(fresh, name).grad == 0).all())
     print(f"{symbol:<6}first gradient is {'exactly zero' if zero else 'not zero'}")
 
@@ -426,7 +514,9 @@ def exchanged(maps):
 
 gated = x * library.gate(x)
 moved_input = exchanged(x)
-alike = torch.allclose(moved_input * library.gate(moved_input), exchanged(gated), rtol=0, atol=1e-12)
+alike = torch.allclose(
+    moved_input * library.gate(moved_input), exchanged(gated), rtol=0, atol=1e-12
+)
 print("exchanging groups of x exchanges groups of x':", alike)
 
 # %% [markdown]
@@ -455,7 +545,8 @@ widths = pd.DataFrame({"channels C": [16, 32, 64, 100, 128, 192, 256, 512, 1024,
 widths["groups G"] = widths["channels C"].map(groups_for)
 widths["channels in a half, C / 2G"] = widths["channels C"] // (2 * widths["groups G"])
 widths["parameters 3 C / G"] = [
-    parameters_of(attnlib.create("sa", c, groups=groups_for(c))) for c in widths["channels C"]
+    parameters_of(attnlib.create("sa", c, groups=groups_for(c)))
+    for c in widths["channels C"]
 ]
 plots.table(widths, "Groups of SA by width, as attach chooses them")
 
@@ -488,7 +579,9 @@ def kinds_and_groups(channels, groups, shuffle):
 rows = []
 for channels, groups in ((256, 64), (2048, 64), (16, 4), (24, 3)):
     for shuffle in (False, True):
-        group, kind = (v.view(groups, -1) for v in kinds_and_groups(channels, groups, shuffle))
+        group, kind = (
+            v.view(groups, -1) for v in kinds_and_groups(channels, groups, shuffle)
+        )
         rows.append({
             "C": channels, "G": groups, "shuffle": "yes" if shuffle else "no",
             "old groups in each new one": max(len(set(old.tolist())) for old in group),
@@ -500,12 +593,19 @@ plots.table(pd.DataFrame(rows), "Groups of C / G neighbouring channels in SA's o
 channels, groups = 64, 8
 figure, axes = plt.subplots(2, 2, figsize=(8, 4.6), height_ratios=(3, 1.1), sharex=True)
 for column, shuffle in enumerate((False, True)):
-    group, kind = (v.view(groups, -1) for v in kinds_and_groups(channels, groups, shuffle))
+    group, kind = (
+        v.view(groups, -1) for v in kinds_and_groups(channels, groups, shuffle)
+    )
     share = F.one_hot(group, groups).float().mean(1)
     axes[0, column].imshow(share.T, vmin=0, vmax=1, cmap="Greens", aspect="auto")
-    axes[0, column].set(title="with the shuffle" if shuffle else "without the shuffle", yticks=range(groups))
+    axes[0, column].set(
+        title="with the shuffle" if shuffle else "without the shuffle",
+        yticks=range(groups),
+    )
     axes[0, column].grid(False)
-    axes[1, column].bar(range(groups), kind.float().mean(1), color=plots.colour("sa"), width=0.8)
+    axes[1, column].bar(
+        range(groups), kind.float().mean(1), color=plots.colour("sa"), width=0.8
+    )
     axes[1, column].set(xlabel="new group", xticks=range(groups), yticks=[0, 0.5, 1])
 axes[0, 0].set_ylabel("old group")
 axes[1, 0].set_ylabel("spatial share")
@@ -589,11 +689,17 @@ def outputs_and_gradients(network):
 
 scores, gradients = outputs_and_gradients(with_shuffle)
 weights = with_shuffle.state_dict()
-for title, given in (("the same weights", weights), ("renamed weights", renamed(weights))):
+for title, given in (
+    ("the same weights", weights),
+    ("renamed weights", renamed(weights)),
+):
     without_shuffle.load_state_dict(given)
     other_scores, other_gradients = outputs_and_gradients(without_shuffle)
     same = torch.allclose(scores, other_scores, rtol=1e-9, atol=1e-9)
-    alike = [torch.allclose(g, other_gradients[n], rtol=1e-9, atol=1e-9) for n, g in renamed(gradients).items()]
+    alike = [
+        torch.allclose(g, other_gradients[n], rtol=1e-9, atol=1e-9)
+        for n, g in renamed(gradients).items()
+    ]
     print(f"{title:<17} outputs agree: {same}, renamed gradients agree: {all(alike)}")
 
 # %% [markdown]
@@ -628,11 +734,16 @@ vectors = {
     "gamma, of the norm": "norm_weight", "beta, of the norm": "norm_bias",
 }  # fmt: skip
 breakdown = pd.DataFrame(
-    [{"vector": name, "parameters": sum(getattr(m, field).numel() for m in modules)} for name, field in vectors.items()]
+    [
+        {"vector": name, "parameters": sum(getattr(m, field).numel() for m in modules)}
+        for name, field in vectors.items()
+    ]
 )
 total = breakdown["parameters"].sum()
 norm = breakdown["parameters"].tail(2).sum()
-print(f"{len(modules)} modules: {total} parameters = {total - norm} in the four vectors + {norm} in the norm")
+print(
+    f"{len(modules)} modules: {total} parameters = {total - norm} in the four vectors + {norm} in the norm"
+)
 plots.table(breakdown, "SA's parameters in ResNet-50, by vector")
 
 # %% [markdown]
@@ -654,8 +765,15 @@ print(f"printed ({row['backbone']}):      {row['extra_gflops'] * 1e9:>9,.0f}")
 
 # %% tags=["nbval-check-output"]
 added = profile(network, 224) - profile(create("resnet50", 1000), 224)
-operators = sorted(added.elementwise_by_operator.items(), key=lambda item: (-item[1], item[0]))
-work = pd.DataFrame([{"operator": name, "element-wise operations (M)": count / 1e6} for name, count in operators])
+operators = sorted(
+    added.elementwise_by_operator.items(), key=lambda item: (-item[1], item[0])
+)
+work = pd.DataFrame(
+    [
+        {"operator": name, "element-wise operations (M)": count / 1e6}
+        for name, count in operators
+    ]
+)
 print(f"MACs added: {added.macs}, element-wise operations added: {added.elementwise:,}")
 plots.table(work, "Element-wise work that SA adds to ResNet-50", digits=2)
 
@@ -712,14 +830,19 @@ for recipe in ("cifar10-slice", "equal-budget"):
 # %% mystnb={"image": {"alt": "Three images. Beside each, two gates of the channel half, flat squares of one colour, and two gates of the spatial half, which change from pixel to pixel and follow the picture."}} tags=["hide-input"]
 shapes = load("shapes", "test")
 chosen = [int(np.flatnonzero(shapes.labels == k)[0]) for k in (0, 4, 6)]
-with torch.no_grad(), plots.captured(sa.model, lambda module, x: module.gate(x).cpu()) as gates:
+with (
+    torch.no_grad(),
+    plots.captured(sa.model, lambda module, x: module.gate(x).cpu()) as gates,
+):
     sa.model(sa.inputs(shapes.images[chosen]))
 path, gate = next(iter(gates.items()))
 halves = gate.unflatten(1, (attention_modules(sa.model)[path].groups, 2, -1))
 channel_half, spatial_half = (halves[:, :, kind].flatten(1, 2) for kind in (0, 1))
 maps, titles = [], []
 for name, part in (("channel", channel_half), ("spatial", spatial_half)):
-    for n, c in enumerate(part.transpose(0, 1).flatten(1).std(1).argsort(descending=True)[:2]):
+    for n, c in enumerate(
+        part.transpose(0, 1).flatten(1).std(1).argsort(descending=True)[:2]
+    ):
         maps.append(part[:, c])
         titles.append(f"{name} {n + 1}")
 plots.show_maps(shapes.images[chosen], maps, titles, label="gate")
@@ -735,25 +858,41 @@ plt.show()
 # differ between classes.
 
 # %% mystnb={"image": {"alt": "Left: for each of three blocks, points for all channels of the spatial half, mean gate on the object minus mean gate on the ground, around a line at zero. Right: three heat maps of the mean gate by class and group."}} tags=["hide-input"]
-with torch.no_grad(), plots.captured(sa.model, lambda module, x: module.gate(x).cpu()) as gates:
+with (
+    torch.no_grad(),
+    plots.captured(sa.model, lambda module, x: module.gate(x).cpu()) as gates,
+):
     sa.model(sa.inputs(shapes.images))
 labels, masks = torch.tensor(shapes.labels), torch.tensor(shapes.masks).float()[:, None]
 
 figure, axes = plt.subplots(1, 4, figsize=(11, 3.4), width_ratios=(1.3, 1, 1, 1))
-for block, (axis, (path, gate)) in enumerate(zip(axes[1:], gates.items(), strict=False)):
+for block, (axis, (path, gate)) in enumerate(
+    zip(axes[1:], gates.items(), strict=False)
+):
     halves = gate.unflatten(1, (attention_modules(sa.model)[path].groups, 2, -1))
-    inside = F.adaptive_avg_pool2d(masks, gate.shape[2:])  # the share of each cell that the object covers
+    inside = F.adaptive_avg_pool2d(
+        masks, gate.shape[2:]
+    )  # the share of each cell that the object covers
     spatial = halves[:, :, 1].flatten(1, 2)
     on_object = (spatial * inside).sum((0, 2, 3)) / inside.sum()
     on_ground = (spatial * (1 - inside)).sum((0, 2, 3)) / (1 - inside).sum()
     spread = np.linspace(-0.25, 0.25, len(on_object))
     axes[0].plot(block + spread, on_object - on_ground, ".", color=plots.colour("sa"))
-    by_class = torch.stack([halves[labels == k].mean((0, 2, 3, 4, 5)) for k in range(len(shapes.classes))])
-    sns.heatmap(by_class, ax=axis, xticklabels=False, yticklabels=shapes.classes if block == 0 else False)
+    by_class = torch.stack(
+        [halves[labels == k].mean((0, 2, 3, 4, 5)) for k in range(len(shapes.classes))]
+    )
+    sns.heatmap(
+        by_class,
+        ax=axis,
+        xticklabels=False,
+        yticklabels=shapes.classes if block == 0 else False,
+    )
     axis.set(title=path.split(".")[0], xlabel="group")
 axes[0].axhline(0, color="black", lw=1)
 axes[0].set(
-    title="gate on object minus on ground", xticks=range(3), xticklabels=[p.split(".")[0] for p in list(gates)[:3]]
+    title="gate on object minus on ground",
+    xticks=range(3),
+    xticklabels=[p.split(".")[0] for p in list(gates)[:3]],
 )
 plt.show()
 
@@ -814,7 +953,12 @@ def order_of_two(modulus):
 
 assert all(shuffles_until_identity(C) == order_of_two(C - 1) for C in range(2, 130, 2))
 longest = max(range(2, 65, 2), key=shuffles_until_identity)
-print("C = 256:", shuffles_until_identity(256), " C = 2048:", shuffles_until_identity(2048))
+print(
+    "C = 256:",
+    shuffles_until_identity(256),
+    " C = 2048:",
+    shuffles_until_identity(2048),
+)
 print(f"longest up to 64: C = {longest}, {shuffles_until_identity(longest)} shuffles")
 
 # %% [markdown]
@@ -840,11 +984,15 @@ print(f"longest up to 64: C = {longest}, {shuffles_until_identity(longest)} shuf
 # %% tags=["nbval-check-output"]
 G, C = 64, 256
 group, _ = kinds_and_groups(C, G, shuffle=True)
-takes_from = F.one_hot(group.view(G, -1), G).amax(1)  # row: new group, column: old group
+takes_from = F.one_hot(group.view(G, -1), G).amax(
+    1
+)  # row: new group, column: old group
 reach = torch.eye(G, dtype=torch.long)
 for n in range(1, 8):
     reach = (takes_from @ reach).clamp(max=1)
-    print(f"{n} shuffles: every group knows {reach.sum(1).min()} to {reach.sum(1).max()} of {G} groups")
+    print(
+        f"{n} shuffles: every group knows {reach.sum(1).min()} to {reach.sum(1).max()} of {G} groups"
+    )
 
 # %% [markdown]
 # ````{solution-end}
@@ -871,7 +1019,9 @@ pairs = [(v * sum(channels) // (2 * G), v, G) for v in range(1, 7) for G in lega
 printed = int(row["extra_params"])
 for count, v, G in sorted(pairs, key=lambda pair: abs(pair[0] - printed))[:3]:
     print(f"{count} parameters: {v} vectors, {G} groups")
-print("exactly", printed, "is possible:", any(count == printed for count, _, _ in pairs))
+print(
+    "exactly", printed, "is possible:", any(count == printed for count, _, _ in pairs)
+)
 
 # %% [markdown]
 # ````{solution-end}
@@ -901,7 +1051,10 @@ with torch.no_grad():
     print("spatial gates stay:", bool((change[:, ~channel] < 1e-4).all()))
     print("channel gates stay:", bool((change[:, channel] < 1e-4).all()))
     pixel = library.gate(torch.randn(5, 24, 1, 1, dtype=torch.float64))[:, ~channel]
-    print("one pixel, same spatial gate for all images:", torch.allclose(pixel, pixel[:1].expand_as(pixel)))
+    print(
+        "one pixel, same spatial gate for all images:",
+        torch.allclose(pixel, pixel[:1].expand_as(pixel)),
+    )
 
 # %% [markdown]
 # ````{solution-end}

@@ -79,13 +79,21 @@ z = x.mean((2, 3))[0]
 gate = block.gate(x).detach()[0, :, 0, 0]
 
 figure = plt.figure(figsize=(9, 4.2))
-left, squeeze, excite, right = figure.subfigures(1, 4, width_ratios=(1.1, 0.8, 0.8, 1.1))
-for side, maps, title in ((left, x[0], "map $x$"), (right, gate[:, None, None] * x[0], "output $g_c\\,x_c$")):
+left, squeeze, excite, right = figure.subfigures(
+    1, 4, width_ratios=(1.1, 0.8, 0.8, 1.1)
+)
+for side, maps, title in (
+    (left, x[0], "map $x$"),
+    (right, gate[:, None, None] * x[0], "output $g_c\\,x_c$"),
+):
     side.suptitle(title)
     for axis, one in zip(side.subplots(4, 2).flat, maps, strict=True):
         axis.imshow(one, cmap="gray", vmin=0, vmax=1.5)
         axis.set_axis_off()
-for side, values, title in ((squeeze, z, "squeeze: mean $z_c$"), (excite, gate, "excitation: gate $g_c$")):
+for side, values, title in (
+    (squeeze, z, "squeeze: mean $z_c$"),
+    (excite, gate, "excitation: gate $g_c$"),
+):
     axis = side.subplots()
     axis.barh(range(1, 9), values, color=plots.colour("se"))
     axis.invert_yaxis()
@@ -174,7 +182,13 @@ scratch = SqueezeExcitation(32, reduction=8).double()
 z = x.mean((2, 3))
 hidden = torch.relu(scratch.layer_1(z))
 s = scratch.layer_2(hidden)
-for name, value in (("map x", x), ("squeezed z", z), ("hidden", hidden), ("logits s", s), ("output y", scratch(x))):
+for name, value in (
+    ("map x", x),
+    ("squeezed z", z),
+    ("hidden", hidden),
+    ("logits s", s),
+    ("output y", scratch(x)),
+):
     print(f"{name:<11}{tuple(value.shape)}")
 
 # %% [markdown]
@@ -211,14 +225,25 @@ def loops(image, w_1, b_1, w_2, b_2):
 
 library = attnlib.create("se", 32, reduction=8).double()
 with torch.no_grad():
-    for layer, ours in ((scratch.layer_1, library.reduce), (scratch.layer_2, library.expand)):
+    for layer, ours in (
+        (scratch.layer_1, library.reduce),
+        (scratch.layer_2, library.expand),
+    ):
         ours.weight.copy_(layer.weight[:, :, None, None])
         ours.bias.copy_(layer.bias)
 
 weights = [p.tolist() for p in scratch.parameters()]
-by_loops = torch.tensor([loops(image.tolist(), *weights) for image in x], dtype=torch.float64)
-print("scratch = loops to 1e-12:", torch.allclose(scratch(x), by_loops, rtol=0, atol=1e-12))
-print("attnlib = loops to 1e-12:", torch.allclose(library(x), by_loops, rtol=0, atol=1e-12))
+by_loops = torch.tensor(
+    [loops(image.tolist(), *weights) for image in x], dtype=torch.float64
+)
+print(
+    "scratch = loops to 1e-12:",
+    torch.allclose(scratch(x), by_loops, rtol=0, atol=1e-12),
+)
+print(
+    "attnlib = loops to 1e-12:",
+    torch.allclose(library(x), by_loops, rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # **Check 2: the gradient {eq}`se-gradient` with its Jacobian {eq}`se-jacobian`**, written out, against automatic
@@ -234,11 +259,18 @@ with torch.no_grad():
     h = scratch.layer_1(x.mean((2, 3)))
     gate = library.gate(x)[:, :, 0, 0]
     # dg_k / dz_c = g_k (1 - g_k) sum_m W_2[k, m] [h_m > 0] W_1[m, c]
-    jacobian = torch.einsum("nk,km,nm,mc->nkc", gate * (1 - gate), w_2, (h > 0).double(), w_1)
+    jacobian = torch.einsum(
+        "nk,km,nm,mc->nkc", gate * (1 - gate), w_2, (h > 0).double(), w_1
+    )
     # the same push for every pixel: 1 / (H W) sum_k dg_k / dz_c sum_ij (dL / dy_k)(i, j) x_k(i, j)
-    push = torch.einsum("nkc,nk->nc", jacobian, (upstream * x).sum((2, 3))) / (x.shape[2] * x.shape[3])
+    push = torch.einsum("nkc,nk->nc", jacobian, (upstream * x).sum((2, 3))) / (
+        x.shape[2] * x.shape[3]
+    )
     by_hand = gate[:, :, None, None] * upstream + push[:, :, None, None]
-print("gradient by hand = automatic to 1e-12:", torch.allclose(by_hand, automatic, rtol=0, atol=1e-12))
+print(
+    "gradient by hand = automatic to 1e-12:",
+    torch.allclose(by_hand, automatic, rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # **Check 3: the parameters {eq}`se-parameters`**, for the four widths of ResNet-50 and for a width that 16 does not
@@ -252,12 +284,27 @@ def formula(channels, reduction, bias):
 
 
 def counted(channels, reduction, bias):
-    return sum(p.numel() for p in attnlib.create("se", channels, reduction=reduction, bias=bias).parameters())
+    return sum(
+        p.numel()
+        for p in attnlib.create(
+            "se", channels, reduction=reduction, bias=bias
+        ).parameters()
+    )
 
 
 for channels in (256, 512, 1024, 2048, 100):
-    print(f"C = {channels:>4}:", *(f"{formula(channels, 16, bias):>9,}" for bias in (True, False)), end="   ")
-    print("formula = count:", all(formula(channels, 16, bias) == counted(channels, 16, bias) for bias in (True, False)))
+    print(
+        f"C = {channels:>4}:",
+        *(f"{formula(channels, 16, bias):>9,}" for bias in (True, False)),
+        end="   ",
+    )
+    print(
+        "formula = count:",
+        all(
+            formula(channels, 16, bias) == counted(channels, 16, bias)
+            for bias in (True, False)
+        ),
+    )
 
 # %% [markdown]
 # **Check 4: what the block cannot do.** With one gate per channel, the ratio of output to input is the same at every
@@ -265,7 +312,10 @@ for channels in (256, 512, 1024, 2048, 100):
 
 # %% tags=["nbval-check-output"]
 ratio = (library(x) / x).detach()
-print("one ratio per channel:", torch.allclose(ratio, ratio[:, :, :1, :1], rtol=0, atol=1e-12))
+print(
+    "one ratio per channel:",
+    torch.allclose(ratio, ratio[:, :, :1, :1], rtol=0, atol=1e-12),
+)
 
 # %% [markdown]
 # ## What it costs
@@ -276,14 +326,19 @@ print("one ratio per channel:", torch.allclose(ratio, ratio[:, :, :1, :1], rtol=
 # %% tags=["nbval-check-output"]
 compared = costs("se")
 in_paper = compared["table"].str.startswith("Table")
-plots.costs(compared[in_paper], "Costs printed in the SE paper, and the same figures recomputed")
+plots.costs(
+    compared[in_paper], "Costs printed in the SE paper, and the same figures recomputed"
+)
 
 # %% [markdown]
 # The same for two collections of re-implementations on CIFAR, which print exact parameter counts. One builds the
 # paper's block; the other's SE networks are larger than that.
 
 # %% tags=["nbval-check-output", "hide-output"]
-plots.costs(compared[~in_paper], "Costs printed by others for networks with SE, and the same figures recomputed")
+plots.costs(
+    compared[~in_paper],
+    "Costs printed by others for networks with SE, and the same figures recomputed",
+)
 
 # %% [markdown]
 # The multiply-adds hardly move, the parameters grow by a tenth: SE pays in memory, not in arithmetic. Two things about
@@ -298,7 +353,13 @@ plots.costs(compared[~in_paper], "Costs printed by others for networks with SE, 
 plain = profile(create("resnet50_v1", 1000), 224)
 rows = []
 for reduction in (2, 4, 8, 16, 32):
-    added = profile(create("resnet50_v1", 1000, "se", {"reduction": reduction, "bias": False}), 224) - plain
+    added = (
+        profile(
+            create("resnet50_v1", 1000, "se", {"reduction": reduction, "bias": False}),
+            224,
+        )
+        - plain
+    )
     rows.append(
         {
             "reduction r": reduction,
@@ -308,20 +369,47 @@ for reduction in (2, 4, 8, 16, 32):
         }
     )
 sweep = pd.DataFrame(rows)
-plots.table(sweep, "What SE adds to ResNet-50 at each reduction, without biases", digits=2)
+plots.table(
+    sweep, "What SE adds to ResNet-50 at each reduction, without biases", digits=2
+)
 
 # %% mystnb={"image": {"alt": "Two panels over the reduction 2 to 32, logarithmic. Left: parameters added fall from 20 million to 1.3 million. Right: published top-1 error stays near 22.3 per cent up to 16, rises at 32, and is 23.3 without SE."}} tags=["hide-input"]
 table_10 = paper.table("table-10")
 with_se = table_10[pd.to_numeric(table_10["r"], errors="coerce").notna()]
 without = table_10[pd.to_numeric(table_10["r"], errors="coerce").isna()]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-left.plot(sweep["reduction r"], sweep["parameters added"] / 1e6, "-o", color=plots.colour("se"))
-left.set(xscale="log", yscale="log", xlabel="reduction r", ylabel="parameters added (M)", title="cost, measured")
+left.plot(
+    sweep["reduction r"],
+    sweep["parameters added"] / 1e6,
+    "-o",
+    color=plots.colour("se"),
+)
+left.set(
+    xscale="log",
+    yscale="log",
+    xlabel="reduction r",
+    ylabel="parameters added (M)",
+    title="cost, measured",
+)
 left.set_yticks([1, 2, 5, 10, 20], [1, 2, 5, 10, 20])
-right.plot(with_se["r"].astype(int), with_se["top1_err"].astype(float), "-o", color=plots.colour("se"), label="SE")
-right.axhline(float(without["top1_err"].iloc[0]), color=plots.colour("none"), ls="--", label="no SE")
+right.plot(
+    with_se["r"].astype(int),
+    with_se["top1_err"].astype(float),
+    "-o",
+    color=plots.colour("se"),
+    label="SE",
+)
+right.axhline(
+    float(without["top1_err"].iloc[0]),
+    color=plots.colour("none"),
+    ls="--",
+    label="no SE",
+)
 right.set(
-    xscale="log", xlabel="reduction r", ylabel="top-1 error (%)", title="ImageNet error, as published (one run each)"
+    xscale="log",
+    xlabel="reduction r",
+    ylabel="top-1 error (%)",
+    title="ImageNet error, as published (one run each)",
 )
 right.legend(frameon=False)
 for axis in (left, right):
@@ -360,7 +448,9 @@ plt.show()
 
 # %% tags=["hide-input"]
 for recipe in ("cifar10-slice", "equal-budget"):
-    recorded = [run for key in ("none", "constant", "se") for run in records(recipe, key)]
+    recorded = [
+        run for key in ("none", "constant", "se") for run in records(recipe, key)
+    ]
     plots.accuracies(recorded)
 
 # %% [markdown]
@@ -374,18 +464,34 @@ for recipe in ("cifar10-slice", "equal-budget"):
 # %% mystnb={"image": {"alt": "Three heat maps, one for each block, of mean gate by class and channel; and a bar chart of the spread between classes for each block."}} tags=["hide-input"]
 model = runs["se"].model.eval()
 images, labels = runs["se"].inputs(shapes.images), torch.tensor(shapes.labels)
-with torch.no_grad(), plots.captured(model, lambda module, x: module.gate(x)[:, :, 0, 0]) as gates:
+with (
+    torch.no_grad(),
+    plots.captured(model, lambda module, x: module.gate(x)[:, :, 0, 0]) as gates,
+):
     model(images)
 by_class = {
-    path: torch.stack([gate[labels == k].mean(0) for k in range(len(shapes.classes))]) for path, gate in gates.items()
+    path: torch.stack([gate[labels == k].mean(0) for k in range(len(shapes.classes))])
+    for path, gate in gates.items()
 }
-figure, axes = plt.subplots(1, len(by_class) + 1, figsize=(11, 3.4), width_ratios=[1, 1, 1, 0.7])
+figure, axes = plt.subplots(
+    1, len(by_class) + 1, figsize=(11, 3.4), width_ratios=[1, 1, 1, 0.7]
+)
 for axis, (path, means) in zip(axes, by_class.items(), strict=False):
-    sns.heatmap(means, ax=axis, vmin=0, vmax=1, cbar=axis is axes[2], xticklabels=False, yticklabels=False)
+    sns.heatmap(
+        means,
+        ax=axis,
+        vmin=0,
+        vmax=1,
+        cbar=axis is axes[2],
+        xticklabels=False,
+        yticklabels=False,
+    )
     axis.set(title=path.rsplit(".", 1)[0], xlabel="channel")
 axes[0].set_yticks(np.arange(len(shapes.classes)) + 0.5, shapes.classes, rotation=0)
 spread = [means.std(0).mean().item() for means in by_class.values()]
-axes[-1].bar([path.split(".")[0] for path in by_class], spread, color=plots.colour("se"))
+axes[-1].bar(
+    [path.split(".")[0] for path in by_class], spread, color=plots.colour("se")
+)
 axes[-1].set(title="class spread")
 plt.show()
 
@@ -397,14 +503,22 @@ plt.show()
 
 # %% mystnb={"image": {"alt": "Rows of images with, beside each, two channel maps with the largest gates and two with the smallest gates of the first block."}} tags=["hide-input"]
 chosen = [int(np.flatnonzero(shapes.labels == k)[0]) for k in (0, 4, 6)]
-with torch.no_grad(), plots.captured(model, lambda module, x: (x, module.gate(x)[:, :, 0, 0])) as seen:
+with (
+    torch.no_grad(),
+    plots.captured(model, lambda module, x: (x, module.gate(x)[:, :, 0, 0])) as seen,
+):
     model(images[chosen])
 x, gate = seen["layer1.0.bn2"]
 order = gate.argsort(1, descending=True)
 rows = torch.arange(len(chosen))
 picks = [order[:, 0], order[:, 1], order[:, -2], order[:, -1]]
 maps = [x[rows, pick] * gate[rows, pick][:, None, None] for pick in picks]
-plots.show_maps(shapes.images[chosen], maps, ["largest", "2nd", "2nd smallest", "smallest"], label="gated map")
+plots.show_maps(
+    shapes.images[chosen],
+    maps,
+    ["largest", "2nd", "2nd smallest", "smallest"],
+    label="gated map",
+)
 plt.show()
 
 # %% mystnb={"image": {"alt": "Four images and, over a grey copy of each, where Grad-CAM finds the evidence of the network with SE; the object's outline is drawn in white."}} tags=["hide-input"]
@@ -413,7 +527,9 @@ figure, axes = plt.subplots(2, len(chosen), figsize=(2.2 * len(chosen), 4.4))
 for column, n in enumerate(chosen):
     axes[0, column].imshow(shapes.images[n])
     axes[0, column].set_axis_off()
-    plots.overlay(shapes.images[n], heat[column], axes[1, column], shapes.classes[labels[n]])
+    plots.overlay(
+        shapes.images[n], heat[column], axes[1, column], shapes.classes[labels[n]]
+    )
     axes[1, column].contour(shapes.masks[n], levels=[0.5], colors="white", linewidths=1)
 plt.show()
 
@@ -433,16 +549,30 @@ for squeeze in ("avg", "max", "none"):
     module = attnlib.create("se", 256, squeeze=squeeze)
     cost = profile(module, 56, in_channels=256)
     shape = tuple(module.gate(torch.zeros(1, 256, 56, 56)).shape)
-    rows.append({"squeeze": squeeze, "gate": str(shape), "parameters": cost.parameters, "MACs": cost.macs})
-plots.table(pd.DataFrame(rows), "One SE block of 256 channels on a 56 x 56 map, three squeezes")
+    rows.append(
+        {
+            "squeeze": squeeze,
+            "gate": str(shape),
+            "parameters": cost.parameters,
+            "MACs": cost.macs,
+        }
+    )
+plots.table(
+    pd.DataFrame(rows), "One SE block of 256 channels on a 56 x 56 map, three squeezes"
+)
 
 # %% mystnb={"image": {"alt": "Gates of one channel over three images under the three squeezes: constant for mean and maximum, a map that follows the image for no squeeze."}} tags=["hide-input"]
 torch.manual_seed(0)
 x = torch.relu(nn.Conv2d(3, 16, 3, padding=1)(images[chosen])).detach()
-variants = {name: attnlib.create("se", 16, reduction=4, squeeze=name) for name in ("avg", "max", "none")}
+variants = {
+    name: attnlib.create("se", 16, reduction=4, squeeze=name)
+    for name in ("avg", "max", "none")
+}
 for module in variants.values():
     module.load_state_dict(variants["avg"].state_dict())
-maps = [module.gate(x).detach()[:, 3].expand(-1, 32, 32) for module in variants.values()]
+maps = [
+    module.gate(x).detach()[:, 3].expand(-1, 32, 32) for module in variants.values()
+]
 plots.show_maps(shapes.images[chosen], maps, list(variants), label="gate of channel 3")
 plt.show()
 
@@ -511,7 +641,10 @@ for squeeze in ("avg", "max", "none"):
 # ````
 
 # %% tags=["nbval-check-output"]
-per_stage = [blocks * formula(width, 16, bias=False) for blocks, width in ((3, 256), (4, 512), (6, 1024), (3, 2048))]
+per_stage = [
+    blocks * formula(width, 16, bias=False)
+    for blocks, width in ((3, 256), (4, 512), (6, 1024), (3, 2048))
+]
 plain_parameters = sum(p.numel() for p in create("resnet50", 1000).parameters())
 print(f"share of the last stage: {per_stage[-1] / sum(per_stage):.1%}")
 print(
@@ -550,7 +683,8 @@ print(f"floor(C / r): {paper_form:,}    rounded to 8: {rounded:,}")
 built = create("resnet20", 10, "se")
 print(
     "attnlib builds floor(C / r):",
-    sum(p.numel() for m in attention_modules(built).values() for p in m.parameters()) == paper_form,
+    sum(p.numel() for m in attention_modules(built).values() for p in m.parameters())
+    == paper_form,
 )
 
 # %% [markdown]

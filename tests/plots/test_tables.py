@@ -15,7 +15,7 @@ def test_an_unchanged_table_is_unchanged_html():
 def test_figures_are_grouped_rounded_and_never_nan():
     frame = pd.DataFrame({"model": ["a", "b"], "parameters": [1234567, 8], "error": [1234.5678, None]})
     html = plots.table(frame, "Costs", digits=2).to_html()
-    assert "1\u2009234\u2009567" in html and "1\u2009234.57" in html
+    assert "1\u202f234\u202f567" in html and "1\u202f234.57" in html
     assert "nan" not in html.lower() and "–" in html
 
 
@@ -34,5 +34,5 @@ def test_the_plain_text_form_is_the_text_and_the_same_every_time():
 def test_five_significant_digits_where_sizes_mix():
     frame = pd.DataFrame({"value": [2514944.0, 28.0719761, 0.00045123456, 25.557740, -0.5, 0.0]})
     html = plots.table(frame, "Mixed", digits=None).to_html()
-    for shown in ("2\u2009514\u2009944", "28.072", "0.00045123", "25.558", "-0.50000", ">0<"):
+    for shown in ("2\u202f514\u202f944", "28.072", "0.00045123", "25.558", "-0.50000", ">0<"):
         assert shown in html
