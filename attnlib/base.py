@@ -51,8 +51,8 @@ def check_map(x: Tensor, channels: int) -> None:
         raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; H and W must be 1 or more")
 
 
-class ScaleAttention(nn.Module, ABC):
-    """Attention that rescales a map: the output is x times a gate computed from x.
+class Attention(nn.Module, ABC):
+    """A module that a network can take in at a place of its paper's choosing.
 
     Args:
         channels: number of channels C of the map.
@@ -61,6 +61,13 @@ class ScaleAttention(nn.Module, ABC):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
+
+    def network_init_(self) -> None:
+        """Set the parameters as the paper's network does; `attach` calls it, `create` does not. Default: no change."""
+
+
+class ScaleAttention(Attention):
+    """Attention that rescales a map: the output is x times a gate computed from x."""
 
     @abstractmethod
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
@@ -69,20 +76,9 @@ class ScaleAttention(nn.Module, ABC):
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         return x * self.gate(x)
 
-    def network_init_(self) -> None:
-        """Set the parameters as the paper's network does; `attach` calls it, `create` does not. Default: no change."""
 
-
-class SelfAttention(nn.Module, ABC):
-    """Attention that mixes positions: every query position takes a weighted sum over key positions.
-
-    Args:
-        channels: number of channels C of the map.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
+class SelfAttention(Attention):
+    """Attention that mixes positions: every query position takes a weighted sum over key positions."""
 
     @abstractmethod
     def weights(
@@ -93,9 +89,6 @@ class SelfAttention(nn.Module, ABC):
         `queries` are flat positions i * W + j; all of them where it is None. Only the rows asked for are built, so a
         large map never holds all of them. A list where a paper has one matrix per cell or branch.
         """
-
-    def network_init_(self) -> None:
-        """Set the parameters as the paper's network does; `attach` calls it, `create` does not. Default: no change."""
 
 
 def at_least_float32(x: Tensor) -> Tensor:
