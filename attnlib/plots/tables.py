@@ -24,8 +24,8 @@ class Table(Styler):
 def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
     """A data frame as an HTML table without its index.
 
-    Numbers stand right, with narrow no-break spaces between thousands; a missing value is a dash. The table's id comes from its
-    caption, so that an unchanged table is unchanged HTML.
+    Numbers stand right, with narrow no-break spaces between thousands; a missing value is a dash. The table's id comes
+    from its caption, so that an unchanged table is unchanged HTML.
 
     Args:
         frame: the values.
