@@ -68,6 +68,7 @@ def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("own_errors")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -55,7 +55,7 @@ def _measure(network: Network | tuple[Network, Network], rule: CostColumn) -> fl
     return count / rule.unit
 
 
-def printed_tolerance(value: float, decimals: int | None) -> float:
+def printed_tolerance(value: float | int, decimals: int | None) -> float:
     """Half a unit of the last printed digit; the zeros at the end of a whole number were rounded to."""
     if decimals is None:
         decimals = -_trailing_zeros(value) if isinstance(value, int) else len(str(value).partition(".")[2])

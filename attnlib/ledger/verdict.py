@@ -31,9 +31,9 @@ class Finding:
             rule alone holds with a note.
     """
 
-    measured: float
+    measured: float | int
     note: str = ""
-    otherwise: float | None = None
+    otherwise: float | int | None = None
 
 
 class Verdict(BaseModel):
@@ -87,7 +87,7 @@ def _judge(key: str, claim: Claim, checks: object) -> Verdict:
     )
 
 
-def _fits(claim: Claim, value: float) -> bool:
+def _fits(claim: Claim, value: float | int) -> bool:
     return abs(value - claim.value) <= claim.tolerance * (1 + _ROUNDING)
 
 

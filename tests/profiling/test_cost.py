@@ -344,6 +344,7 @@ def test_table_and_json_say_the_same():
         assert totals[quantity] == parts.sum() == values[quantity]
 
 
+@pytest.mark.usefixtures("own_errors")
 def test_bad_arguments():
     with pytest.raises(TypeError, match="nn.Module, got str"):
         profile("resnet50")
