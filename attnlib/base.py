@@ -13,17 +13,43 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
-def check_channels(channels: int) -> None:
-    """Refuse a width that is not a positive integer.
+def check_count(name: str, value: int) -> None:
+    """Refuse an argument that is not a positive integer.
 
     Raises:
-        TypeError: `channels` is not an integer.
-        ValueError: `channels` is below 1.
+        TypeError: `value` is not an integer.
+        ValueError: `value` is below 1.
     """
-    if isinstance(channels, bool) or not isinstance(channels, int):
-        raise TypeError(f"channels must be an int, got {channels!r}; pass the number of channels of the map")
-    if channels < 1:
-        raise ValueError(f"channels must be at least 1, got {channels}; pass the number of channels of the map")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, got {value!r}; pass a whole number of 1 or more")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}; pass a whole number of 1 or more")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Refuse an argument that is not True or False: "False" in quotes would count as true.
+
+    Raises:
+        TypeError: `value` is not a bool.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def check_size(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of a size given as one side of a square or as a pair.
+
+    Raises:
+        TypeError: neither an integer nor a pair of integers.
+        ValueError: a side below 1.
+    """
+    pair = (value, value) if isinstance(value, int) else value
+    whole = isinstance(pair, tuple | list) and len(pair) == 2 and all(type(side) is int for side in pair)
+    if not whole:
+        raise TypeError(f"{name} must be an int or a pair (H, W) of ints, got {value!r}")
+    if min(pair) < 1:
+        raise ValueError(f"{name} must have sides of 1 or more, got {value!r}")
+    return pair[0], pair[1]
 
 
 def check_map(x: Tensor, channels: int) -> None:
@@ -34,7 +60,9 @@ def check_map(x: Tensor, channels: int) -> None:
         ValueError: wrong rank, wrong number of channels, or a map without pixels.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"expected a tensor (N, {channels}, H, W), got {type(x).__name__}")
+        raise TypeError(
+            f"expected a tensor (N, {channels}, H, W), got {type(x).__name__}; convert it, e.g. by torch.as_tensor(x)"
+        )
     if not x.is_floating_point():
         raise TypeError(f"expected a floating-point map, got {x.dtype}; convert it first, e.g. x.float() / 255")
     if x.dim() != 4:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
@@ -114,9 +114,8 @@ _TABLE = {
 
 def list_modules(family: Family | None = None) -> list[str]:
     """Keys of the papers' modules, or of one family; controls only when asked for by family="control"."""
-    families = {entry.family for entry in _TABLE.values()} | {"self"}
-    if family is not None and family not in families:
-        raise unknown("family", family, families)
+    if family is not None and family not in get_args(Family):
+        raise unknown("family", family, get_args(Family))
     wanted = {"scale", "self"} if family is None else {family}
     return [key for key, entry in _TABLE.items() if entry.family in wanted]
 

@@ -1,9 +1,11 @@
 """The two protocols and the checks that every module makes."""
 
+import re
+
 import pytest
 import torch
 
-from attnlib.base import ScaleAttention, SelfAttention, at_least_float32, check_channels, check_map
+from attnlib.base import ScaleAttention, SelfAttention, at_least_float32, check_count, check_flag, check_map, check_size
 
 
 class Doubling(ScaleAttention):
@@ -32,19 +34,19 @@ def test_a_module_must_say_where_it_looks(protocol, method):
 
 @pytest.mark.parametrize("channels", [1, 3, 2048])
 def test_positive_widths_pass(channels):
-    check_channels(channels)
+    check_count("channels", channels)
 
 
 @pytest.mark.parametrize("channels", [2.0, "2", None, True])
 def test_a_width_that_is_no_integer_is_refused(channels, own_errors):
-    with pytest.raises(TypeError, match=f"must be an int, got {channels!r}; pass the number of channels of the map"):
-        check_channels(channels)
+    with pytest.raises(TypeError, match=f"must be an int, got {channels!r}; pass a whole number of 1 or more"):
+        check_count("channels", channels)
 
 
 @pytest.mark.parametrize("channels", [0, -3])
 def test_a_width_below_1_is_refused(channels):
-    with pytest.raises(ValueError, match=f"at least 1, got {channels}; pass the number of channels of the map"):
-        check_channels(channels)
+    with pytest.raises(ValueError, match=f"at least 1, got {channels}; pass a whole number of 1 or more"):
+        check_count("channels", channels)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -69,3 +71,30 @@ def test_a_channels_last_array_is_pointed_to_its_axes():
 )
 def test_statistics_are_taken_in_float32_or_better(given, computed):
     assert at_least_float32(torch.zeros(3, dtype=given)).dtype == computed
+
+
+@pytest.mark.parametrize("value", ["False", 0, 1, None])
+def test_a_flag_that_is_no_bool_is_refused(value, own_errors):
+    with pytest.raises(TypeError, match=f"bias must be True or False, got {value!r}"):
+        check_flag("bias", value)
+
+
+@pytest.mark.parametrize(("value", "size"), [(3, (3, 3)), ((4, 5), (4, 5)), ([4, 5], (4, 5))])
+def test_a_size_is_a_side_or_a_pair(value, size, own_errors):
+    assert check_size("size", value) == size
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        ((4, 0), ValueError),
+        ((4,), TypeError),
+        ((4.0, 4), TypeError),
+        ("32", TypeError),
+    ],
+)
+def test_a_size_that_is_none_is_refused(value, error, own_errors):
+    with pytest.raises(error, match=f"size must .*got {re.escape(repr(value))}"):
+        check_size("size", value)

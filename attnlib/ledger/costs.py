@@ -1,5 +1,6 @@
 """Every published cost beside the same cost recomputed."""
 
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,9 @@ def _measure(network: Network | tuple[Network, Network], rule: CostColumn) -> fl
 def printed_tolerance(value: float | int, decimals: int | None) -> float:
     """Half a unit of the last printed digit; the zeros at the end of a whole number were rounded to."""
     if decimals is None:
-        decimals = -_trailing_zeros(value) if isinstance(value, int) else len(str(value).partition(".")[2])
+        decimals = -_trailing_zeros(value) if isinstance(value, int) else -Decimal(str(value)).as_tuple().exponent
     return 0.5 * 10.0**-decimals * (1 + 1e-9)  # a value half-way counts as rounded to either side
 
 
 def _trailing_zeros(value: int) -> int:
-    return len(str(value)) - len(str(value).rstrip("0"))
+    return len(str(value)) - len(str(value).rstrip("0")) if value else 0

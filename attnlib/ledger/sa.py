@@ -33,7 +33,7 @@ def _added(backbone: str) -> int:
 
 
 def parameters_resnet50() -> Finding:
-    modules = attention_modules(Network("resnet50", "sa").build()).values()
+    modules = attention_modules(Network("resnet50", "sa").build_empty()).values()
     by_name: dict[str, int] = {}
     for module in modules:
         for name, parameter in module.named_parameters():

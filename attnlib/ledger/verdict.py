@@ -118,11 +118,15 @@ def _from_records(key: str, claim: Claim) -> tuple[float | None, str, Word]:
         return by_recipe
 
     without, with_module, constant = accuracies("none"), accuracies(key), accuracies("constant")
-    shared = sorted(without.keys() & with_module.keys())
+    shared = without.keys() & with_module.keys()
+    if len(shared) > 1:
+        raise ValueError(
+            f"{claim.id}: records of several recipes fit ({', '.join(sorted(shared))}); say which settles it"
+        )
     if not shared:
         wanted = f"{runs.backbone} on {runs.data}, protocol {runs.protocol}"
         return None, f"settled by a recipe that trains {wanted}, with attention none and {key}", "awaits a record"
-    name = shared[0]
+    (name,) = shared
     gain = mean(with_module[name]) - mean(without[name])
     note = f"recipe {name}, runs with {key}: {len(with_module[name])}, without: {len(without[name])}"
     if name in constant:

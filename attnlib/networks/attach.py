@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import registry
+from attnlib.base import check_size
 
 
 class WithAttention(nn.Module):
@@ -35,7 +36,7 @@ class AttachedModule:
     arguments: dict[str, Any]
 
 
-def residual_ends(model: nn.Module) -> dict[str, nn.BatchNorm2d]:
+def residual_ends(model: nn.Module) -> dict[str, nn.Module]:
     """The last norm of every residual block, by its path: the place before the shortcut is added.
 
     A residual block is a module with norms bn1, bn2 ... and a `downsample`, as in torchvision's, timm's and our
@@ -69,9 +70,10 @@ def attach(
 
     Raises:
         UnknownNameError: no such module.
-        ValueError: the model has attention attached already or no residual block; a module that does not fit a width
-            (the message names the layer); a size is needed and no image_size given, or one is given for all layers.
-            The model is then unchanged.
+        TypeError: an image_size that is neither a side nor a pair (H, W).
+        ValueError: the model has attention attached already, no residual block, or other norms than batch norms; a
+            module that does not fit a width (the message names the layer); a size is needed and no image_size given,
+            or one size is given for all layers. The model is then unchanged.
     """
     if attention_modules(model):
         raise ValueError(f"{type(model).__name__} has attention attached already; detach it first")
@@ -83,6 +85,9 @@ def attach(
         )
     if "size" in arguments:
         raise ValueError(f"size={arguments['size']} cannot be the same for every layer: give image_size, sizes follow")
+    for path, norm in ends.items():
+        if not isinstance(norm, nn.BatchNorm2d) or not norm.affine:
+            raise ValueError(f"layer {path} is {norm}: attention goes behind a batch norm with scale and shift")
     entry = registry.info(name)
     sizes: dict[str, tuple[int, int]] = {}
     if entry.needs_size(arguments):
@@ -122,7 +127,7 @@ def attention_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def map_sizes(model: nn.Module, paths: list[str], image_size: int | tuple[int, int]) -> dict[str, tuple[int, int]]:
     """(H, W) of the output of each layer in `paths` for images of this size, by one pass on the meta device."""
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    height, width = check_size("image_size", image_size)
     shadow = copy.deepcopy(model).to("meta").eval()
     sizes: dict[str, tuple[int, int]] = {}
     for path in paths:

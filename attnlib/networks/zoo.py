@@ -86,7 +86,8 @@ def create(
         raise ValueError(f"attention_args={dict(attention_args)} need an attention module, got attention='none'")
     model = build(classes=classes)
     if attention != "none":
-        attach(model, attention, image_size=image_size or own_size, **(attention_args or {}))
+        size = own_size if image_size is None else image_size
+        attach(model, attention, image_size=size, **(attention_args or {}))
     return model
 
 

@@ -53,7 +53,7 @@ def show_maps(
         limits: ends of the colour scale; default the smallest and the largest value of all maps.
         label: of the colour bar.
     """
-    arrays = [np.asarray(m.detach() if isinstance(m, Tensor) else m, dtype=float) for m in maps]
+    arrays = [np.asarray(m.detach().cpu() if isinstance(m, Tensor) else m, dtype=float) for m in maps]
     low, high = limits or (min(a.min() for a in arrays), max(a.max() for a in arrays))
     rows, columns = len(images), 1 + len(arrays)
     figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns + 0.9, 1.25 * rows + 0.35), squeeze=False)
@@ -71,7 +71,9 @@ def show_maps(
 
 def overlay(image: np.ndarray, heat: Tensor, ax: Axes, title: str = "") -> None:
     """Draw `heat` (h, w), stretched to the image's size and to [0, 1], over a grey copy of the image (H, W, 3)."""
-    grown = F.interpolate(heat[None, None].float(), size=image.shape[:2], mode="bilinear", align_corners=False)[0, 0]
+    grown = F.interpolate(heat[None, None].float().cpu(), size=image.shape[:2], mode="bilinear", align_corners=False)[
+        0, 0
+    ]
     span = (grown.max() - grown.min()).clamp_min(1e-12)
     ax.imshow(image.mean(-1), cmap="gray")
     ax.imshow(((grown - grown.min()) / span).numpy(), alpha=0.5, cmap="inferno")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from attnlib.base import check_count, check_size
 from attnlib.profiling.memory import peak_training_bytes
 from attnlib.profiling.operators import UnknownOperatorError
 from attnlib.profiling.trace import count_operations
@@ -99,20 +100,14 @@ def profile(model: nn.Module, image_size: int | tuple[int, int] = 224, in_channe
         in_channels: 3 for an image; the width C to profile one module on its own.
 
     Raises:
-        TypeError: `model` is not an nn.Module.
-        ValueError: a size or a number of channels that is not a whole number of 1 or more.
+        TypeError: `model` is not an nn.Module; a size or a number of channels that is not whole.
+        ValueError: one below 1.
         UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; build one with networks.create")
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if not (
-        isinstance(size, tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in (*size, in_channels))
-    ):
-        raise ValueError(
-            "image_size must be a side or (H, W) in pixels and in_channels a number of channels, whole numbers of 1 or "
-            f"more, got image_size={image_size}, in_channels={in_channels}"
-        )
+    size = check_size("image_size", image_size)
+    check_count("in_channels", in_channels)
 
     like = next(model.parameters(), torch.empty(0))
     x = torch.zeros(1, in_channels, *size, dtype=like.dtype, device=like.device)

@@ -9,7 +9,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from attnlib.base import ScaleAttention, check_channels, check_map
+from attnlib.base import ScaleAttention, check_count, check_map
 
 
 class Constant(ScaleAttention):
@@ -23,7 +23,7 @@ class Constant(ScaleAttention):
     """
 
     def __init__(self, channels: int, value: float = 0.5) -> None:
-        check_channels(channels)
+        check_count("channels", channels)
         if not math.isfinite(value):
             raise ValueError(f"value must be a finite number, got {value!r}; 0.5 is a sigmoid at zero")
         super().__init__(channels)

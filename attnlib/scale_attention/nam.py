@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_channels, check_map
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size
 
 
 class NAM(ScaleAttention):
@@ -26,7 +26,8 @@ class NAM(ScaleAttention):
         channels: number of channels C of the map.
         channel: the channel part.
         spatial: the spatial part, on the output of the channel part. The paper has it, the released code dropped it.
-        size: (H, W) of the map; the spatial part has one scale per position, so it is tied to one size.
+        size: (H, W) of the map, or the side of a square one; the spatial part has one scale per position, so that it is
+            tied to one size.
         detach_scale: take the weights w as constants in back-propagation, as the released code does (it reads `.data`).
             The paper's formula has no such stop: `False` lets the gradient through.
         signed: divide the scales by their sum without absolute values, as the paper's formula is written. Undefined
@@ -50,25 +51,24 @@ class NAM(ScaleAttention):
         channels: int,
         channel: bool = True,
         spatial: bool = False,
-        size: tuple[int, int] | None = None,
+        size: int | tuple[int, int] | None = None,
         detach_scale: bool = True,
         signed: bool = False,
     ) -> None:
-        check_channels(channels)
+        check_count("channels", channels)
+        flags = {"channel": channel, "spatial": spatial, "detach_scale": detach_scale, "signed": signed}
+        for name, flag in flags.items():
+            check_flag(name, flag)
         if not (channel or spatial):
             raise ValueError("channel=False and spatial=False leave no part; choose one or both")
         if spatial and size is None:
             raise ValueError("spatial=True needs size=(H, W): it has one scale per position")
         if size is not None and not spatial:
             raise ValueError(f"size={size} is for the spatial part alone; pass spatial=True or leave size out")
-        if spatial and not (
-            isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int) for n in size)
-        ):
-            raise TypeError(f"size must be two ints (H, W), got {size!r}")
-        if spatial and min(size) < 1:
-            raise ValueError(f"size={size} has no pixel; H and W must be 1 or more")
+        if spatial:
+            size = check_size("size", size)
         super().__init__(channels)
-        self.size = tuple(size) if spatial else None
+        self.size = size
         self.detach_scale, self.signed = detach_scale, signed
         self.channel_norm = nn.BatchNorm2d(channels) if channel else None  # B, with gamma as its weight
         self.spatial_norm = nn.BatchNorm1d(size[0] * size[1]) if spatial else None  # B_s, with lambda as its weight

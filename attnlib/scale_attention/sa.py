@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_channels, check_map
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map
 
 
 class SA(ScaleAttention):
@@ -40,10 +40,10 @@ class SA(ScaleAttention):
     """
 
     def __init__(self, channels: int, groups: int = 64, shuffle: bool = True) -> None:
-        check_channels(channels)
-        if isinstance(groups, bool) or not isinstance(groups, int):
-            raise TypeError(f"groups must be an int, got {groups!r}; the paper uses 64")
-        if groups < 1 or channels % (2 * groups):
+        check_count("channels", channels)
+        check_count("groups", groups)
+        check_flag("shuffle", shuffle)
+        if channels % (2 * groups):
             legal = [g for g in range(1, channels // 2 + 1) if channels % (2 * g) == 0]
             fix = f"groups may be {', '.join(map(str, legal))}" if legal else "an odd number of channels has no groups"
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, check_channels, check_map
+from attnlib.base import ScaleAttention, check_count, check_flag, check_map
 from attnlib.errors import unknown
 
 SQUEEZES = ("avg", "max", "none")
@@ -41,10 +41,10 @@ class SE(ScaleAttention):
     def __init__(
         self, channels: int, reduction: int = 16, bias: bool = True, squeeze: str = "avg", activation: str = "sigmoid"
     ) -> None:
-        check_channels(channels)
-        if isinstance(reduction, bool) or not isinstance(reduction, int):
-            raise TypeError(f"reduction must be an int, got {reduction!r}; the paper uses 16")
-        if not 1 <= reduction <= channels:
+        check_count("channels", channels)
+        check_count("reduction", reduction)
+        check_flag("bias", bias)
+        if reduction > channels:
             raise ValueError(
                 f"reduction={reduction} does not fit channels={channels}: floor(channels / reduction) hidden units are "
                 f"needed, at least 1; choose a reduction between 1 and {channels}"

@@ -68,7 +68,7 @@ paper = published("nam")
 #
 # What comes out is not one number per channel, as in [SE](se.ipynb), but one gate per value of the map: a value far
 # above its channel's mean is let through a little more, one far below a little less, and *how much* "a little" is
-# depends on the channel's share. The picture shows it for one image, six channels and scales drawn unequal on purpose,
+# depends on the channel's share. The picture shows it for one image, six channels and scales set unequal on purpose,
 # so that there is something to see. With equal scales there would be almost nothing; that is the subject of a section
 # below.
 
@@ -113,8 +113,9 @@ for side, maps, title, drawing in (
 plt.show()
 
 # %% [markdown]
-# **What to see.** Only channels with a long bar have gates that follow the picture; the others are gated by almost
-# exactly one half, wherever you look. A short bar does not switch a channel off: it leaves it at half its size.
+# **What to see.** The longer its bar, the more a channel's gates follow the picture; where the bar is short, the gate
+# is almost exactly one half, wherever you look. A short bar does not switch a channel off: it leaves it at half its
+# size.
 #
 # ## From the equations
 #
@@ -156,7 +157,7 @@ plt.show()
 # $$\Bigl| g_{nchw} - \tfrac12 \Bigr| \le \frac{|s_{nchw}|}{4} = \frac{w_c\,|z_{nchw}|}{4}
 # \;\;\overset{\text{at the start}}{=}\;\; \frac{|z_{nchw}|}{4C}.$$ (nam-bound)
 #
-# A normalised value is seldom beyond 4 or 5, and $C$ is 64 at the very least in an ImageNet network: NAM starts as
+# A normalised value is seldom beyond 4 or 5, and $C$ is 64 at the very least in an ImageNet ResNet: NAM starts as
 # multiplication by one half, give or take a hundredth or two. Training can change single shares, but not all of them,
 # because they sum to one. Add {eq}`nam-bound` over the channels of one position, and whatever the scales are,
 #
@@ -174,8 +175,8 @@ plt.show()
 # \frac{\partial L}{\partial \beta_c} = w_c \sum_{nhw} a_{nchw}.$$ (nam-gradient-detached)
 #
 # The paper's formula has no such stop. With $S = \sum_j |\gamma_j|$ the share has the derivative
-# $\partial w_k / \partial \gamma_c = \operatorname{sign}(\gamma_c)\,(\delta_{kc} - w_k) / S$, and with
-# $A_k = \sum_{nhw} a_{nkhw}\, z_{nkhw}$ the gradient becomes
+# $\partial w_k / \partial \gamma_c = \operatorname{sign}(\gamma_c)\,([k = c] - w_k) / S$, where $[\cdot]$ is one if its
+# condition holds and else zero, and with $A_k = \sum_{nhw} a_{nkhw}\, z_{nkhw}$ the gradient becomes
 #
 # $$\frac{\partial L}{\partial \gamma_c} = \frac{\partial L}{\partial \gamma_c}\bigg|_{w}
 # + \frac{\operatorname{sign}(\gamma_c)}{S} \Bigl( A_c - \sum_{k=1}^{C} w_k A_k \Bigr).$$ (nam-gradient-full)
@@ -183,8 +184,8 @@ plt.show()
 # How large is the second term? At the start $\gamma = 1$, $\beta = 0$, hence $z = \hat x$, and both terms are made of
 # the same sums: the first is $A_c / C$, the second $(A_c - \bar A) / C$ with $\bar A$ the mean over channels. *Letting
 # the gradient through doubles what sets a channel apart from the others and leaves the common part as it was*:
-# $(2 A_c - \bar A) / C$. Its sum with weights $\gamma_c$ is zero, for shares do not notice when all scales grow
-# together.
+# $(2 A_c - \bar A) / C$. For any scales, the sum of the second term with weights $\gamma_c$ is zero, for shares do not
+# notice when all scales grow together.
 #
 # The map itself receives the gradient through the product and through the norm, which sees each value directly, in the
 # mean and in the variance. With $b = \partial L / \partial z = w_c\, a$ and $\langle\cdot\rangle$ the mean over
@@ -247,8 +248,8 @@ def spatial_part(height, width, **options):
 # %% [markdown]
 # ## Shapes, and five checks
 #
-# A map of 32 channels that is neither square nor even, on its way through both parts. Scales are drawn at random and
-# some are negative: with all scales at 1 most mistakes would stay invisible.
+# A map of 32 channels with sides that differ, on its way through both parts. Scales are drawn at random and some are
+# negative: with all scales at 1 most mistakes would stay invisible.
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -424,8 +425,8 @@ print(
 
 # %% [markdown]
 # **Check 3: the bounds {eq}`nam-bound` and {eq}`nam-mean-bound`,** on normally distributed maps. The first table
-# answers how far from one half NAM starts, for the widths of an ImageNet ResNet; the second bound must hold for any
-# scales, so it is tried on wild ones.
+# answers how far from one half NAM starts, from the narrowest width of a CIFAR ResNet to the widest of an ImageNet one;
+# the second bound must hold for any scales, so it is tried on wild ones.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -568,8 +569,7 @@ print(
 # %% [markdown]
 # ## What it costs
 #
-# What is known of the published costs, for NAM and the modules beside it in its tables, and the same figures
-# recomputed:
+# What is known of the published costs, for NAM and the modules listed beside it, and the same figures recomputed:
 
 # %% tags=["nbval-check-output"]
 plots.costs(
@@ -580,9 +580,9 @@ plots.costs(
 # %% [markdown]
 # Where a row does not agree, compare it with the plain network's: the total printed for NAM is the one without it.
 #
-# Parameters are next to none, and multiply-adds exactly none: a norm, a sigmoid and a product are not products of
-# matrices. But the gate has the size of the map and has to be made, read and multiplied. `profile` counts this
-# element-wise work apart:
+# Parameters are next to none, and multiply-adds, as this book counts them, exactly none: a norm, a sigmoid and a
+# product entry by entry are neither convolutions nor products of matrices. But the gate has the size of the map and has
+# to be made, read and multiplied. `profile` counts this element-wise work apart:
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -693,9 +693,9 @@ print(
 
 # %% [markdown]
 # Scales start at 1. In the long run of the released script the penalty would have carried to zero every scale that the
-# data do not hold; in some hundred steps it moves nothing. To make its effect visible here, the strength is chosen by
-# its reach, 0.6 of the way from a scale of 1 to zero; a short run needs a much larger strength than the paper's for
-# that.
+# data do not hold; in a few hundred steps it moves next to nothing. To make its effect visible here, the strength is
+# chosen by its reach, 0.6 of the way from a scale of 1 to zero; a short run needs a much larger strength than the
+# paper's for that.
 
 # %%
 wanted_reach = 0.6
@@ -804,7 +804,7 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** The dashed line is where the penalty alone would have put every scale. Points in a tight cluster
-# near that line were moved by the penalty and by nothing else: the data did not hold them. Points that lie apart from
+# near that line went where the penalty alone would take them: the data did not hold them. Points that lie apart from
 # their cluster are the ones training had an opinion about. Only *those* carry information: shares are ratios, and if
 # all scales shrink together, no share changes at all. (Weight decay pulls on the scales too, so neither cluster need
 # sit exactly on its line.)
@@ -863,7 +863,7 @@ plt.show()
 # **What to see.** Read the axes first: they say how small the range is, and how it shrinks with the number of
 # channels. A histogram narrower than the dark grey one belongs to gates that training has brought *closer* to the
 # constant. A penalty tends to do that, since $z$ shrinks with the scales while the shares stay. (The outermost values,
-# one in two hundred, are cut off.)
+# at most one in two hundred, are cut off.)
 #
 # ### Gates on images
 #
@@ -1036,9 +1036,8 @@ plt.show()
 #
 # ## What the paper claims, and what holds
 #
-# Every verdict below is computed: a check recomputes the quantity and compares it with the published figure within a
-# stated tolerance. The paper's own tables could not be read for this book; its CIFAR-100 row comes from another
-# project's page and is marked second-hand.
+# Code gives the verdicts, by recomputing what is claimed. The paper's own tables could not be read for this book; its
+# CIFAR-100 figures come from another project's page and are marked second-hand.
 
 # %% tags=["nbval-check-output"]
 plots.verdicts(judge("nam"))
@@ -1078,17 +1077,17 @@ for wrap in (nn.Identity(), nn.DataParallel):
     print(f"children {children}: scales reached {hook(model, 1e-4)}")
 
 # %% [markdown]
-# `attnlib.scale_attention.nam.sparsity_penalty` finds the modules by their type, wherever they are, and is a term of
-# the loss, so that it reaches the spatial scales as well. Whether the published numbers were trained with a penalty
-# that acted is not known.
+# `attnlib.scale_attention.nam.sparsity_penalty` is a term of the loss. It finds the modules by their type, wherever they
+# are, and takes the spatial scales as well as those of the channels. Whether the published numbers were trained with a
+# penalty that acted is not known.
 #
 # ## Exercises
 #
 # ```{exercise} One bright pixel
 # :label: nam-exercise-one-pixel
 #
-# The bound {eq}`nam-bound` contains $|z|$. How large can a normalised value be? Show that among $M = NHW$ values no
-# one can be further than $\sqrt{M - 1}$ standard deviations from the mean, find the map that gets there, and say what
+# The bound {eq}`nam-bound` contains $|z|$. How large can a normalised value be? Show that among $K = NHW$ values no
+# one can be further than $\sqrt{K - 1}$ standard deviations from the mean, find the map that gets there, and say what
 # it means for the gate at initialisation with $C = 256$, one image and a 7 x 7 map.
 # ```
 #
@@ -1096,10 +1095,10 @@ for wrap in (nn.Identity(), nn.DataParallel):
 # :class: dropdown
 # ````
 #
-# Let $\hat x_1$ be the extreme value. The others sum to $-\hat x_1$, so their mean is $-\hat x_1 / (M - 1)$ and their
-# squares sum to at least $\hat x_1^2 / (M - 1)$. All squares together sum to at most $M$ (exactly $M$ for
-# $\varepsilon = 0$), hence $\hat x_1^2\,(1 + \frac{1}{M-1}) \le M$, that is $\hat x_1^2 \le M - 1$, with equality if
-# all other values are equal: one bright pixel on a flat ground. With $M = 49$ the gate stays within $\sqrt{48} / 1024$
+# Let $\hat x_1$ be the extreme value. The others sum to $-\hat x_1$, so their mean is $-\hat x_1 / (K - 1)$ and their
+# squares sum to at least $\hat x_1^2 / (K - 1)$. All squares together sum to at most $K$ (exactly $K$ for
+# $\varepsilon = 0$), hence $\hat x_1^2\,(1 + \frac{1}{K-1}) \le K$, that is $\hat x_1^2 \le K - 1$, with equality for
+# $\varepsilon = 0$ if all other values are equal: one bright pixel on a flat ground. With $K = 49$ the gate stays within $\sqrt{48} / 1024$
 # of one half.
 
 # %% tags=["nbval-check-output"]
@@ -1222,6 +1221,6 @@ for k in (1, 20.48, 100):
 # * Network slimming {cite}`slimming` is where scales as importance come from, and where a channel with scale zero
 #   really has nothing left to say.
 # * Batch normalisation {cite}`batch_norm`, for the statistics in training and in evaluation.
-# * [SE](se.ipynb) pays parameters for gates that see the whole image; [SA](sa.ipynb) is as light as NAM and has a
+# * [SE](se.ipynb) pays parameters for gates that see the whole image; [SA](sa.ipynb) has fewer parameters still and a
 #   spatial half that does not depend on the map's size. CBAM {cite}`cbam`, whose training settings NAM takes over, is
 #   where the order "channel, then spatial" comes from.

@@ -20,7 +20,7 @@
 # :::{admonition} What you will be able to do
 # :class: tip
 # * write the module from its five equations, and reduce all of them to one: a sigmoid of a scale times x plus a shift;
-# * derive its gradients, and see from them which parameters cannot move in the first step;
+# * derive its gradients, and see from them which parameters the loss cannot move in the first step;
 # * say which numbers of channels and groups fit, and what 708 parameters in ResNet-50 consist of;
 # * follow every channel through the shuffle, and prove for which networks the shuffle makes a difference at all;
 # * tell which of the paper's claims hold, and where the paper and the released code differ.
@@ -66,8 +66,8 @@ paper = published("sa")
 # second half is asked only *where*: every pixel gets a gate, from its own value after the channel has been normalised.
 #
 # Both answers are as cheap as they could be. There is no matrix in the module; a gate is the sigmoid of one number
-# times a weight plus a bias, and all groups use the same few weights and biases. What is lost by this is that no
-# channel sees another one. At the end the halves are put back in their places, and the channels are **shuffled**: the
+# times a weight plus a bias, and all groups use the same few weights and biases. The price is that no channel sees
+# another one. At the end the halves are put back in their places, and the channels are **shuffled**: the
 # first and the second half of *all* channels are interleaved, so that the next layer finds them in another order. The
 # picture follows 16 channels in 4 groups.
 
@@ -160,7 +160,8 @@ plt.show()
 # The paper writes $\mathrm{GN}$, group norm {cite:p}`group_norm`, for $z_{k2}$. In the released code that norm has as
 # many groups as channels, hence {eq}`sa-spatial`: an instance norm with a scale and a shift.
 #
-# **Concatenate and shuffle.** With $x'$ the gated map and $i < C/2$, $j \in \{0, 1\}$,
+# **Concatenate and shuffle.** With $x'$ the gated map, and then, counting channels instead of groups, for
+# $0 \le i < C/2$ and $j \in \{0, 1\}$,
 #
 # $$x'_k = [\,g_{k1} \odot x_{k1},\; g_{k2} \odot x_{k2}\,], \qquad x' = [x'_0, \dots, x'_{G-1}],$$ (sa-concatenate)
 #
@@ -210,12 +211,13 @@ plt.show()
 # ### The gradients
 #
 # The shuffle only moves channels, so its gradient moves them back:
-# $r_{i + jC/2} = \bar y_{2i + j}$ is $\partial L / \partial x'$. A gate's logit receives
+# $r_{i + jC/2} = \bar y_{2i + j}$ is $\partial L / \partial x'$ (no reduction here: SA has none). At each pixel the
+# gate's logit $s$ receives
 #
 # $$e(h, w) = \frac{\partial L}{\partial s(h, w)} = r(h, w)\, x(h, w)\, g(h, w)\,\bigl(1 - g(h, w)\bigr).$$ (sa-logit-gradient)
 #
-# In the channel half the logit hears every pixel through the mean; in the spatial half it hears its own pixel, and
-# every pixel through $\mu$ and $\nu$. With $\hat{x} = (x - \mu) / \sqrt{\nu + \varepsilon}$ and $\langle\cdot\rangle$
+# In the channel half all pixels share one logit, whose gradient is the sum of $e$, and it hears every pixel through the
+# mean; in the spatial half a logit hears its own pixel, and every pixel through $\mu$ and $\nu$. With $\hat{x} = (x - \mu) / \sqrt{\nu + \varepsilon}$ and $\langle\cdot\rangle$
 # the mean over the map,
 #
 # $$
@@ -238,12 +240,12 @@ plt.show()
 # \end{array}
 # $$ (sa-parameter-gradients)
 #
-# Those of the norm, on the right, carry the factor $W_2$, which is 0 at the start: the first step of training cannot
-# move $\gamma$ and $\beta$.
+# Those of the norm, on the right, carry the factor $W_2$, which is 0 at the start: in the first step of training the
+# loss cannot move $\gamma$ and $\beta$ (weight decay can move $\gamma$).
 #
 # ## The module from scratch
 #
-# Each line has its equation above it.
+# Six vectors, no matrix, and above each line what it computes.
 
 
 # %%
@@ -283,7 +285,7 @@ class ShuffleAttention(nn.Module):
 # %% [markdown]
 # ## Shapes, and seven checks
 #
-# A map of 24 channels that is neither square nor even, in 3 groups, on its way through the module:
+# A map of 24 channels in 3 groups, on its way through the module; groups, halves and sides all differ in size:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -554,9 +556,10 @@ plots.table(widths, "Groups of SA by width, as attach chooses them")
 # (sa-shuffle)=
 # ## What the shuffle does
 #
-# Channel shuffle comes from networks made of grouped convolutions {cite:p}`shufflenet_v2`: a grouped layer never looks
-# outside its groups, so that somebody has to carry information across. SA shuffles for the same reason. Two
-# questions decide what that is worth: *who meets whom*, and *does the next layer notice*?
+# Channel shuffle comes from networks made of grouped convolutions, the first ShuffleNet; its successor
+# {cite:p}`shufflenet_v2` shuffles after splitting the channels. There a layer never looks outside its part of the
+# channels, so that somebody has to carry information across. SA shuffles for the same reason. Two questions decide what
+# that is worth: *who meets whom*, and *does the next layer notice*?
 #
 # ### Who meets whom
 #
@@ -748,11 +751,12 @@ plots.table(breakdown, "SA's parameters in ResNet-50, by vector")
 
 # %% [markdown]
 # Every vector counts the same, so that whatever vectors one leaves out, the sum is a multiple of the same number, and
-# 300 is none. Next to the millions of the network either figure is nothing; yet the printed total can tell them apart.
-# To three decimals of a million it fits 300 more parameters, and fits 708 only if it was cut off instead of rounded.
+# 300 is none. Next to the millions of the network either figure is nothing; yet the total in Table 1, if it is recalled
+# rightly, can tell them apart. To three decimals of a million it fits 300 more parameters, and fits 708 only if it was
+# cut off instead of rounded; and the total of ResNet-101 in the same table fits the released module rounded, not cut off.
 #
 # And the operations? SA has no convolution and no matrix product, hence no multiply-add in our sense: all it does is
-# element-wise. The 2.76 million operations of the abstract are exactly half of the values in the maps:
+# element-wise. The 2.76 million operations of the abstract are, to the printed digits, half of the values in the maps:
 
 # %% tags=["nbval-check-output"]
 on_paper = create("resnet50", 1000, "sa").to("meta")  # shapes without numbers
@@ -779,14 +783,15 @@ plots.table(work, "Element-wise work that SA adds to ResNet-50", digits=2)
 
 # %% [markdown]
 # One operation for each value that the channel halves pool, then: the printed figure counts neither the normalisation,
-# nor the sigmoids, nor the products of the whole map, nor the copy that the shuffle makes. Multiply-adds are the wrong
+# nor the sigmoids, nor the products of the whole map, nor the copy that the shuffle makes. (That rule is our reading.
+# It does not give the figure known for ResNet-101, which is larger and second-hand.) Multiply-adds are the wrong
 # currency here: SA pays in reading and writing maps.
 #
 # ## Training
 #
-# The cell below trains a small ResNet with SA on generated shapes, in seconds and on any machine, once with the shuffle
-# and once without. It shows that the code works, and no sentence of this book rests on its numbers. With
-# `ATTNLIB_LANE=full` the same cell trains on CIFAR-10 and files the records.
+# A small ResNet with SA learns generated shapes in seconds, once with the shuffle and once without. This is a
+# demonstration and no evidence for any claim. With `ATTNLIB_LANE=full` the same cell trains on CIFAR-10 and files the
+# records.
 
 # %%
 sa = train(chapter_recipe("sa", seed=0))
@@ -804,13 +809,13 @@ plots.learning_curves([sa.record, unshuffled.record], floor=floor)
 plt.show()
 
 # %% [markdown]
-# **What to see.** Both learn. By {prf:ref}`sa-theorem` the two curves are two draws from one
-# distribution, as if only the seed differed: the distance between them shows how much a single run can say, and any
-# comparison of modules by single runs has to be read with that distance in mind.
+# **What to see.** By {prf:ref}`sa-theorem` each of the two curves is a draw from one and the same distribution, as if
+# only the seed differed: the distance between them shows how much a single run can say, and any comparison of modules
+# by single runs has to be read with that distance in mind.
 #
 # ### CIFAR-10, recorded
 #
-# Real images, recorded once: a tenth of CIFAR-10 for a few epochs, and all of it for thirty.
+# Real images, recorded beforehand: a tenth of CIFAR-10 for a few epochs, and all of it for thirty.
 
 # %% mystnb={"image": {"alt": "Test accuracy of every recorded run as a dot, one row for each of the plain network, the constant gate, SA and SA without shuffle as far as they are recorded, with a bar at the mean of each row."}} tags=["hide-input"]
 for recipe in ("cifar10-slice", "equal-budget"):
@@ -819,13 +824,14 @@ for recipe in ("cifar10-slice", "equal-budget"):
     plt.show()
 
 # %% [markdown]
-# **What to see.** One dot is one run. A constant gate is the control: SA starts as one, so that only what lies beyond
-# that row can be due to what its gates have learned. Where the dots of two rows overlap, the runs do not rank them.
+# **What to see.** One dot is one run. A constant gate is the control: SA starts as one too, of $\sigma(1)$ where the row
+# of this figure has one half, and a constant factor has learned nothing from the image. What does not go beyond that
+# row needs no attention to explain it. Where the dots of two rows overlap, the runs do not rank them.
 #
 # ## Looking inside
 #
 # What do the two kinds of gates look like on images? The next figure takes the first block of the network just trained.
-# In each half, it shows the channel whose gates vary most over these images.
+# In each half, it shows the two channels whose gates vary most over these images.
 
 # %% mystnb={"image": {"alt": "Three images. Beside each, two gates of the channel half, flat squares of one colour, and two gates of the spatial half, which change from pixel to pixel and follow the picture."}} tags=["hide-input"]
 shapes = load("shapes", "test")
@@ -904,8 +910,8 @@ plt.show()
 #
 # ## What the paper claims, and what holds
 #
-# Every verdict below is computed: a check recomputes the quantity and compares it with the published figure within a
-# stated tolerance. Claims about ImageNet and COCO accuracy are not testable here, and say so.
+# Counts, identities and gradients are checked by code, and the code writes the verdict. What only training on ImageNet
+# or COCO could settle is listed too, and marked as not testable here.
 
 # %% tags=["nbval-check-output"]
 plots.verdicts(judge("sa"))
@@ -977,9 +983,10 @@ print(f"longest up to 64: C = {longest}, {shuffles_until_identity(longest)} shuf
 # :class: dropdown
 # ````
 #
-# New group $k$ takes from the old groups $\lfloor k/2 \rfloor$ and $\lfloor k/2 \rfloor + G/2$: as the binary digits of
-# a group rotate by one place, one of them becomes free. Each shuffle frees one more, so that a group knows $2^n$ groups
-# after $n$ shuffles, and all of them after $\log_2 G$: six for $G = 64$. Without the shuffle it is one group for ever.
+# New group $k$ takes from the old groups $\lfloor k/2 \rfloor$ and $\lfloor k/2 \rfloor + G/2$: drop the last binary digit
+# of $k$, and put either digit in front. Each shuffle drops one more digit of $k$ and frees one more in front, so that a
+# group knows $2^n$ groups after $n$ shuffles, and all of them after $\log_2 G$: six for $G = 64$. Without the shuffle it
+# is one group for ever.
 
 # %% tags=["nbval-check-output"]
 G, C = 64, 256
@@ -1030,7 +1037,7 @@ print(
 # ```{exercise} Turn up the contrast
 # :label: sa-exercise-contrast
 #
-# Replace a map by $\alpha x + \delta$ with $\alpha > 0$. What happens to the gates of the spatial half, and what to
+# Replace a map by $\alpha x + \rho$ with numbers $\alpha > 0$ and $\rho$. What happens to the gates of the spatial half, and what to
 # those of the channel half? And what does the spatial half do on a map of a single pixel?
 # ```
 #
@@ -1040,7 +1047,7 @@ print(
 #
 # The norm takes out the mean and divides by the deviation, so that $z_{k2}$ stays, except for what $\varepsilon$ does
 # to a channel that is almost flat: the spatial gate is blind to contrast and brightness. The mean becomes $\alpha\mu +
-# \delta$, and the channel gate follows it: all that SA knows of how *strong* a channel is, it knows in the channel
+# \rho$, and the channel gate follows it: all that SA knows of how *strong* a channel is, it knows in the channel
 # half. A single pixel is its own mean, $\hat{x} = 0$, and the gate is $\sigma(W_2 \beta + b_2)$ for every image.
 
 # %% tags=["nbval-check-output"]
@@ -1062,7 +1069,7 @@ with torch.no_grad():
 #
 # ## Further reading
 #
-# * Group norm and its limits, instance norm and layer norm {cite:p}`group_norm`: what changes when channels share
+# * Group norm and its limiting cases, instance norm and layer norm {cite:p}`group_norm`: what changes when channels share
 #   statistics.
 # * ShuffleNet v2 {cite:p}`shufflenet_v2`: networks in which a channel shuffle does carry information.
 # * [SE](se.ipynb), where gates see all channels, and [NAM](nam.ipynb), where each channel is on its own as here.

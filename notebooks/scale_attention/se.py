@@ -108,7 +108,8 @@ plt.show()
 # ## From the equations
 #
 # Let $x$ be the map that a transformation puts out, with $C$ channels of $H \times W$ pixels (the paper writes $u$ for it,
-# $s$ for the gate and $\tilde{x}$ for the output). The squeeze is the mean of each channel,
+# $s$ for the gate and $\tilde{x}$ for the output); $i$ and $j$ are row and column, as in the paper. The squeeze is the
+# mean of each channel,
 #
 # $$z_c = \frac{1}{HW} \sum_{i=1}^{H} \sum_{j=1}^{W} x_c(i, j),$$ (se-squeeze)
 #
@@ -123,14 +124,14 @@ plt.show()
 #
 # The paper's equation has no biases; the released models have them, so they are written here and are an argument in
 # the code. Why two thin layers and not one square one? The bottleneck has $2C^2/r$ weights instead of $C^2$, and with
-# the ReLU in between, gates can depend on combinations of channels that a single layer could not express.
+# the ReLU in between, a logit is no longer tied to one weighted sum of the means.
 #
 # **Parameters.** Two matrices, and one bias for each unit where there are biases:
 #
 # $$P = 2\,C \left\lfloor \tfrac{C}{r} \right\rfloor \;\bigl[\, + C + \left\lfloor \tfrac{C}{r} \right\rfloor \bigr].$$ (se-parameters)
 #
-# Summed over a network with $N_s$ blocks of width $C_s$ in stage $s$ this is the paper's $\frac{2}{r}\sum_s N_s C_s^2$:
-# the widest stage pays most of the bill.
+# Without biases, and summed over a network with $N_s$ blocks of width $C_s$ in stage $s$, all multiples of $r$, this is
+# the paper's $\frac{2}{r}\sum_s N_s C_s^2$: in ResNet-50 the widest stage pays most of the bill.
 #
 # **Gradient.** Let $\bar y = \partial L / \partial y$ be what comes back from above. The map takes part in the
 # output twice: directly, and through the means that all gates see. By {eq}`se-scale`,
@@ -144,7 +145,7 @@ plt.show()
 # $$\frac{\partial g_k}{\partial z_c} = g_k (1 - g_k) \sum_{m} (W_2)_{km}\, [h_m > 0]\, (W_1)_{mc}.$$ (se-jacobian)
 #
 # The second term of {eq}`se-gradient` does not depend on $(i, j)$: every pixel of a channel receives the same push, from
-# however far away. This is how one block lets the whole image act on each pixel.
+# however far away. It is the trace of what happens forwards: through the gates, each pixel acts on the whole output.
 #
 # ## The module from scratch
 #
@@ -172,7 +173,7 @@ class SqueezeExcitation(nn.Module):
 # %% [markdown]
 # ## Shapes, and four checks
 #
-# A map of 32 channels that is neither square nor even, on its way through the block:
+# A map of 32 channels, 9 by 7 pixels so that no axis can stand in for another, on its way through the block:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -331,8 +332,8 @@ plots.costs(
 )
 
 # %% [markdown]
-# The same for two collections of re-implementations on CIFAR, which print exact parameter counts. One builds the
-# paper's block; the other's SE networks are larger than that.
+# The same for two collections of re-implementations on CIFAR. One prints exact parameter counts and builds the paper's
+# block; the other prints a tenth of a million, and its SE networks are larger than that block makes them.
 
 # %% tags=["nbval-check-output", "hide-output"]
 plots.costs(
@@ -343,11 +344,12 @@ plots.costs(
 # %% [markdown]
 # The multiply-adds hardly move, the parameters grow by a tenth: SE pays in memory, not in arithmetic. Two things about
 # the printed figures are worth knowing. The 3.86 G of the plain network is for the original ResNet, which has the stride
-# of a stage in its first 1 x 1 convolution; torchvision's ResNet-50 has it in the 3 x 3, and more work. And the column of
-# parameters in the paper's tables was made by adding rounded numbers, which is why some rows are off by one in the last digit.
+# of a stage in its first 1 x 1 convolution; torchvision's ResNet-50 has it in the 3 x 3, and more work. And some rows of
+# parameters are off by one in the last digit: the column looks like a sum of rounded numbers, the plain network and what
+# SE adds. That explains all of these rows but $r = 8$.
 #
-# What a block does per value of the map is not multiply-adds but reading and writing. `profile` counts it apart, as
-# element-wise work:
+# What a block does to each value of the map is not a multiply-add in this count, but it has to be read and written.
+# `profile` counts it apart, as element-wise work:
 
 # %% tags=["nbval-check-output"]
 plain = profile(create("resnet50_v1", 1000), 224)
@@ -419,8 +421,8 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** On the left, parameters fall as $1/r$ (a straight line on these axes). On the right, the paper's own
-# errors do not follow: from $r = 2$ to $r = 16$ the line is flat, and every point of it is a single run. In that range
-# the choice of $r$ is a choice of size.
+# errors do not follow: from $r = 2$ to $r = 16$ the line is flat, and every point of it is one printed number, without
+# a spread. In that range the choice of $r$ is a choice of size.
 #
 # ## Training
 #
@@ -458,8 +460,9 @@ for recipe in ("cifar10-slice", "equal-budget"):
 #
 # The paper looks at its gates by class (its Figure 6): it averages each gate over all images of one class, and compares
 # classes at several depths. Early blocks should gate all classes alike, since edges and colours are everybody's; late
-# blocks should tell classes apart. Here is that figure for the network just trained, with a number to go with it: the
-# spread of the class means of a gate, averaged over channels.
+# blocks should tell classes apart. (At the very end the paper finds an exception: in a block of the last stage nearly
+# all gates saturate at one.) Here is that figure for the network just trained, with a number to go with it: the spread
+# of the class means of a gate, averaged over channels.
 
 # %% mystnb={"image": {"alt": "Three heat maps, one for each block, of mean gate by class and channel; and a bar chart of the spread between classes for each block."}} tags=["hide-input"]
 model = runs["se"].model.eval()
@@ -496,10 +499,10 @@ axes[-1].set(title="class spread")
 plt.show()
 
 # %% [markdown]
-# **What to see.** Each row is a class, each column a channel. Where a column has one colour, the gate ignores the
-# class. The bars on the right sum up each panel.
+# **What to see.** Each row is a class, each column a channel. Where a column has one colour, the mean of that gate
+# does not depend on the class. The bars on the right sum up each panel.
 #
-# A second look, channel by channel: the last block's strongest and weakest gates on single images, and what they gate.
+# A second look, channel by channel: the first block's strongest and weakest gates on single images, and what they gate.
 
 # %% mystnb={"image": {"alt": "Rows of images with, beside each, two channel maps with the largest gates and two with the smallest gates of the first block."}} tags=["hide-input"]
 chosen = [int(np.flatnonzero(shapes.labels == k)[0]) for k in (0, 4, 6)]
@@ -578,13 +581,13 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** With the same weights, mean and maximum give one gate for the whole channel; without the squeeze the
-# gate becomes a map, which sees each pixel and nothing else. In the paper's ablation that costs half of the gain,
-# at many times the multiply-adds: what SE adds is the view of the whole image.
+# gate becomes a map, which sees each pixel and nothing else. In the paper's ablation (its Table 16) that loses about two
+# thirds of the gain, and adds many times the multiply-adds: most of what SE gives is the view of the whole image.
 #
 # ## What the paper claims, and what holds
 #
-# Every verdict below is computed: a check recomputes the quantity and compares it with the published figure within a
-# stated tolerance. Claims about ImageNet accuracy are not testable here, and say so.
+# Every claim that is a matter of counting or algebra is recomputed, and its verdict follows from a stated tolerance.
+# Claims about ImageNet accuracy are not testable here, and say so.
 
 # %% tags=["nbval-check-output"]
 plots.verdicts(judge("se"))
@@ -669,7 +672,7 @@ print(
 # ````
 #
 # The widths are 16, 32 and 64, with three blocks each, so that the hidden layer has 1, 2 and 4 units, or 8, 8 and 8 when
-# rounded: another network, with several times the attention parameters, under the same name.
+# rounded: another network, with more than twice the attention parameters, under the same name.
 
 
 # %% tags=["nbval-check-output"]
@@ -694,4 +697,5 @@ print(
 # ## Further reading
 #
 # * The journal version {cite}`se` has the ablations used here: reduction, squeeze, excitation, placement.
-# * [NAM](nam.ipynb) and [SA](sa.ipynb) ask for the same effect with a hundredth of the parameters.
+# * [NAM](nam.ipynb) and [SA](sa.ipynb) gate with a hundredth of the parameters or fewer, and without a look at the
+#   other channels.

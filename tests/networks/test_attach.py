@@ -218,3 +218,16 @@ def test_one_size_for_all_layers_is_refused():
     with pytest.raises(ValueError, match="image_size"):
         attach(model, "nam", spatial=True, size=(32, 32))
     assert not attention_modules(model)
+
+
+def test_other_norms_than_batch_norms_are_refused_by_layer():
+    model = resnet.resnet18(num_classes=10, norm_layer=lambda width: nn.GroupNorm(4, width))
+    with pytest.raises(ValueError, match="layer layer1.0.bn2 is GroupNorm.*batch norm"):
+        attach(model, "se")
+    assert not attention_modules(model)
+
+
+@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ((32,), TypeError), ("32", TypeError)])
+def test_an_image_size_that_is_none_is_refused(size, error, own_errors):
+    with pytest.raises(error, match="image_size must"):
+        networks.create("resnet8", attention="nam", attention_args={"spatial": True}, image_size=size)

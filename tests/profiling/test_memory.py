@@ -15,12 +15,6 @@ def test_peak_of_a_convolution_and_a_relu():
     assert profile(model, 4).peak_memory_bytes == 60 + 192 + 320 + 320 + 4 + 4
 
 
-def test_in_place_relu_saves_nothing_where_its_input_is_not_needed():
-    plain = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU(), nn.Conv2d(5, 5, 1), nn.ReLU())
-    in_place = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU(inplace=True), nn.Conv2d(5, 5, 1), nn.ReLU(inplace=True))
-    assert profile(in_place, 64).peak_memory_bytes <= profile(plain, 64).peak_memory_bytes
-
-
 def test_parameters_dominate_a_tiny_map():
     model = nn.Conv2d(512, 512, 1, bias=False)  # weights and their gradient: two times 1 MiB
     extra = profile(model, 1, in_channels=512).peak_memory_bytes - 2 * 512 * 512 * 4

@@ -46,7 +46,7 @@ def test_a_wrong_map_is_refused_and_nothing_counted(case, training, spoil, error
 )
 def test_impossible_channels_are_refused(case, channels, error, own_errors):
     arguments = info(case.key).arguments_for(case.channels, (9, 7), **case.arguments)
-    with pytest.raises(error, match=rf"channels must be .*got {channels!r}; pass the number of channels"):
+    with pytest.raises(error, match=rf"channels must be .*got {channels!r}; pass a whole number"):
         create(case.key, channels, **arguments)
 
 
