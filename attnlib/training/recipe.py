@@ -2,6 +2,7 @@
 
 import tomllib
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,7 +13,12 @@ _FILES = files("attnlib.training") / "recipes"
 
 
 class Recipe(BaseModel):
-    """What to train, on what, and how. Two runs of one recipe on one machine give the same numbers.
+    """What to train, on what, and how.
+
+    Two runs of one recipe start from the same weights and see the same batches, on every device. On the CPU of one
+    machine, with one torch and one number of threads, they give the same numbers to the last bit. On a GPU they do not:
+    some of its sums run in no fixed order, unless `torch.use_deterministic_algorithms(True)` is set, which refuses the
+    operations that have no repeatable form.
 
     Attributes:
         name: what the recipe is called; records are filed under it.
@@ -30,7 +36,7 @@ class Recipe(BaseModel):
         weight_decay: L2 penalty in the gradients.
         decay_norms: whether the penalty also acts on parameters with one axis: scales, shifts and biases.
         schedule: "cosine" falls to zero at the end, "steps" multiplies by `step_factor` at each of `milestones`.
-        milestones: epochs, counted from 0, before which the rate falls.
+        milestones: increasing numbers of epochs, each from 1 to `epochs` - 1, after which the rate falls.
         step_factor: what the rate is multiplied by at a milestone.
         warmup_epochs: the rate grows linearly from zero over this many epochs.
         augmentation: "crop-flip" pads by four pixels, crops at random and mirrors half the images; "none" does nothing.
@@ -73,6 +79,11 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"schedule={self.schedule!r} does not go with milestones={self.milestones}: steps need them"
             )
+        if not all(a < b for a, b in pairwise((0, *self.milestones, self.epochs))):
+            raise ValueError(
+                f"milestones={self.milestones} must increase and lie between 1 and {self.epochs - 1}, "
+                f"as epochs={self.epochs}"
+            )
         return self
 
     @classmethod
@@ -95,6 +106,10 @@ class Recipe(BaseModel):
             return cls(**{"name": name, **fields, **overrides})
         except ValidationError as error:
             raise ValueError(f"recipe {name}: {reasons(error)}") from error
+
+    def differing_fields(self, other: "Recipe") -> list[str]:
+        """Names of the fields in which two recipes differ, in the order above."""
+        return [field for field in type(self).model_fields if getattr(self, field) != getattr(other, field)]
 
     @property
     def label(self) -> str:

@@ -33,6 +33,10 @@ def test_unknown_recipe_lists_the_near_ones():
         ({"protocol": "dirty"}, "field protocol: .*'clean' or 'paper'.*got 'dirty'"),
         ({"schedule": "steps"}, "steps need"),
         ({"milestones": (1,)}, "steps need"),
+        ({"schedule": "steps", "milestones": (2, 1)}, r"milestones=\(2, 1\) must increase and lie between 1 and 2"),
+        ({"schedule": "steps", "milestones": (1, 1)}, "must increase"),
+        ({"schedule": "steps", "milestones": (3,)}, "between 1 and 2, as epochs=3"),
+        ({"schedule": "steps", "milestones": (0, 1)}, "between 1 and 2"),
         ({"warmup_epochs": 3}, "warmup_epochs=3.* must be less than epochs=3"),
         ({"train_images": 5}, "field train_images: .*got 5"),
     ],
@@ -40,6 +44,12 @@ def test_unknown_recipe_lists_the_near_ones():
 def test_values_that_do_not_fit_are_named(overrides, reason):
     with pytest.raises(ValueError, match=reason):
         Recipe.named("smoke", **overrides)
+
+
+def test_differing_fields_are_named_in_order():
+    recipe = Recipe.named("smoke")
+    assert recipe.differing_fields(Recipe.named("smoke", seed=1, epochs=5)) == ["epochs", "seed"]
+    assert recipe.differing_fields(Recipe.named("smoke")) == []
 
 
 def test_label_tells_runs_apart():
