@@ -1,14 +1,15 @@
 """What a training run leaves behind: enough to draw it, to compare it and to repeat it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from attnlib.data.files import write_text
 from attnlib.training.recipe import Recipe, reasons
 
 SCHEMA_VERSION = 1
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Entry(BaseModel):
@@ -21,16 +22,21 @@ class Epoch(_Entry):
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: float
-    validation_accuracy: float | None = None
-    test_accuracy: float | None = None
+    train_accuracy: Fraction
+    validation_accuracy: Fraction | None = None
+    test_accuracy: Fraction | None = None
     seconds: float
+
+    @property
+    def held_out_accuracy(self) -> float | None:
+        """On images not trained on: the validation images, or the test images under the protocol "paper"."""
+        return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
 class Final(_Entry):
     """The end of a finished run: test accuracy as a fraction, over `test_images` images."""
 
-    accuracy: float
+    accuracy: Fraction
     test_images: int
 
 
@@ -88,6 +94,18 @@ class Record(_Entry):
     error: str | None = None
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Record":
+        if (self.final is not None) != (self.status == "finished"):
+            raise ValueError(
+                f"status={self.status!r} does not go with final={self.final!r}: a run has one exactly when it finished"
+            )
+        for field in ("protocol", "seed"):
+            own, asked = getattr(self, field), getattr(self.recipe, field)
+            if own != asked:
+                raise ValueError(f"{field}={own!r} is not what the recipe says, {field}={asked!r}")
+        return self
+
     @classmethod
     def load(cls, path: str | Path) -> "Record":
         """Read a record.
@@ -97,7 +115,7 @@ class Record(_Entry):
             ValueError: not a record of this schema; the message says which file, which field and why.
         """
         try:
-            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+            return cls.model_validate_json(Path(path).read_bytes())
         except ValidationError as error:
             raise ValueError(f"{path} is not a record of schema {SCHEMA_VERSION}: {reasons(error)}") from error
 

@@ -4,6 +4,7 @@ import pytest
 
 from attnlib.training import Recipe, Record
 from attnlib.training.provenance import provenance
+from attnlib.training.record import Epoch
 
 
 @pytest.fixture
@@ -37,6 +38,11 @@ def test_record_survives_its_file(record, tmp_path):
     [
         ({"schema_version": 2}, "field schema_version: .*got 2"),
         ({"final": {"accuracy": "high", "test_images": 500}}, "field final.accuracy: .*got 'high'"),
+        ({"final": {"accuracy": 50, "test_images": 500}}, "field final.accuracy: .*less than or equal to 1, got 50"),
+        ({"final": None}, ".*status='finished' does not go with final=None"),
+        ({"status": "failed"}, ".*status='failed' does not go with final=Final"),
+        ({"seed": 1}, ".*seed=1 is not what the recipe says, seed=0"),
+        ({"protocol": "paper"}, ".*protocol='paper' is not what the recipe says"),
         ({"seeds": 3}, "field seeds"),
         ({"status": None}, "field status"),
     ],
@@ -48,14 +54,21 @@ def test_file_that_does_not_fit_is_refused_by_file_field_and_reason(record, tmp_
         Record.load(path)
 
 
+def test_file_that_is_no_text_is_refused_by_name(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_bytes(b'{"recipe": "\xff\xfe"}')
+    with pytest.raises(ValueError, match="record.json is not a record of schema 1: .*Invalid JSON"):
+        Record.load(path)
+
+
+@pytest.mark.parametrize(("field", "accuracy"), [("validation_accuracy", 0.4), ("test_accuracy", 0.0)])
+def test_held_out_accuracy_is_the_one_there_is(field, accuracy):
+    epoch = Epoch(epoch=1, learning_rate=0.1, train_loss=1.0, train_accuracy=0.5, seconds=1.0, **{field: accuracy})
+    assert epoch.held_out_accuracy == accuracy
+
+
 def test_half_a_file_is_refused(record, tmp_path):
     path = tmp_path / "record.json"
     path.write_text(record.model_dump_json()[:100])
     with pytest.raises(ValueError, match="record.json is not a record.*Invalid JSON"):
         Record.load(path)
-
-
-def test_provenance_names_no_machine(record):
-    import platform
-
-    assert platform.node() not in record.model_dump_json()
