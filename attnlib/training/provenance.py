@@ -3,7 +3,7 @@
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ def provenance(device: torch.device, seconds: float, images_per_second: float | 
         device=torch.cuda.get_device_name(device) if on_gpu else device.type,
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
-        started=datetime.fromtimestamp(datetime.now(UTC).timestamp() - seconds, UTC).isoformat(timespec="seconds"),
+        started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         images_per_second=images_per_second and round(images_per_second, 1),
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident_bytes(),
@@ -41,7 +41,8 @@ def _commit() -> str | None:
         # An installed copy may lie inside somebody else's repository: only a tracked file makes it our checkout.
         if git("ls-files", "--error-unmatch", "__init__.py").returncode:
             return None
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".").stdout
+        # New records change nothing that runs; a new module does, tracked or not.
+        changed = git("status", "--porcelain", "--untracked-files=normal", "--", ".", ":!results/records").stdout
         return git("rev-parse", "HEAD").stdout.strip() + ("+changes" if changed else "")
     except FileNotFoundError:  # no git
         return None
