@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,12 +20,22 @@ class Normalisation:
 
     mean: list[float]
     std: list[float]
+    _on_device: dict[torch.device, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __call__(self, images: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
         """What a network takes: the channels moved to axis 1 (in memory they stay last), mean 0 and deviation 1."""
         scaled = images.permute(0, 3, 1, 2).float() / 255
-        mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        mean, std = self._on(images.device)
         return (scaled - mean) / std
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        # Kept, because a copy to a GPU at every step would make the CPU wait for it.
+        if device not in self._on_device:
+            mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std))
+            self._on_device[device] = mean, std
+        return self._on_device[device]
 
 
 @dataclass(frozen=True)

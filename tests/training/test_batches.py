@@ -76,6 +76,14 @@ def test_epochs_differ_and_one_seed_repeats_them(data):
         assert torch.equal(ours[1], again[1])
 
 
+def test_normalisation_copies_its_numbers_to_a_device_once(data, monkeypatch):
+    normalise = Normalisation(*channel_statistics(data.images))
+    images = torch.tensor(data.images[:2])
+    first = normalise(images)
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("copied again"))
+    assert torch.equal(first, normalise(images))
+
+
 def test_normalised_pixels_have_mean_zero_and_deviation_one(data):
     x = Normalisation(*channel_statistics(data.images))(torch.tensor(data.images))
     assert x.shape == (500, 3, 32, 32)
