@@ -72,7 +72,8 @@ def train(
 
     Args:
         recipe: what to do; see `Recipe`.
-        out: folder for `record.json`, written when the run ends, however it ends. Default: nothing is written.
+        out: folder for `record.json`, written when the run ends, however it ends; one of an earlier run is removed
+            when training begins. Default: nothing is written.
         progress: called after every step and every epoch with the steps done, the steps in all, the completed epochs.
         device: "auto" takes the GPU where there is one; else "cpu", "cuda" or "mps".
         root: folder that holds the data sets, see `attnlib.data.load`.
@@ -81,6 +82,7 @@ def train(
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
         TrainingFailedError: the loss is no longer finite; the record says "failed".
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the record says "interrupted".
+        Any other error while training, e.g. torch's own when memory runs out: the record says "failed" and why.
     """
     if out is not None:
         out = writable_folder(out, fix="choose another output folder")
@@ -92,6 +94,8 @@ def train(
     model = _build(recipe, classes=len(train_data.classes), image_size=train_data.images.shape[1])
     normalise = Normalisation(*channel_statistics(train_data.images[chosen]))
 
+    if out is not None:  # the arguments are good: from here on, what lies in `out` is this run's
+        (out / "record.json").unlink(missing_ok=True)
     training = DeviceImages.select(train_data, chosen, fabric.device)
     validation = DeviceImages.select(train_data, held_out, fabric.device)
     test = DeviceImages.select(test_data, np.arange(len(test_data)), fabric.device)
@@ -177,6 +181,11 @@ def train(
         read = accuracy(wrapped, test, normalise) if recipe.protocol == "clean" else epochs[-1].test_accuracy
     except KeyboardInterrupt:
         raise TrainingInterrupted(record("interrupted")) from None
+    except TrainingFailedError:  # its record is written
+        raise
+    except Exception as error:
+        record("failed", error=f"{type(error).__name__}: {error}")
+        raise
     return Trained(record("finished", final=Final(accuracy=read, test_images=len(test))), model.eval())
 
 
@@ -223,7 +232,7 @@ def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
 def _build(recipe: Recipe, classes: int, image_size: int) -> nn.Module:
     """The network with its initial weights; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.default_generator.manual_seed(recipe.seed)  # torch.manual_seed would seed every GPU's generator too
         model = networks.create(recipe.backbone, classes, recipe.attention, recipe.attention_args, image_size)
     if recipe.sparsity:
         _sparsity_penalty(model, recipe.sparsity)  # refuses a network without NAM before anything is trained

@@ -108,6 +108,40 @@ def test_interrupt_keeps_the_epochs_so_far(tmp_path):
     assert (record.status, len(record.epochs), record.final) == ("interrupted", 1, None)
 
 
+def test_any_other_error_replaces_an_earlier_record(tmp_path, monkeypatch):
+    train(tiny(), out=tmp_path)
+    calls = iter(range(9))
+
+    def exhausted(*arguments):
+        if next(calls) == 4:  # in the second epoch of three steps
+            raise RuntimeError("out of memory")
+        return cross_entropy(*arguments)
+
+    cross_entropy = loop.F.cross_entropy
+    monkeypatch.setattr(loop.F, "cross_entropy", exhausted)
+    with pytest.raises(RuntimeError, match="^out of memory$"):
+        train(tiny(), out=tmp_path)
+    record = Record.load(tmp_path / "record.json")
+    assert (record.status, len(record.epochs), record.error) == ("failed", 1, "RuntimeError: out of memory")
+
+
+def test_earlier_record_is_gone_when_training_begins_but_survives_bad_input(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("earlier")
+    with pytest.raises(UnknownNameError):
+        train(tiny(attention="nan"), out=tmp_path)
+    assert path.read_text() == "earlier"
+    there = []
+    train(tiny(), out=tmp_path, progress=lambda *_: there.append(path.exists()))
+    assert there and not any(there)
+
+
+def test_building_a_network_seeds_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: pytest.fail("the GPU's generator was seeded"))
+    first, again = (loop._build(tiny(), classes=10, image_size=32).fc.weight for _ in range(2))
+    assert torch.equal(first, again)
+
+
 def test_progress_reaches_the_last_step_and_every_epoch():
     calls = []
     train(tiny(), progress=lambda step, steps, epochs: calls.append((step, steps, len(epochs))))
