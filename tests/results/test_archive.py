@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from attnlib.results import archive, records, store
@@ -44,6 +47,31 @@ def test_filed_runs_are_found_by_recipe_and_label(make, tmp_path):
 def test_new_run_takes_the_place_of_the_old_one(make, tmp_path):
     assert store(make(0.2), tmp_path) == store(make(0.3), tmp_path)
     assert [record.final.accuracy for record in records("smoke", folder=tmp_path)] == [0.3]
+
+
+def test_run_of_another_recipe_is_not_written_over(make, tmp_path):
+    store(make(0.2), tmp_path)
+    with pytest.raises(ValueError, match="resnet8-seed0.json holds .* differs in batch_size, learning_rate; give"):
+        store(make(0.3, batch_size=64, learning_rate=0.2), tmp_path)
+    assert [record.final.accuracy for record in records("smoke", folder=tmp_path)] == [0.2]
+
+
+def test_sign_of_an_argument_tells_files_apart(make, tmp_path):
+    for accuracy, value in [(0.1, -1.5), (0.2, 1.5)]:
+        store(make(accuracy, attention="constant", attention_args={"value": value}), tmp_path)
+    assert [r.final.accuracy for r in records("smoke", "constant(value=-1.5)", folder=tmp_path)] == [0.1]
+    assert [r.final.accuracy for r in records("smoke", "constant(value=1.5)", folder=tmp_path)] == [0.2]
+
+
+def test_an_audit_hook_sees_that_a_missing_folder_was_looked_for(tmp_path):
+    # In a process of its own, since an audit hook stays.
+    script = (
+        "import sys; from attnlib.results import records; seen = [];"
+        "sys.addaudithook(lambda event, arguments: event == 'os.listdir' and seen.append(str(arguments[0])));"
+        "records('smoke', 'se', folder=sys.argv[1]); print(seen)"
+    )
+    result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str([str(tmp_path / "smoke" / "se")])
 
 
 def test_unfinished_run_is_not_filed(make, tmp_path):
