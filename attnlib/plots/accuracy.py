@@ -15,8 +15,23 @@ if TYPE_CHECKING:
     from attnlib.training.record import Record
 
 
+_MAY_DIFFER = {"attention", "attention_args", "sparsity", "seed"}
+
+
 def final_accuracies(records: Sequence["Record"]) -> pd.DataFrame:
-    """One row per run: attention (with its arguments), seed, accuracy in per cent."""
+    """One row per run: attention (with its arguments), seed, accuracy in per cent.
+
+    Raises:
+        ValueError: the runs differ in more than the attention and the seed, so that their accuracies do not compare.
+    """
+    for record in records:
+        first, recipe = records[0].recipe, record.recipe
+        for field in first.differing_fields(recipe):
+            if field not in _MAY_DIFFER:
+                raise ValueError(
+                    f"these runs do not compare: {field} is {getattr(first, field)!r} in one and "
+                    f"{getattr(recipe, field)!r} in another; draw each recipe on its own"
+                )
     rows = [
         {
             "attention": r.recipe.label,

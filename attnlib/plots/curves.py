@@ -33,7 +33,8 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
         epochs = [entry.epoch for entry in record.epochs]
         label = None if key in labelled else key
         labelled.add(key)
-        ax.plot(epochs, [held_out(entry) for entry in record.epochs], "-o", ms=3, color=colour(key), label=label)
+        held_out = [entry.held_out_accuracy for entry in record.epochs]
+        ax.plot(epochs, held_out, "-o", ms=3, color=colour(key), label=label)
         ax.plot(epochs, [entry.train_accuracy for entry in record.epochs], ":", lw=1, color=colour(key))
     if floor is not None:
         ax.axhline(floor, color="black", lw=1, ls="--", label="linear model")
@@ -41,8 +42,3 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False)
     return ax
-
-
-def held_out(entry) -> float:
-    """The accuracy of an epoch on images not trained on: the validation split, or the test set under `paper`."""
-    return entry.validation_accuracy if entry.validation_accuracy is not None else entry.test_accuracy

@@ -27,13 +27,13 @@ _PROVENANCE = Provenance(
 )
 
 
-def run(attention: str, seed: int, accuracy: float) -> Record:
+def run(attention: str, seed: int, accuracy: float, **overrides) -> Record:
     epochs = [
         Epoch(epoch=k, learning_rate=0.1, train_loss=1.0, train_accuracy=0.3, validation_accuracy=0.1 * k, seconds=1.0)
         for k in (1, 2)
     ]
     return Record(
-        recipe=Recipe.named("smoke", attention=attention, seed=seed),
+        recipe=Recipe.named("smoke", attention=attention, seed=seed, **overrides),
         protocol="clean",
         seed=seed,
         status="finished",
@@ -84,3 +84,14 @@ def test_a_single_run_is_called_one_and_has_no_spread():
     seeds, single = (row for row in html.split("<tr>") if "seeds" in row or "single run" in row)
     assert "55.00" in seeds and "7.07" in seeds and "2 seeds" in seeds
     assert "40.00" in single and "–" in single
+
+
+def test_runs_that_do_not_compare_are_refused():
+    with pytest.raises(ValueError, match="epochs is 3 in one and 5 in another"):
+        plots.accuracies([run("se", 0, 0.5), run("none", 0, 0.4, epochs=5)])
+
+
+def test_modules_arguments_and_seeds_may_differ():
+    zero = run("constant", 1, 0.1, attention_args={"value": 0.0})
+    frame = plots.final_accuracies([zero, run("nam", 0, 0.4, sparsity=1e-3)])
+    assert list(frame["attention"]) == ["constant(value=0.0)", "nam(sparsity=0.001)"]
