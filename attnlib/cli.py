@@ -1,9 +1,10 @@
 """The `attnlib` command.
 
-Each command imports what it needs when it runs, so that `attnlib --help` answers at once. Bad input ends with one line
-on standard error and exit status 2, a failed run with 1, Ctrl-C with 130.
+Each command imports what only it needs when it runs. Bad input ends with one line on standard error and exit status 2,
+a failed run with 1, Ctrl-C with 130.
 """
 
+import ast
 import contextlib
 import json
 from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ def train(
     What is not given comes from the recipe. Ctrl-C ends the run; the record then holds the epochs so far.
     """
     with plain_errors():
-        from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
+        from attnlib.training.loop import TrainingInterrupted
         from attnlib.training.loop import train as run
         from attnlib.training.recipe import Recipe
 
@@ -153,8 +154,10 @@ def train(
         try:
             with _progress() as progress:
                 record = run(chosen, out_folder, progress, device, root).record
-        except TrainingFailedError as error:
-            err.print(f"[red]failed:[/red] {_escape(error)}; record: {record_path}", highlight=False, soft_wrap=True)
+        except RuntimeError as error:  # the loss is no number, or torch gave up, e.g. out of memory
+            reason = " ".join(str(error).split())
+            where = f"; record: {record_path}" if record_path.exists() else ""
+            err.print(f"[red]failed:[/red] {_escape(reason + where)}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
         except TrainingInterrupted:
             err.print(f"interrupted; the epochs so far are in {record_path}", highlight=False, soft_wrap=True)
@@ -208,17 +211,22 @@ def profile(
 
 
 def _parse(arguments: list[str] | None) -> dict[str, Any]:
-    """`["reduction=8", "squeeze=max"]` to a dictionary; a value that is not JSON is a string."""
+    """`["reduction=8", "squeeze=max"]` to a dictionary; a value that neither JSON nor Python reads is a string."""
     parsed: dict[str, Any] = {}
     for argument in arguments or []:
         key, equals, value = argument.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"--arg takes KEY=VALUE, e.g. --arg reduction=8, got {argument!r}")
-        try:
-            parsed[key] = json.loads(value)
-        except json.JSONDecodeError:
-            parsed[key] = value
+        parsed[key] = _value(value)
     return parsed
+
+
+def _value(text: str) -> Any:
+    # Python's spelling too: as a string, "False" would count as true.
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return read(text)
+    return text
 
 
 @contextlib.contextmanager
@@ -250,9 +258,7 @@ def _progress() -> Iterator[Callable[[int, int, list], None]]:
 
 
 def _summary(epoch) -> str:
-    held_out = "validation" if epoch.validation_accuracy is not None else "test"
-    accuracy = epoch.validation_accuracy if held_out == "validation" else epoch.test_accuracy
-    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.3f}, {held_out} accuracy {accuracy:.1%}"
+    return f"epoch {epoch.epoch}: loss {epoch.train_loss:.3f}, held-out accuracy {epoch.held_out_accuracy:.1%}"
 
 
 def _escape(message: object) -> str:

@@ -9,11 +9,12 @@ import sys
 import time
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
-from attnlib.cli import app
-from attnlib.training import Record
+from attnlib.cli import _parse, app
+from attnlib.training import Record, loop
 
 
 def attnlib(*arguments):
@@ -40,6 +41,19 @@ def test_train_writes_the_record_and_says_so(tmp_path):
     assert (record.recipe.label, record.seed, len(record.epochs)) == ("se(reduction=8)", 4, 2)
     assert f"test accuracy {record.final.accuracy:.1%}" in result.stdout
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1", "epoch 2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("False", False), ("false", False), ("8", 8), ("None", None), ("max", "max"), ("'max'", "max")]
+)
+def test_values_of_arguments_are_read_as_json_or_as_python(value, read):
+    assert _parse([f"key={value}"]) == {"key": read}
+
+
+def test_flag_in_pythons_spelling_is_a_flag(tmp_path):
+    result = attnlib("train", *TINY, "--attention", "se", "--arg", "bias=False", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert Record.load(tmp_path / "record.json").recipe.attention_args == {"bias": False}
 
 
 def test_profile_prints_json_with_the_promised_keys():
@@ -109,6 +123,17 @@ def test_failed_run_is_status_1(tmp_path):
     assert result.exit_code == 1
     assert "smaller" in result.stderr
     assert Record.load(tmp_path / "record.json").status == "failed"
+
+
+def test_error_of_torch_is_one_line_and_status_1(tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate [2] GiB")
+
+    monkeypatch.setattr(loop.F, "cross_entropy", exhausted)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("failed: CUDA out of memory. Tried to allocate [2] GiB; record: ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent as POSIX has it")
