@@ -8,8 +8,8 @@ A stamp is the entry `stamp` of the notebook's metadata:
     folders   {path: hash of the file names} of every folder without Python files that it listed
     lane, device, versions, seconds    how the run went; a difference here makes nothing stale
 
-Python source is hashed by its syntax tree, so a comment or a line break changes nothing. A file that was asked for and
-did not exist has the hash null: the chapter is stale once it appears.
+Python source is hashed by its syntax tree, so a comment or a line break changes nothing. A file or a
+folder that was asked for and did not exist has the hash null: the chapter is stale once it appears.
 
     python book/tools/stamp.py     list the stale notebooks and why; exit status 1 where there are any
 """
@@ -68,32 +68,24 @@ def folder_digest(path: Path) -> str | None:
     return digest("\n".join(sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))))
 
 
-def tracked(paths: list[str], repository: Path) -> tuple[list[str], list[str]]:
-    """Which of the paths a kernel touched count: (files, folders), relative to the repository, with forward slashes.
+def tracked(paths: list[str], repository: Path) -> dict[str, Path]:
+    """Those of a kernel's paths that count, by their name in the repository with forward slashes.
 
-    Compiled files are left out (their source is what counts) and so are folders with Python files: Python itself lists
-    those when it imports, and a new module beside an old one changes nothing in the old one.
+    Compiled files do not: their source is what counts.
     """
-    files, folders = [], []
-    for path in map(Path, paths):
-        name = path.relative_to(repository).as_posix()
-        if not name.startswith(TRACKED) or "__pycache__" in path.parts:
-            continue
-        if not path.is_dir():
-            files.append(name)
-        elif not any(path.glob("*.py")):
-            folders.append(name)
-    return sorted(files), sorted(folders)
+    named = {Path(path).relative_to(repository).as_posix(): Path(path) for path in sorted(paths)}
+    return {name: path for name, path in named.items() if name.startswith(TRACKED) and "__pycache__" not in path.parts}
 
 
 def make(notebook: NotebookNode, report: dict, lane: str, seconds: float, repository: Path = REPOSITORY) -> dict:
     """The stamp after a run; `report` is what trace.py wrote in the kernel."""
-    files, folders = tracked(report["paths"], repository)
+    files, folders = tracked(report["read"], repository), tracked(report["listed"], repository)
     return {
         "code": code_digest(notebook),
         "lock": file_digest(repository / "requirements.lock"),
-        "files": {name: file_digest(repository / name) for name in files},
-        "folders": {name: folder_digest(repository / name) for name in folders},
+        "files": {name: file_digest(path) for name, path in files.items()},
+        # Python itself lists the folders with its files when it imports, and a module that is new changes no old one.
+        "folders": {name: folder_digest(path) for name, path in folders.items() if not any(path.glob("*.py"))},
         "lane": lane,
         "device": report["device"],
         "versions": report["versions"],

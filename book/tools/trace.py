@@ -11,26 +11,29 @@ import sys
 
 ROOT: str
 REPORT: str
-seen = set()
+read, listed = set(), set()
 
 
 def note(event, arguments):
     if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR):
         return  # what the chapter writes is no input of it
-    if event in ("open", "os.listdir", "os.scandir"):
-        add(arguments[0])
+    if event == "open":
+        add(read, arguments[0])
+    elif event in ("os.listdir", "os.scandir"):
+        add(listed, arguments[0])
     elif event == "attnlib.book.report":
         for module in list(sys.modules.values()):
-            add(getattr(module, "__file__", None))
+            add(read, getattr(module, "__file__", None))
         with open(REPORT, "w", encoding="utf-8") as file:
-            json.dump({"paths": sorted(seen), "versions": versions(), "device": device()}, file)
+            facts = {"versions": versions(), "device": device()}
+            json.dump({"read": sorted(read), "listed": sorted(listed), **facts}, file)
 
 
-def add(path):
+def add(paths, path):
     if isinstance(path, (str, bytes, os.PathLike)):
         path = os.path.realpath(os.fsdecode(path))
         if path.startswith(ROOT + os.sep):
-            seen.add(path)
+            paths.add(path)
 
 
 def versions():

@@ -7,20 +7,23 @@ import pytest
 import chapters
 import stamp
 
-REPORT = {"paths": [], "versions": {"python": "3.11.7"}, "device": "CPU"}
+REPORT = {"versions": {"python": "3.11.7"}, "device": "CPU"}
 
 
 def stamped(path, repository, *names):
-    """The notebook with a stamp as if its kernel had touched these paths."""
+    """The notebook with a stamp as if its kernel had read these files and listed these folders (with a final slash)."""
     notebook = chapters.read(path)
-    report = {**REPORT, "paths": [str(repository / name) for name in names]}
+    touched = {"read": [], "listed": []}
+    for name in names:
+        touched["listed" if name.endswith("/") else "read"].append(str(repository / name))
+    report = {**REPORT, **touched}
     notebook.metadata["stamp"] = stamp.make(notebook, report, lane="smoke", seconds=1.0, repository=repository)
     return notebook
 
 
 @pytest.fixture
 def notebook(save, repository):
-    names = ("attnlib/used.py", "attnlib/published/used.yml", "attnlib/results/records/run")
+    names = ("attnlib/used.py", "attnlib/published/used.yml", "attnlib/results/records/run/")
     return stamped(save("x = 1"), repository, *names)
 
 
@@ -80,8 +83,12 @@ def test_code_cells_count_and_prose_does_not(notebook, repository):
 
 
 def test_files_outside_the_package_are_not_tracked(repository):
-    names = ("notebooks/chapter.ipynb", "attnlib/__pycache__/used.pyc", "attnlib")
-    assert stamp.tracked([str(repository / name) for name in names], repository) == ([], [])
+    names = ("notebooks/chapter.ipynb", "attnlib/__pycache__/used.pyc")
+    assert stamp.tracked([str(repository / name) for name in names], repository) == {}
+
+
+def test_a_folder_of_python_files_is_not_tracked(save, repository):
+    assert stamped(save("x = 1"), repository, "attnlib/").metadata.stamp.folders == {}
 
 
 def test_magic_commands_are_hashed_as_text():
