@@ -43,5 +43,5 @@ def write_text(text: str, path: Path) -> None:
 
 def kernel_environment() -> dict[str, str]:
     """The environment of every kernel, here and under nbval: one thread and a fixed hash seed, so outputs repeat."""
-    lane = os.environ.get("ATTNLIB_LANE", "smoke")
+    lane = os.environ.get("ATTNLIB_LANE") or "smoke"
     return {**os.environ, "ATTNLIB_LANE": lane, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}

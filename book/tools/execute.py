@@ -93,9 +93,7 @@ async def execute_all(paths: list[Path], repository: Path = REPOSITORY) -> bool:
 
 def main() -> int:
     paths = chosen(sys.argv[1:])
-    for path in paths or pairs.halves():
-        if pairs.difference(path):
-            pairs.sync(path)
+    pairs.bring_together(paths or pairs.halves())
     paths = paths or [path for path in notebooks() if stamp.reasons(read(path))]
     return int(not asyncio.run(execute_all(paths)))
 

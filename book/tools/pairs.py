@@ -56,8 +56,8 @@ def halves(repository: Path = REPOSITORY) -> list[Path]:
     return sorted({*notebooks(repository), *(path.with_suffix(".ipynb") for path in scripts)})
 
 
-def sync(path: Path) -> None:
-    """Pour the newer half into the older one."""
+def sync(path: Path) -> Path:
+    """Pour the newer half into the older one; returns the newer."""
     text = path.with_suffix(".py")
     if not path.exists() or (text.exists() and text.stat().st_mtime >= path.stat().st_mtime):
         notebook = jupytext.read(text)
@@ -66,20 +66,28 @@ def sync(path: Path) -> None:
         notebook.metadata["jupytext"] = nbformat.from_dict(PAIRED)
         write(notebook, path)
         os.utime(text)  # equal again: the halves are one version
-    else:
-        write_text(as_text(read(path)), text)
+        return text
+    write_text(as_text(read(path)), text)
+    return path
+
+
+def bring_together(paths: list[Path], repository: Path = REPOSITORY) -> None:
+    """Synchronise the pairs that differ, and say of each which half was kept."""
+    for path in paths:
+        if how := difference(path):
+            kept = sync(path)
+            print(f"{path.relative_to(repository).with_suffix('')}: {how}; kept {kept.name}", flush=True)
 
 
 def main() -> int:
+    if "--sync" in sys.argv[1:]:
+        bring_together(halves())
+        return 0
     differing = {path: how for path in halves() if (how := difference(path))}
     for path, how in differing.items():
         name = path.relative_to(REPOSITORY).with_suffix("")
-        if "--sync" in sys.argv[1:]:
-            sync(path)
-            print(f"{name}: synchronised ({how})")
-        else:
-            print(f"{name}.ipynb and .py: {how}; run `make sync` (the newer file wins)")
-    return int(bool(differing) and "--sync" not in sys.argv[1:])
+        print(f"{name}.ipynb and .py: {how}; run `make sync` (the newer file wins)")
+    return int(bool(differing))
 
 
 if __name__ == "__main__":

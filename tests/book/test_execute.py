@@ -35,14 +35,29 @@ def test_outputs_stamp_and_ids(run, save, repository):
     assert "execution" not in notebook.cells[1].metadata
 
 
+@pytest.mark.parametrize("list_folder", ["os.listdir(folder)", "os.scandir(folder)"])
+def test_a_folder_that_was_missed_makes_it_stale_when_it_appears(run, save, repository, list_folder):
+    name = "attnlib/results/records/run/none"
+    path = save(f"import os\nfolder = '../{name}'\ntry:\n    {list_folder}\nexcept FileNotFoundError:\n    pass")
+    assert run(path)
+    notebook = chapters.read(path)
+    assert notebook.metadata.stamp.folders == {name: None}
+    assert stamp.reasons(notebook, repository) == []
+    (repository / name).mkdir()
+    assert stamp.reasons(notebook, repository) == [f"{name} appeared"]
+
+
 def test_tracing_leaves_no_name_in_the_kernel(run, save):
-    path = save("sorted(name for name in globals() if name in ('ROOT', 'REPORT', 'seen', 'note', 'json', 'sys'))")
+    path = save("sorted(name for name in globals() if name in ('ROOT', 'REPORT', 'read', 'note', 'json', 'sys'))")
     assert run(path)
     assert chapters.read(path).cells[1].outputs[0].data["text/plain"] == "[]"
 
 
-def test_kernel_has_one_thread_and_the_smoke_lane(run, save, monkeypatch):
+@pytest.mark.parametrize("lane", [None, ""])
+def test_kernel_has_one_thread_and_the_smoke_lane(run, save, monkeypatch, lane):
     monkeypatch.delenv("ATTNLIB_LANE", raising=False)
+    if lane is not None:
+        monkeypatch.setenv("ATTNLIB_LANE", lane)
     path = save("import os; [os.environ[name] for name in ('OMP_NUM_THREADS', 'ATTNLIB_LANE', 'PYTHONHASHSEED')]")
     assert run(path)
     assert chapters.read(path).cells[1].outputs[0].data["text/plain"] == "['1', 'smoke', '0']"

@@ -59,7 +59,7 @@ def test_a_missing_half_is_named(pair):
 def test_the_newer_text_keeps_outputs_ids_and_stamp(pair):
     before = chapters.read(pair)
     edit(pair.with_suffix(".py"), "The end.", "The very end.")
-    pairs.sync(pair)
+    assert pairs.sync(pair) == pair.with_suffix(".py")
     after = chapters.read(pair)
     assert pairs.difference(pair) is None
     assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
@@ -69,12 +69,20 @@ def test_the_newer_text_keeps_outputs_ids_and_stamp(pair):
 
 def test_the_newer_notebook_rewrites_the_text(pair):
     edit(pair, "1 + 1", "1 + 3")
-    pairs.sync(pair)
+    assert pairs.sync(pair) == pair
     text = pair.with_suffix(".py").read_text()
     assert "1 + 3" in text
     assert pairs.difference(pair) is None
     assert "stamp" not in text
     assert "jupytext_version" not in text
+
+
+def test_of_differing_halves_the_kept_one_is_named(pair, repository, capsys):
+    edit(pair, "1 + 1", "1 + 3")
+    pairs.bring_together([pair], repository)
+    assert capsys.readouterr().out == "notebooks/chapter: cell 1 differs; kept chapter.ipynb\n"
+    pairs.bring_together([pair], repository)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_chapter_that_is_only_text_so_far_is_found(pair, repository):
