@@ -1,4 +1,4 @@
-"""What all tests share: one thread, repeatable examples, the marker of the tests that want attnlib unwrapped."""
+"""What all tests share: one thread, repeatable examples, and how to hear attnlib's own errors."""
 
 import jaxtyping
 import pytest
@@ -9,12 +9,6 @@ pytest.register_assert_rewrite("tests.harness")
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
-
-
-def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "export: compiles or exports; run without --jaxtyping-packages, whose wrappers cannot be traced"
-    )
 
 
 @pytest.fixture
