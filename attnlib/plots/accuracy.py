@@ -32,21 +32,14 @@ def final_accuracies(records: Sequence["Record"]) -> pd.DataFrame:
                     f"these runs do not compare: {field} is {getattr(first, field)!r} in one and "
                     f"{getattr(recipe, field)!r} in another; draw each recipe on its own"
                 )
-    rows = [
-        {
-            "attention": r.recipe.label,
-            "seed": r.seed,
-            "accuracy": 100 * r.final.accuracy,
-        }
-        for r in records
-    ]
+    rows = [{"attention": r.recipe.label, "seed": r.seed, "accuracy": 100 * r.final.accuracy} for r in records]
     return pd.DataFrame(rows, columns=["attention", "seed", "accuracy"])
 
 
 def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | None:
     """Draw the last-epoch accuracy of every run, a point per seed and a bar at the mean; without a record say so."""
     if not records:
-        print("No record of these runs yet, so nothing is drawn: ATTNLIB_LANE=full make execute NB=... writes them.")
+        print("No record of these runs yet, so nothing is drawn.")
         return None
     frame = final_accuracies(records)
     if ax is None:
@@ -57,7 +50,9 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
     )
     for position, (_, runs) in enumerate(frame.groupby("attention", sort=False)):
         ax.plot([runs["accuracy"].mean()] * 2, [position - 0.25, position + 0.25], color="black", lw=1.5)
-    ax.set(xlabel="test accuracy after the last epoch (%)", ylabel="")
+    recipe = records[0].recipe
+    title = f"{recipe.name}: {recipe.backbone} on {recipe.data}, {recipe.epochs} epochs, protocol {recipe.protocol}"
+    ax.set(xlabel="test accuracy after the last epoch (%)", ylabel="", title=title)
     return ax
 
 

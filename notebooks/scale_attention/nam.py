@@ -72,7 +72,7 @@ paper = published("nam")
 # so that there is something to see. With equal scales there would be almost nothing; that is the subject of a section
 # below.
 
-# %% mystnb={"image": {"alt": "Four columns for one image. Six grey maps; a bar for each channel's share of the scales, two of them long; six maps of gates, coloured only where the share is long and nearly uniform elsewhere; the six gated maps."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four columns for one image. Six grey maps; a bar for each channel's share of the scales, two of them long; six maps of gates, strongly coloured where the share is long, faintly or not at all elsewhere; the six gated maps."}} tags=["hide-input"]
 shapes = load("shapes", "test")
 picture = torch.tensor(shapes.images[7:8]).permute(0, 3, 1, 2) / 127.5 - 1
 
@@ -743,13 +743,16 @@ print(f"decisions that change: {(before != after).sum()} of {len(tested)}")
 # Real images, and within a figure one recipe for all: no attention, the constant gate, and NAM.
 
 # %% mystnb={"image": {"alt": "Test accuracy on CIFAR-10 of every recorded run as a point, one row each for no attention, a constant gate of one half, and NAM, with a bar at each mean."}} tags=["hide-input"]
-for recipe in ("cifar10-slice", "equal-budget"):
-    recorded = [
-        run for key in ("none", "constant", "nam") for run in records(recipe, key)
-    ]
-    axis = plots.accuracies(recorded)
-    if axis is not None:
-        axis.set_title(recipe)
+recorded = {
+    recipe: [run for key in ("none", "constant", "nam") for run in records(recipe, key)]
+    for recipe in ("cifar10-slice", "equal-budget")
+}
+for runs_of_recipe in recorded.values():
+    plots.accuracies(runs_of_recipe)
+    plt.show()
+
+# %% tags=["nbval-check-output", "hide-input"]
+plots.accuracy_table(recorded["cifar10-slice"], "CIFAR-10, 5,000 images, 4 epochs")
 
 # %% [markdown]
 # **What to see.** Each point is one seed, each bar a mean; a recipe without records is not drawn. The distance between
