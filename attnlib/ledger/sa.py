@@ -61,7 +61,10 @@ def total_resnet101() -> Finding:
 
 def _total(backbone: str) -> Finding:
     total = parameters(Network(backbone, "sa"))
-    note = f"{total:,}, rounded {total / 1e6:.3f}, cut off {total // 1000 / 1000:.3f}; without SA {parameters(Network(backbone)):,}"
+    note = (
+        f"{total:,}, rounded {total / 1e6:.3f}, cut off {total // 1000 / 1000:.3f}; "
+        f"without SA {parameters(Network(backbone)):,}"
+    )
     return Finding(total / 1e6, note, otherwise=total // 1000 / 1000)
 
 
