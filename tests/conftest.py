@@ -18,3 +18,8 @@ def own_errors():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def pytest_collection_modifyitems(items):
+    """The runs on real images first: they take minutes, and two workers end sooner when the longest work starts first."""
+    items.sort(key=lambda item: "cifar" not in item.keywords)

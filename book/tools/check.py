@@ -13,7 +13,7 @@ from chapters import REPOSITORY, kernel_environment, notebooks
 
 TOOLS = Path(__file__).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-TWO_AT_A_TIME = ["-n", "2", "--dist", "loadscope"]
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 # Wrong shapes are errors; compile and export cannot run under this option.
 SHAPES = "--jaxtyping-packages=attnlib,beartype.beartype"
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", *TWO_AT_A_TIME]
