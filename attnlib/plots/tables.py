@@ -61,12 +61,14 @@ def _decimals(value: float, significant: int) -> int:
 def verdicts(judged: Sequence["Verdict"]) -> Table:
     """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour.
 
-    What a verdict rests on stands in brackets behind its claim.
+    What a verdict rests on stands in brackets behind its claim; `known` says how the published figure is known: read,
+    second-hand, recalled or counted.
     """
     rows = [
         {
             "claim": f"{v.claim} [{v.note}]" if v.note else v.claim,
             "published": v.published,
+            "known": v.confidence,
             "measured": v.measured,
             "unit": v.unit,
             "verdict": v.verdict,
@@ -79,7 +81,7 @@ def verdicts(judged: Sequence["Verdict"]) -> Table:
 
 
 def costs(cells: pd.DataFrame, caption: str) -> Table:
-    """The published costs that were recomputed, with the measured value; the caption counts those that were not.
+    """The published costs that were recomputed, how each is known, and the measured value; the caption counts the rest.
 
     `cells` is the frame of `attnlib.ledger.costs.costs`; its column `reason` says why a cell has no measured value.
     """
@@ -90,6 +92,7 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
             "row": measured["row"],
             "quantity": measured["column"],
             "published": measured["published"],
+            "known": measured["confidence"],
             "measured": measured["measured"].astype(float),
             "agrees": measured["agrees"].map({True: "yes", False: "no"}),
         }

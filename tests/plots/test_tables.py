@@ -1,8 +1,11 @@
 """Tables are read by people and compared by nbval: the same frame gives the same HTML, and nothing is shown as nan."""
 
 import pandas as pd
+import pytest
 
 from attnlib import plots
+from attnlib.ledger.costs import costs
+from attnlib.ledger.verdict import judge
 
 
 def test_an_unchanged_table_is_unchanged_html():
@@ -36,3 +39,11 @@ def test_five_significant_digits_where_sizes_mix():
     html = plots.table(frame, "Mixed", digits=None).to_html()
     for shown in ("2\u202f514\u202f944", "28.072", "0.00045123", "25.558", "-0.50000", ">0<"):
         assert shown in html
+
+
+TABLES = {"verdicts": lambda: plots.verdicts(judge("nam")), "costs": lambda: plots.costs(costs("nam"), "Costs")}
+
+
+@pytest.mark.parametrize("drawn", TABLES.values(), ids=TABLES)
+def test_a_published_figure_says_how_it_is_known(drawn):
+    assert "second-hand" in set(drawn().data["known"])
