@@ -7,10 +7,13 @@ Both are public because the book draws them.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from attnlib.errors import unknown
 
 
 def check_count(name: str, value: int) -> None:
@@ -52,31 +55,92 @@ def check_size(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def check_map(x: Tensor, channels: int) -> None:
+def check_odd(name: str, value: int) -> None:
+    """Refuse a kernel or window size without a middle.
+
+    Raises:
+        TypeError: `value` is not an integer.
+        ValueError: `value` is below 1 or even.
+    """
+    check_count(name, value)
+    if value % 2 == 0:
+        raise ValueError(
+            f"{name} must be odd, so that a window has a middle, got {value}; try {value - 1} or {value + 1}"
+        )
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Raises:
+        UnknownNameError: the message lists the choices, the near ones first.
+    """
+    if value not in choices:
+        raise unknown(name, value, list(choices))
+
+
+def check_divides(name: str, value: int, channels: int) -> None:
+    """Refuse a number of groups or heads that does not cut the channels into equal parts.
+
+    Raises:
+        TypeError: `value` is not an integer.
+        ValueError: `value` is below 1 or does not divide `channels`; the message lists what does.
+    """
+    check_count(name, value)
+    if channels % value:
+        legal = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
+        raise ValueError(
+            f"channels={channels} does not fit {name}={value}: {name} must divide channels; it may be {legal}"
+        )
+
+
+def check_reduction(channels: int, reduction: int) -> int:
+    """floor(channels / reduction), the width of a bottleneck.
+
+    Raises:
+        TypeError: `reduction` is not an integer.
+        ValueError: `reduction` is below 1 or leaves no hidden unit.
+    """
+    check_count("reduction", reduction)
+    if reduction > channels:
+        raise ValueError(
+            f"reduction={reduction} does not fit channels={channels}: floor(channels / reduction) hidden units are "
+            f"needed, at least 1; choose a reduction between 1 and {channels}"
+        )
+    return channels // reduction
+
+
+AXES = {1: "L", 2: "H, W", 3: "T, H, W"}
+
+
+def check_map(x: Tensor, channels: int, dimensions: int = 2) -> None:
     """Refuse an input that is not a floating-point map (N, C, H, W) of `channels` channels and at least one pixel.
+
+    With other `dimensions` than 2 the map is a sequence (N, C, L) or a video (N, C, T, H, W).
 
     Raises:
         TypeError: x is not a floating-point tensor.
         ValueError: wrong rank, wrong number of channels, or a map without pixels.
     """
+    axes = AXES[dimensions]
     if not isinstance(x, Tensor):
         raise TypeError(
-            f"expected a tensor (N, {channels}, H, W), got {type(x).__name__}; convert it, e.g. by torch.as_tensor(x)"
+            f"expected a tensor (N, {channels}, {axes}), got {type(x).__name__}; convert it, e.g. by torch.as_tensor(x)"
         )
     if not x.is_floating_point():
         raise TypeError(f"expected a floating-point map, got {x.dtype}; convert it first, e.g. x.float() / 255")
-    if x.dim() != 4:
+    if x.dim() != 2 + dimensions:
         raise ValueError(
-            f"expected a map (N, {channels}, H, W), got rank {x.dim()} and shape {tuple(x.shape)}; "
+            f"expected a map (N, {channels}, {axes}), got rank {x.dim()} and shape {tuple(x.shape)}; "
             "a single image needs x.unsqueeze(0)"
         )
     if x.shape[1] != channels:
         raise ValueError(
             f"expected {channels} channels at axis 1, got shape {tuple(x.shape)}; "
-            f"build the module with channels={x.shape[1]}, or permute a channels-last array to (N, C, H, W)"
+            f"build the module with channels={x.shape[1]}, or permute a channels-last array to (N, C, {axes})"
         )
-    if x.shape[2] == 0 or x.shape[3] == 0:
-        raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; H and W must be 1 or more")
+    if 0 in x.shape[2:]:
+        raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; {axes} must be 1 or more")
 
 
 class Attention(nn.Module, ABC):

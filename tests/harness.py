@@ -14,7 +14,7 @@ from attnlib import create, info
 
 STEP = 1e-30  # of the complex step: its square vanishes beside any value, so that there is no truncation error
 COORDINATES = 20  # checked of each tensor, drawn at random; all of a smaller one
-SIZES = ((2, 9, 7), (2, 13, 11), (3, 1, 6))  # N, H, W
+SHAPES = ((2, 9, 7), (2, 13, 11), (3, 1, 6))  # N, H, W
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,57 @@ class Case:
         channels: not a power of two where the module allows it.
         reference: (x, **tensors) to (output, new statistics), on nested lists; takes `training` where the module has
             running statistics.
-        symbols: entry of the state dict -> the reference's argument; "a.b" is entry b of a dictionary a.
+        symbols: entry of the state dict -> the reference's argument; "a.b" is entry b of a dictionary a. None for a
+            module of many layers: the reference then takes the state dict as `state`, under the module's own names.
         arguments: of the module.
-        gate_range: the gate's lowest and highest value.
+        shapes: N and the map's size that it is held against its loop form with; the first also serves the other tests.
+        smallest: the shortest side that the module takes.
+        gate_range: the gate's lowest and highest value; None for a module without a gate.
+        rows_sum_to_one: each row of the weights is a distribution over the keys.
+        keeps_shape: the output has the shape of the input.
+        keeps_type: under autocast the output has the input's type; otherwise, as after a convolution, autocast's.
         pixels_alike: exchanging pixels of the input exchanges those of the output.
+        fixed_size: exported for one H and W; true without saying so where the parameters are tied to a size.
+        single, half: tolerance in float32, and in bfloat16, relative and absolute, against float64.
     """
 
     key: str
     channels: int
     reference: Callable[..., Any]
-    symbols: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[str, str] | None = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    gate_range: tuple[float, float] = (0.0, 1.0)
+    shapes: tuple[tuple[int, ...], ...] = SHAPES
+    smallest: int = 1
+    gate_range: tuple[float, float] | None = (0.0, 1.0)
+    rows_sum_to_one: bool = False
+    keeps_shape: bool = True
+    keeps_type: bool = True
     pixels_alike: bool = True
+    fixed_size: bool = False
+    single: float = 2e-5
+    half: float = 0.03
 
     def __str__(self) -> str:
         return "-".join([self.key, *(f"{name}={value}" for name, value in self.arguments.items())])
 
-    def create(self, size: tuple[int, int] = (9, 7)) -> nn.Module:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and the map's size for whatever needs one shape."""
+        return self.shapes[0]
+
+    @property
+    def tied(self) -> bool:
+        """Whether the parameters are tied to one size of the map."""
+        return info(self.key).needs_size(dict(self.arguments))
+
+    def create(self, size: tuple[int, ...] | None = None) -> nn.Module:
         """The module for maps of this size, as `attnlib.create` leaves it."""
+        size = self.shape[1:] if size is None else size
         return create(self.key, self.channels, **info(self.key).arguments_for(self.channels, size, **self.arguments))
 
-    def build(self, size: tuple[int, int] = (9, 7), dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
+    def build(
+        self, size: tuple[int, ...] | None = None, dtype: torch.dtype = torch.float64, seed: int = 0
+    ) -> nn.Module:
         """The same, its parameters and running statistics random and partly negative."""
         module = self.create(size)
         generator = torch.Generator().manual_seed(seed)
@@ -62,38 +91,52 @@ class Case:
         return module.to(dtype)
 
 
-def sample(
-    case: Case, batch: int, height: int, width: int, dtype: torch.dtype = torch.float64, seed: int = 1
-) -> Tensor:
-    """A random map for the module of `case`, neither centred nor of unit variance."""
+def sample(case: Case, batch: int, *size: int, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
+    """A random map for the module of `case`, neither centred nor of unit variance; of the case's shape by default."""
+    shape = (batch, case.channels, *size)
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(batch, case.channels, height, width, generator=generator, dtype=torch.float64)
-    return (1.5 * x + 0.3).to(dtype)
+    return (1.5 * torch.randn(shape, generator=generator, dtype=torch.float64) + 0.3).to(dtype)
+
+
+def draw(shape: torch.Size, seed: int) -> Tensor:
+    """Random numbers of a shape."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def statistics_of(module: nn.Module) -> dict[str, Tensor]:
+    """What the module keeps besides its parameters."""
+    parameters = dict(module.named_parameters())
+    return {name: tensor for name, tensor in module.state_dict().items() if name not in parameters}
 
 
 def has_statistics(module: nn.Module) -> bool:
-    return any(True for _ in module.buffers())
+    return bool(statistics_of(module))
 
 
-def check_forward(case: Case, batch: int, height: int, width: int, training: bool) -> None:
+def check_forward(case: Case, shape: tuple[int, ...], training: bool) -> None:
     """Output and updated statistics agree with the loop form to 1e-12."""
-    module = case.build((height, width)).train(training)
-    assert set(case.symbols) == set(module.state_dict()), "every entry of the state dict needs its symbol"
-    x = sample(case, batch, height, width)
+    module = case.build(shape[1:]).train(training)
+    if case.symbols is not None:
+        assert set(case.symbols) == set(module.state_dict()), "every entry of the state dict needs its symbol"
+    x = sample(case, *shape)
     output, statistics = _by_loops(case, module, x, _tensors(module))
-    torch.testing.assert_close(module(x), output.real, atol=1e-12, rtol=0)
-    for name, buffer in module.named_buffers():
-        expected = torch.tensor(_entry(statistics, case.symbols[name]), dtype=torch.complex128).real
+    found = module(x)
+    assert found.shape == output.shape
+    torch.testing.assert_close(found, output.real, atol=1e-12, rtol=1e-12)
+    for name, buffer in statistics_of(module).items():
+        entry = statistics[name] if case.symbols is None else _entry(statistics, case.symbols[name])
+        expected = torch.tensor(entry, dtype=torch.complex128).real
         torch.testing.assert_close(buffer, expected.to(buffer.dtype), atol=1e-12, rtol=0)
 
 
-def check_gradients(case: Case, batch: int, height: int, width: int, training: bool) -> None:
+def check_gradients(case: Case, shape: tuple[int, ...], training: bool) -> None:
     """The gradients of a random weighting of the output agree with complex steps through the loop form to 1e-10."""
-    module = case.build((height, width)).train(training)
+    module = case.build(shape[1:]).train(training)
     before = _tensors(module)  # a forward in train mode moves the statistics
-    x = sample(case, batch, height, width).requires_grad_()
-    weighting = sample(case, batch, height, width, seed=2)
-    (weighting * module(x)).sum().backward()
+    x = sample(case, *shape).requires_grad_()
+    output = module(x)
+    weighting = draw(output.shape, seed=2)
+    (weighting * output).sum().backward()
     gradients = {"x": x.grad} | {name: parameter.grad for name, parameter in module.named_parameters()}
     generator = torch.Generator().manual_seed(3)
     for name, gradient in gradients.items():
@@ -104,7 +147,7 @@ def check_gradients(case: Case, batch: int, height: int, width: int, training: b
             at_x, tensors = (stepped, before) if name == "x" else (x.detach(), before | {name: stepped})
             output, _ = _by_loops(case, module, at_x, tensors)
             expected = (weighting * output.imag).sum().item() / STEP
-            found = gradient.view(-1)[coordinate].item()
+            found = gradient.reshape(-1)[coordinate].item()
             assert abs(found - expected) <= 1e-10 * max(1, abs(expected)), (
                 f"{name}[{coordinate}]: {found} != {expected}"
             )
@@ -116,13 +159,17 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def _by_loops(case: Case, module: nn.Module, x: Tensor, tensors: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
     arguments: dict[str, Any] = {"training": module.training} if has_statistics(module) else {}
-    for name, tensor in tensors.items():
-        *outer, last = case.symbols[name].split(".")
-        place = arguments
-        for part in outer:
-            place = place.setdefault(part, {})
-        # The equations have matrices where a module has the kernels of 1 x 1 convolutions.
-        place[last] = (tensor[..., 0, 0] if tensor.dim() == 4 and tensor.shape[2:] == (1, 1) else tensor).tolist()
+    if case.symbols is None:
+        arguments["state"] = {name: tensor.tolist() for name, tensor in tensors.items()}
+    else:
+        for name, tensor in tensors.items():
+            *outer, last = case.symbols[name].split(".")
+            place = arguments
+            for part in outer:
+                place = place.setdefault(part, {})
+            # The equations have matrices where a module has the kernels of 1 x 1 convolutions.
+            pointwise = tensor.dim() > 2 and set(tensor.shape[2:]) == {1}
+            place[last] = (tensor.flatten(1) if pointwise else tensor).tolist()
     output, statistics = case.reference(x.tolist(), **arguments)
     return torch.tensor(output, dtype=torch.complex128), statistics
 

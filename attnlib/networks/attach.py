@@ -72,8 +72,8 @@ def attach(
         UnknownNameError: no such module.
         TypeError: an image_size that is neither a side nor a pair (H, W).
         ValueError: the model has attention attached already, no residual block, or other norms than batch norms; a
-            module that does not fit a width (the message names the layer); a size is needed and no image_size given,
-            or one size is given for all layers. The model is then unchanged.
+            module whose paper puts it elsewhere or that does not fit a width (the message names the layer); a size is
+            needed and no image_size given, or one size is given for all layers. The model is then unchanged.
     """
     if attention_modules(model):
         raise ValueError(f"{type(model).__name__} has attention attached already; detach it first")
@@ -89,6 +89,11 @@ def attach(
         if not isinstance(norm, nn.BatchNorm2d) or not norm.affine:
             raise ValueError(f"layer {path} is {norm}: attention goes behind a batch norm with scale and shift")
     entry = registry.info(name)
+    if not entry.at_block_end:
+        raise ValueError(
+            f"{name!r} does not go at the end of a residual branch, where attach puts a module; its place is "
+            f"{entry.placement}"
+        )
     sizes: dict[str, tuple[int, int]] = {}
     if entry.needs_size(arguments):
         if image_size is None:

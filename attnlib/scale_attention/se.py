@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, check_count, check_flag, check_map
-from attnlib.errors import unknown
+from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_reduction
 
 SQUEEZES = ("avg", "max", "none")
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
@@ -42,22 +41,15 @@ class SE(ScaleAttention):
         self, channels: int, reduction: int = 16, bias: bool = True, squeeze: str = "avg", activation: str = "sigmoid"
     ) -> None:
         check_count("channels", channels)
-        check_count("reduction", reduction)
+        hidden = check_reduction(channels, reduction)
         check_flag("bias", bias)
-        if reduction > channels:
-            raise ValueError(
-                f"reduction={reduction} does not fit channels={channels}: floor(channels / reduction) hidden units are "
-                f"needed, at least 1; choose a reduction between 1 and {channels}"
-            )
-        if squeeze not in SQUEEZES:
-            raise unknown("squeeze", squeeze, SQUEEZES)
-        if activation not in ACTIVATIONS:
-            raise unknown("activation", activation, list(ACTIVATIONS))
+        check_choice("squeeze", squeeze, SQUEEZES)
+        check_choice("activation", activation, ACTIVATIONS)
         super().__init__(channels)
         self.reduction, self.squeeze, self.activation = reduction, squeeze, activation
         # 1 x 1 convolutions rather than linear layers: the same two matrices serve all three squeezes.
-        self.reduce = nn.Conv2d(channels, channels // reduction, 1, bias=bias)  # W_1
-        self.expand = nn.Conv2d(channels // reduction, channels, 1, bias=bias)  # W_2
+        self.reduce = nn.Conv2d(channels, hidden, 1, bias=bias)  # W_1
+        self.expand = nn.Conv2d(hidden, channels, 1, bias=bias)  # W_2
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C #H #W"]:
         check_map(x, self.channels)

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torchvision.models.resnet import Bottleneck
 
+from attnlib.catalogue import sa_groups
 from attnlib.errors import UnknownNameError
 from attnlib.networks import create, image_size, list_networks
 from attnlib.networks.cifar_resnet import CifarResNet, PadShortcut
-from attnlib.registry import sa_groups
 
 
 def basic(n):

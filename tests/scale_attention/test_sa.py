@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from attnlib import create
-from attnlib.registry import sa_groups
+from attnlib.catalogue import sa_groups
 from attnlib.scale_attention.sa import shuffle_channels
 
 

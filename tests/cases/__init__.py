@@ -1,0 +1,21 @@
+"""Every module with every argument that changes what it computes: one file a paper, its cases in `CASES`."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.harness import has_statistics
+
+_FILES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+CASES = [case for name in _FILES for case in import_module(f"{__name__}.{name}").CASES]
+
+# Train mode is another computation only where there are running statistics.
+MODES = [
+    (case, training) for case in CASES for training in (False, True) if has_statistics(case.create()) or not training
+]
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_mode = pytest.mark.parametrize(
+    ("case", "training"), MODES, ids=[f"{case}-{'train' if training else 'eval'}" for case, training in MODES]
+)
