@@ -11,7 +11,7 @@ python := .venv/bin/python
 site := _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: book test execute sync serve lint lock clean help setup
+.PHONY: book test execute sync serve lint lock mutants clean help setup
 
 book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site
 	@$(python) book/tools/build.py
@@ -27,6 +27,9 @@ sync: setup  ## bring the .py and .ipynb of each pair together; the newer file w
 
 serve: book  ## build, then serve the site at http://127.0.0.1:8000
 	@$(python) -m http.server --bind 127.0.0.1 --directory $(dir $(site)) 8000
+
+mutants: setup  ## make slips in the modules one at a time and see that a test catches each (minutes); KEY=nam for one
+	@$(python) -m tests.mutants.run $(KEY)
 
 lint: setup  ## style, import contract, schema of the CI workflow
 	@$(python) -m ruff check .

@@ -50,14 +50,26 @@ def plain_errors() -> Iterator[None]:
 @app.command("list")
 def list_command(
     family: Annotated[str | None, typer.Option(help="Only this family: scale, self or control.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
-    """List the attention modules."""
+    """List the attention modules: family, parameters at C = 64 and 256, what to expect, paper."""
+    from attnlib.overview import WIDTHS, overview
+
     with plain_errors():
-        table = Table("key", "name", "family", "paper")
-        for key in attnlib.list_modules(family):
-            entry = attnlib.info(key)
-            table.add_row(key, entry.name, entry.family, entry.paper)
+        entries = overview(family)
+        if as_json:
+            typer.echo(json.dumps(entries, indent=2))
+            return
+        table = Table("key", "family", *(f"C = {width}" for width in WIDTHS), "name, paper, status", show_lines=True)
+        for entry in entries:
+            counts = ["-" if count is None else f"{count:,}" for count in entry["parameters"].values()]
+            described = "\n".join(text for text in (entry["name"], entry["paper"], entry["status"]) if text)
+            table.add_row(entry["key"], entry["family"], *counts, described)
         out.print(table)
+        out.print("Parameters with the default arguments. Where there is a dash:")
+        for entry in entries:
+            for reason in entry["reasons"].values():
+                out.print(f"* {entry['key']}: {_escape(reason)}", highlight=False)
 
 
 @app.command()

@@ -5,7 +5,20 @@ import re
 import pytest
 import torch
 
-from attnlib.base import ScaleAttention, SelfAttention, at_least_float32, check_count, check_flag, check_map, check_size
+from attnlib.base import (
+    ScaleAttention,
+    SelfAttention,
+    at_least_float32,
+    check_choice,
+    check_count,
+    check_divides,
+    check_flag,
+    check_map,
+    check_odd,
+    check_reduction,
+    check_size,
+)
+from attnlib.errors import UnknownNameError
 
 
 class Doubling(ScaleAttention):
@@ -98,3 +111,43 @@ def test_a_size_is_a_side_or_a_pair(value, size, own_errors):
 def test_a_size_that_is_none_is_refused(value, error, own_errors):
     with pytest.raises(error, match=f"size must .*got {re.escape(repr(value))}"):
         check_size("size", value)
+
+
+@pytest.mark.parametrize(("size", "fix"), [(2, "try 1 or 3"), (8, "try 7 or 9")])
+def test_an_even_window_is_refused(size, fix):
+    with pytest.raises(ValueError, match=f"kernel_size must be odd, .*got {size}; {fix}"):
+        check_odd("kernel_size", size)
+
+
+def test_odd_windows_pass():
+    for size in (1, 3, 7):
+        check_odd("kernel_size", size)
+
+
+def test_a_number_of_heads_that_does_not_divide_the_channels_is_refused():
+    check_divides("heads", 4, 12)
+    with pytest.raises(ValueError, match="channels=12 does not fit heads=8: .*may be 1, 2, 3, 4, 6, 12$"):
+        check_divides("heads", 8, 12)
+
+
+@pytest.mark.parametrize(("channels", "reduction", "hidden"), [(64, 16, 4), (70, 16, 4), (16, 16, 1)])
+def test_a_bottleneck_is_the_floor_of_the_quotient(channels, reduction, hidden):
+    assert check_reduction(channels, reduction) == hidden
+
+
+def test_a_bottleneck_without_a_unit_is_refused():
+    with pytest.raises(ValueError, match="reduction=16 does not fit channels=15: .*between 1 and 15"):
+        check_reduction(15, 16)
+
+
+def test_an_unknown_choice_is_refused_by_its_name():
+    check_choice("order", "channel-first", ("channel-first", "parallel"))
+    with pytest.raises(UnknownNameError, match="no order is called 'channel_first'; did you mean 'channel-first'"):
+        check_choice("order", "channel_first", ("channel-first", "parallel"))
+
+
+@pytest.mark.parametrize(("dimensions", "axes"), [(1, "L"), (3, "T, H, W")])
+def test_sequences_and_videos_have_their_own_axes(dimensions, axes):
+    check_map(torch.zeros(2, 3, *[4] * dimensions), 3, dimensions)
+    with pytest.raises(ValueError, match=rf"expected a map \(N, 3, {axes}\), got rank 4"):
+        check_map(torch.zeros(2, 3, 4, 4), 3, dimensions)

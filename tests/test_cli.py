@@ -13,6 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
+from attnlib import list_modules
 from attnlib.cli import _parse, app
 from attnlib.training import Record, loop
 
@@ -24,9 +25,32 @@ def attnlib(*arguments):
 TINY = ("--recipe", "smoke", "--train-images", 100, "--epochs", 2)
 
 
-def test_list_and_info_say_what_the_registry_knows():
+def test_list_shows_every_module_with_its_parameters_and_why_a_count_is_missing():
     listed = attnlib("list").output
-    assert all(key in listed for key in ("se", "nam", "sa"))
+    assert all(key in listed for key in list_modules())
+    assert "constant" not in listed
+    assert re.search(r"nam\s+│ scale\s+│ 128\s+│ 512", listed)
+    assert re.search(r"sa\s+│ scale\s+│ -\s+│ 12 ", listed)
+    assert "* sa: channels=64 does not fit groups=64" in listed
+
+
+def test_list_gives_json_for_a_program():
+    entries = {entry["key"]: entry for entry in json.loads(attnlib("list", "--json").output)}
+    assert list(entries) == list_modules()
+    assert entries["se"]["parameters"] == {"64": 2 * 64 * 4 + 64 + 4, "256": 2 * 256 * 16 + 256 + 16}
+    assert entries["sa"]["parameters"]["64"] is None
+    assert "does not fit groups=64" in entries["sa"]["reasons"]["64"]
+    assert all(entry["paper"] and entry["status"] for entry in entries.values())
+    assert {entry["family"] for entry in json.loads(attnlib("list", "--family", "self", "--json").output)} == {"self"}
+
+
+def test_list_refuses_an_unknown_family():
+    result = attnlib("list", "--family", "spatial")
+    assert result.exit_code == 2
+    assert "no family is called 'spatial'" in result.output
+
+
+def test_info_says_what_the_registry_knows():
     shown = " ".join(attnlib("info", "nam").output.replace("│", " ").split())
     assert module_info("nam").name in shown
     assert " ".join(module_info("nam").status.split()) in shown

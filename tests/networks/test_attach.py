@@ -231,3 +231,12 @@ def test_other_norms_than_batch_norms_are_refused_by_layer():
 def test_an_image_size_that_is_none_is_refused(size, error, own_errors):
     with pytest.raises(error, match="image_size must"):
         networks.create("resnet8", attention="nam", attention_args={"spatial": True}, image_size=size)
+
+
+@pytest.mark.parametrize("name", ["bam", "iebn", "residual_attention", "non_local", "sasa"])
+def test_a_module_whose_place_is_elsewhere_is_refused(name):
+    model = build("ours")
+    before = snapshot(model)
+    with pytest.raises(ValueError, match=f"{name!r} does not go at the end of a residual branch.*its place is"):
+        attach(model, name)
+    assert same_state(before, snapshot(model))

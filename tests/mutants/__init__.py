@@ -1,0 +1,1 @@
+"""Slips that someone would make, and the tests that have to catch them; `make mutants` tries each."""
