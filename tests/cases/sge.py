@@ -1,0 +1,8 @@
+"""Spatial group-wise enhancement."""
+
+from tests.harness import Case
+from tests.reference.sge import sge
+
+_SYMBOLS = {"weight": "weight", "bias": "bias"}
+
+CASES = [Case("sge", channels, sge, _SYMBOLS, {"groups": groups}) for channels, groups in ((12, 3), (10, 1), (6, 6))]
