@@ -36,7 +36,7 @@ class ModuleInfo:
     groups_for: Callable[[int], int] | None = field(default=None, repr=False)
     needs_size: Callable[[dict[str, Any]], bool] = field(default=lambda arguments: False, repr=False)
 
-    def arguments_for(self, channels: int, size: tuple[int, int] | None = None, **chosen: Any) -> dict[str, Any]:
+    def arguments_for(self, channels: int, size: tuple[int, ...] | None = None, **chosen: Any) -> dict[str, Any]:
         """The keyword arguments that a network uses at this width and size; what the caller chose goes first."""
         arguments = dict(chosen)
         if self.groups_for is not None and "groups" not in arguments:
