@@ -1,0 +1,338 @@
+"""What gates have in common, each in one pass over the map: statistics, gates and products with a lean backward.
+
+Every function here has its readable form beside it and equals it, gradients too; the fused form is used in eager mode
+on a CPU. Three things make it faster:
+
+* Samples are taken in chunks that stay in the cache while several operations pass over them.
+* A gate as large as the map is computed again in the backward pass rather than kept.
+* What reads statistics from a map hands the map on (`x, mean = ...`): the gradient of whatever is done with x then
+  arrives together with the statistics' own, and one pass adds them up instead of a full-size sum of two.
+
+    x, mean, variance = moments(x)             per image and channel
+    x, (mean, max), ... = pooled(x, dim, ...)  mean and maximum over an axis, or over several axes together
+    y = gated(x, gate, ...)                    x times the sum of gates that broadcast to it
+    y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift)
+
+The x handed on is for gates, and for whatever else makes a gradient of its own; not for sums such as x + y, which pass
+the gradient that they get on as it is: it must not be written into.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function, forward_ad
+
+CHUNK = 2 << 20  # bytes of the map that are worked on at a time
+Dims = int | tuple[int, ...]
+
+
+def fusable(*tensors: Tensor) -> bool:
+    """Whether the fused forms serve these tensors: plain CPU tensors of one type, in eager mode, outside autocast.
+
+    What traces or transforms (torch.compile, torch.export, torch.jit.trace, torch.func, forward-mode derivatives) gets
+    the readable form: it sees through that one, and has its own ways of making it fast.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch.is_autocast_enabled("cpu")
+    ) and all(
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.device.type == "cpu"
+        and tensor.dtype in (torch.float32, torch.float64)
+        and tensor.dtype == tensors[0].dtype
+        and forward_ad.unpack_dual(tensor).tangent is None
+        for tensor in tensors
+    )
+
+
+# The functions.
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x, and the mean and the biased variance of each image and channel, (N, C, 1, 1)."""
+    return _Moments.apply(x) if fusable(x) else _moments(x)
+
+
+def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+    """x, and for each of `dims` the mean and the maximum over it, of length 1 there.
+
+    One of `dims` is an axis or a tuple of neighbouring axes, which are reduced together. Among equal values the first
+    is the maximum: it alone gets the gradient.
+    """
+    if not fusable(x):
+        return _pooled(x, *dims)
+    x, *found = _Pooled.apply(x, *dims)
+    return x, *zip(found[::2], found[1::2], strict=True)
+
+
+def gated(x: Tensor, *gates: Tensor) -> Tensor:
+    """x times the sum of `gates`, each of which has x's rank and broadcasts to x."""
+    return _Gated.apply(x, *gates) if fusable(x, *gates) else _gated(x, *gates)
+
+
+def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -> Tensor:
+    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1).
+
+    With `shuffle` the two halves of the channels are interleaved on the way: output 2i is channel i, output 2i + 1 is
+    channel i + C/2.
+    """
+    function = _SelfGated.apply if fusable(x, scale, shift) else _self_gated
+    return function(x, scale, shift, shuffle)
+
+
+# The readable forms.
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+    return x, mean, variance
+
+
+def _pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+    return x, *((x.mean(dim, keepdim=True), _first_max(x, dim)) for dim in dims)
+
+
+def _first_max(x: Tensor, dim: Dims) -> Tensor:
+    if isinstance(dim, int):
+        return x.max(dim, keepdim=True).values
+    flat = x.flatten(dim[0], dim[-1]).max(dim[0]).values
+    return flat[(..., *[None] * len(dim), *[slice(None)] * (x.dim() - 1 - dim[-1]))]
+
+
+def _gated(x: Tensor, *gates: Tensor) -> Tensor:
+    total = gates[0]
+    for gate in gates[1:]:
+        total = total + gate
+    return x * total
+
+
+def _self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
+    y = x * torch.sigmoid(torch.addcmul(shift, x, scale))
+    return nn.functional.channel_shuffle(y, 2) if shuffle else y
+
+
+# The fused forms.
+
+
+def _chunks(x: Tensor, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Slices of the first axis, about CHUNK bytes each, and as many buffers of that shape, used again and again."""
+    step = max(1, CHUNK // max(1, x[:1].numel() * x.element_size()))
+    room = [torch.empty_like(x[:step]) for _ in range(buffers)]
+    for start in range(0, len(x), step):
+        rows = slice(start, min(start + step, len(x)))
+        yield rows, [buffer[: rows.stop - start] for buffer in room]
+
+
+def _differentiable(
+    readable: Callable[..., Any], ctx: Any, arguments: Sequence[Any], gradients: Sequence[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """The gradients once more, from the readable form: for a backward pass that is to be differentiated itself."""
+    # Views of our own: a gradient must stop at them, also where one argument was computed from another.
+    own = [a.view_as(a) if isinstance(a, Tensor) else a for a in arguments]
+    outputs = readable(*own)
+    outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+    reached = [pair for pair in zip(outputs, gradients, strict=True) if pair[1] is not None]
+    outputs, gradients = zip(*reached, strict=True)
+    wanted = [a for a, needed in zip(own, ctx.needs_input_grad, strict=True) if needed]
+    found = iter(torch.autograd.grad(outputs, wanted, gradients, create_graph=True, allow_unused=True))
+    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
+
+
+def _ours(gradient: Tensor) -> Tensor:
+    """Mark a gradient as made here, for nobody else: it may be added to in place."""
+    gradient._attnlib_ours = True
+    return gradient
+
+
+def _to_add_to(gradient: Tensor | None, x: Tensor) -> Tensor:
+    """A tensor that starts as this gradient of x and may be written into."""
+    if gradient is None:
+        return torch.zeros_like(x)
+    return gradient if getattr(gradient, "_attnlib_ours", False) else gradient.clone()
+
+
+def _for_each(gate: Tensor, x: Tensor) -> Tensor:
+    """The gate with one entry for each image of x."""
+    return gate.expand(len(x), *gate.shape[1:])
+
+
+class _Moments(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = (x.new_empty(*x.shape[:2], 1, 1) for _ in range(2))
+        for rows, (centred,) in _chunks(x, 1):
+            torch.mean(x[rows], (2, 3), keepdim=True, out=mean[rows])
+            torch.sub(x[rows], mean[rows], out=centred)
+            torch.mean(centred.square_(), (2, 3), keepdim=True, out=variance[rows])
+        ctx.save_for_backward(x, mean)
+        ctx.set_materialize_grads(False)
+        return x, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, mean = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(_moments, ctx, [x], gradients)
+        gradient, to_mean, to_variance = gradients
+        # mean + variance give x the gradient slope * x + level.
+        pixels = x.shape[2] * x.shape[3]
+        slope = torch.zeros_like(mean) if to_variance is None else to_variance * (2 / pixels)
+        level = -slope * mean
+        if to_mean is not None:
+            level += to_mean / pixels
+        dx = _to_add_to(gradient, x)
+        for rows, _ in _chunks(x, 0):
+            dx[rows].addcmul_(x[rows], slope[rows]).add_(level[rows])
+        return _ours(dx)
+
+
+class _Pooled(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+        shapes = [[1 if i in _axes(dim) else side for i, side in enumerate(x.shape)] for dim in dims]
+        found = [(x.new_empty(shape), x.new_empty(shape)) for shape in shapes]
+        for rows, _ in _chunks(x, 0):
+            for dim, (mean, largest) in zip(dims, found, strict=True):
+                torch.mean(x[rows], dim, keepdim=True, out=mean[rows])
+                torch.amax(x[rows], dim, keepdim=True, out=largest[rows])
+        ctx.dims = dims
+        ctx.save_for_backward(x, *(largest for _, largest in found))
+        ctx.set_materialize_grads(False)
+        return x, *(statistic for pair in found for statistic in pair)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, *maxima = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def flat(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+                x, *pairs = _pooled(x, *dims)
+                return x, *(statistic for pair in pairs for statistic in pair)
+
+            return _differentiable(flat, ctx, [x, *ctx.dims], [gradient, *gradients])
+        dx = _to_add_to(gradient, x)
+        pairs = list(zip(ctx.dims, maxima, gradients[::2], gradients[1::2], strict=True))
+        for rows, (at_maximum,) in _chunks(x, 1):
+            for dim, largest, to_mean, to_max in pairs:
+                if to_mean is not None:
+                    dx[rows].add_(to_mean[rows] / (x[0].numel() // largest[0].numel()))
+                if to_max is not None:
+                    _mark_first(x[rows], largest[rows], dim, out=at_maximum)
+                    dx[rows].addcmul_(at_maximum, to_max[rows])
+        return _ours(dx), *[None] * len(ctx.dims)
+
+
+def _axes(dim: Dims) -> tuple[int, ...]:
+    return (dim,) if isinstance(dim, int) else dim
+
+
+def _mark_first(x: Tensor, largest: Tensor, dim: Dims, out: Tensor) -> None:
+    """1 where x first reaches its maximum over `dim`, 0 elsewhere."""
+    torch.eq(x, largest, out=out)
+    if (out.sum(dim) > 1).any():  # equal values: count down along the axis, so that the first of them is the largest
+        axes = _axes(dim)
+        sides = [x.shape[axis] for axis in axes]
+        order = torch.arange(torch.Size(sides).numel(), 0, -1, dtype=x.dtype).view(sides)
+        out.mul_(order[(..., *[None] * (x.dim() - 1 - axes[-1]))])
+        torch.eq(out, out.amax(dim, keepdim=True), out=out)
+
+
+class _Gated(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *gates)
+        y = torch.empty_like(x)
+        gates = [_for_each(gate, x) for gate in gates]
+        for rows, room in _chunks(x, int(len(gates) > 1)):
+            torch.mul(x[rows], _total([gate[rows] for gate in gates], room), out=y[rows])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *gates = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(_gated, ctx, [x, *gates], [gradient])
+        each = [_for_each(gate, x) for gate in gates]
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        to_gates = [
+            x.new_empty(gate.shape) if n else None for gate, n in zip(each, ctx.needs_input_grad[1:], strict=True)
+        ]
+        for rows, (product,) in _chunks(x, 1):
+            if dx is not None:
+                torch.mul(gradient[rows], _total([gate[rows] for gate in each], [product]), out=dx[rows])
+            torch.mul(gradient[rows], x[rows], out=product)
+            for to_gate in to_gates:
+                if to_gate is not None:
+                    to_gate[rows] = product.sum_to_size(to_gate[rows].shape)
+        found = [g if g is None else g.sum_to_size(gate.shape) for g, gate in zip(to_gates, gates, strict=True)]
+        return dx if dx is None else _ours(dx), *found
+
+
+def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
+    """The sum of gates; of several, in the buffer."""
+    if len(gates) == 1:
+        return gates[0]
+    total = torch.add(gates[0], gates[1], out=room[0])
+    for gate in gates[2:]:
+        total += gate
+    return total
+
+
+class _SelfGated(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
+        ctx.shuffle = shuffle
+        ctx.save_for_backward(x, scale, shift)
+        y = torch.empty_like(x)
+        target = _interleaved(y) if shuffle else y
+        x, scale, shift = _SelfGated._views(shuffle, x, scale, shift)
+        for rows, (gate,) in _chunks(x, 1):
+            _sigmoid_of_line(x[rows], scale[rows], shift[rows], out=gate)
+            torch.mul(x[rows], gate, out=target[rows])
+        return y
+
+    @staticmethod
+    def _views(shuffle: bool, x: Tensor, *coefficients: Tensor) -> list[Tensor]:
+        tensors = [x, *(_for_each(c, x) for c in coefficients)]
+        return [tensor.unflatten(1, (2, -1)) for tensor in tensors] if shuffle else tensors
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, shift = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(_self_gated, ctx, [x, scale, shift, ctx.shuffle], [gradient])
+        to_x, to_scale, to_shift, _ = ctx.needs_input_grad
+        dx, (dscale, dshift) = torch.empty_like(x) if to_x else None, x.new_empty(2, *x.shape[:2], 1, 1)
+        shapes = scale.shape, shift.shape
+        gradient = _interleaved(gradient) if ctx.shuffle else gradient
+        x, scale, shift, by_scale, by_shift = _SelfGated._views(ctx.shuffle, x, scale, shift, dscale, dshift)
+        for rows, (gate, logit) in _chunks(x, 2):
+            _sigmoid_of_line(x[rows], scale[rows], shift[rows], out=gate)
+            torch.mul(gradient[rows], x[rows], out=logit)
+            torch.ops.aten.sigmoid_backward.grad_input(logit, gate, grad_input=logit)
+            if to_x:
+                own = dx[rows].unflatten(1, (2, -1)) if ctx.shuffle else dx[rows]
+                torch.mul(gradient[rows], gate, out=own).addcmul_(logit, scale[rows])
+            if to_shift:
+                torch.sum(logit, (-2, -1), keepdim=True, out=by_shift[rows])
+            if to_scale:
+                torch.sum(logit.mul_(x[rows]), (-2, -1), keepdim=True, out=by_scale[rows])
+        return (
+            _ours(dx) if to_x else None,
+            dscale.sum_to_size(shapes[0]) if to_scale else None,
+            dshift.sum_to_size(shapes[1]) if to_shift else None,
+            None,
+        )
+
+
+def _interleaved(y: Tensor) -> Tensor:
+    """The view (N, 2, C/2, H, W) through which halves of channels are read from or written to a shuffled map."""
+    return y.unflatten(1, (-1, 2)).transpose(1, 2)
+
+
+def _sigmoid_of_line(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> None:
+    torch.mul(x, scale, out=out).add_(shift).sigmoid_()
