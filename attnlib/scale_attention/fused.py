@@ -10,6 +10,7 @@ on a CPU. Three things make it faster:
 
     x, mean, variance = moments(x)             per image and channel
     x, (mean, max), ... = pooled(x, dim, ...)  mean and maximum over an axis, or over several axes together
+    x, similarity = likeness(x)                each pixel's vector times the mean vector
     y = gated(x, gate, ...)                    x times the sum of gates that broadcast to it
     y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift)
 
@@ -23,6 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function, forward_ad
+
+from attnlib.base import at_least_float32
 
 CHUNK = 2 << 20  # bytes of the map that are worked on at a time
 Dims = int | tuple[int, ...]
@@ -69,6 +72,11 @@ def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
     return x, *zip(found[::2], found[1::2], strict=True)
 
 
+def likeness(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x of shape (N, groups, C, H, W), and each pixel's vector of C times their mean: (N, groups, 1, H, W)."""
+    return _Likeness.apply(x) if fusable(x) else _likeness(x)
+
+
 def gated(x: Tensor, *gates: Tensor) -> Tensor:
     """x times the sum of `gates`, each of which has x's rank and broadcasts to x."""
     return _Gated.apply(x, *gates) if fusable(x, *gates) else _gated(x, *gates)
@@ -88,7 +96,7 @@ def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+    variance, mean = torch.var_mean(at_least_float32(x), (2, 3), correction=0, keepdim=True)
     return x, mean, variance
 
 
@@ -103,6 +111,11 @@ def _first_max(x: Tensor, dim: Dims) -> Tensor:
     return flat[(..., *[None] * len(dim), *[slice(None)] * (x.dim() - 1 - dim[-1]))]
 
 
+def _likeness(x: Tensor) -> tuple[Tensor, Tensor]:
+    exact = at_least_float32(x)
+    return x, (exact * exact.mean((3, 4), keepdim=True)).sum(2, keepdim=True)
+
+
 def _gated(x: Tensor, *gates: Tensor) -> Tensor:
     total = gates[0]
     for gate in gates[1:]:
@@ -111,7 +124,7 @@ def _gated(x: Tensor, *gates: Tensor) -> Tensor:
 
 
 def _self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
-    y = x * torch.sigmoid(torch.addcmul(shift, x, scale))
+    y = x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
     return nn.functional.channel_shuffle(y, 2) if shuffle else y
 
 
@@ -173,10 +186,10 @@ class _Moments(Function):
         return x, mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> Tensor:
         x, mean = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _differentiable(_moments, ctx, [x], gradients)
+            return _differentiable(_moments, ctx, [x], gradients)[0]
         gradient, to_mean, to_variance = gradients
         # mean + variance give x the gradient slope * x + level.
         pixels = x.shape[2] * x.shape[3]
@@ -239,6 +252,35 @@ def _mark_first(x: Tensor, largest: Tensor, dim: Dims, out: Tensor) -> None:
         order = torch.arange(torch.Size(sides).numel(), 0, -1, dtype=x.dtype).view(sides)
         out.mul_(order[(..., *[None] * (x.dim() - 1 - axes[-1]))])
         torch.eq(out, out.amax(dim, keepdim=True), out=out)
+
+
+class _Likeness(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = x.new_empty(*x.shape[:3], 1, 1)
+        similarity = x.new_empty(*x.shape[:2], 1, *x.shape[3:])
+        for rows, (product,) in _chunks(x, 1):
+            torch.mean(x[rows], (3, 4), keepdim=True, out=mean[rows])
+            torch.mul(x[rows], mean[rows], out=product)
+            torch.sum(product, 2, keepdim=True, out=similarity[rows])
+        ctx.save_for_backward(x, mean)
+        ctx.set_materialize_grads(False)
+        return x, similarity
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, to_similarity: Tensor | None) -> Tensor | None:
+        x, mean = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(_likeness, ctx, [x], [gradient, to_similarity])[0]
+        if to_similarity is None:
+            return gradient
+        dx = _to_add_to(gradient, x)
+        pixels = x.shape[3] * x.shape[4]
+        for rows, (product,) in _chunks(x, 1):
+            torch.mul(x[rows], to_similarity[rows], out=product)
+            to_mean = product.sum((3, 4), keepdim=True)
+            dx[rows].addcmul_(to_similarity[rows], mean[rows]).add_(to_mean, alpha=1 / pixels)
+        return _ours(dx)
 
 
 class _Gated(Function):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size
+from attnlib.scale_attention.fused import fusable, moments, self_gated
 
 
 class NAM(ScaleAttention):
@@ -82,6 +83,27 @@ class NAM(ScaleAttention):
         channel_gate = self.channel_gate(x)
         return channel_gate * self.spatial_gate(x * channel_gate)
 
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        self._check(x)
+        if self.channel_norm is not None:
+            x = self._channel_gated(x)
+        return x if self.spatial_norm is None else x * self.spatial_gate(x)
+
+    def _channel_gated(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        """x * channel_gate(x) where the norm's statistics are folded in, so that all is one scale and shift."""
+        norm = self.channel_norm
+        if not fusable(x, norm.weight):
+            return x * self.channel_gate(x)
+        if norm.training:
+            x, means, variances = moments(x)  # of each image
+            mean = means.mean(0)
+            variance = variances.mean(0) + means.var(0, correction=0)
+            _track(norm, mean, variance, x.numel() // self.channels)
+        else:
+            mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
+        scale, shift = self._line(norm, mean, variance)
+        return self_gated(x, scale[None], shift[None])
+
     def channel_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_c B(x)). The weight goes into the norm's scale and shift, so that the map is read once for it."""
         norm, weight = self.channel_norm, self.scale_weights(self.channel_norm.weight)
@@ -103,19 +125,18 @@ class NAM(ScaleAttention):
         """sigmoid(w_i B_s(x)), normalised in place of the (N, H W, C) copy that a batch norm layer would need."""
         norm = self.spatial_norm
         if norm.training:
-            count = x.shape[0] * x.shape[1]
             variance, mean = torch.var_mean(at_least_float32(x), (0, 1), correction=0)
-            with torch.no_grad():
-                norm.num_batches_tracked.add_(1)
-                norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), norm.momentum)
-                unbiased = variance.flatten() * (count / (count - 1))
-                norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
+            _track(norm, mean, variance, x.shape[0] * x.shape[1])
         else:
             mean, variance = norm.running_mean.view(self.size), norm.running_var.view(self.size)
-        weight = self.scale_weights(norm.weight).view(self.size)
-        scale = weight * norm.weight.view(self.size) * torch.rsqrt(variance + norm.eps)
-        shift = weight * norm.bias.view(self.size) - mean * scale
+        scale, shift = self._line(norm, mean, variance)
         return torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+
+    def _line(self, norm: nn.Module, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift of w B(x) as a function of x, in the shape of the statistics."""
+        weight = self.scale_weights(norm.weight)
+        scale = (weight * norm.weight).view_as(mean) * torch.rsqrt(variance + norm.eps)
+        return scale, (weight * norm.bias).view_as(mean) - mean * scale
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
@@ -150,6 +171,15 @@ class NAM(ScaleAttention):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, size={self.size}, detach_scale={self.detach_scale}, signed={self.signed}"
+
+
+@torch.no_grad()
+def _track(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics as a batch norm layer does, from the biased variance of `count` values."""
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), norm.momentum)
+    unbiased = variance.flatten() * (count / (count - 1))
+    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
 
 def sparsity_penalty(model: nn.Module, strength: float = 1e-4) -> Float[Tensor, ""]:

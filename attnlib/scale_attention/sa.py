@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map
+from attnlib.base import ScaleAttention, check_count, check_flag, check_map
+from attnlib.scale_attention.fused import moments, self_gated
 
 
 class SA(ScaleAttention):
@@ -60,26 +61,36 @@ class SA(ScaleAttention):
         self.norm_bias = nn.Parameter(torch.zeros(half))
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        x, scale, shift = self._line(x)
+        return torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+
+    def _line(
+        self, x: Float[Tensor, "N C H W"]
+    ) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N C 1 1"], Float[Tensor, "N C 1 1"]]:
+        """x, and the scale and shift that make its logits.
+
+        Per image and channel both halves are a sigmoid of scale * x + shift: the channel half with scale 0, the spatial
+        half with the norm folded in. One pass finds the statistics, one applies them.
+        """
         check_map(x, self.channels)
-        # Per image and channel both halves are a sigmoid of scale * x + shift: the channel half with scale 0, the
-        # spatial half with the norm folded in. One pass finds the statistics, one applies them.
-        variance, mean = torch.var_mean(at_least_float32(x), (2, 3), correction=0)
+        x, mean, variance = moments(x)
         mean_1, mean_2 = self._halves(mean)
         _, variance_2 = self._halves(variance)
         scale_2 = self.spatial_weight * self.norm_weight * torch.rsqrt(variance_2 + self.eps)
         shift_1 = self.channel_weight * mean_1 + self.channel_bias
         shift_2 = self.spatial_weight * self.norm_bias + self.spatial_bias - mean_2 * scale_2
-        scale = torch.stack([torch.zeros_like(scale_2), scale_2], 2).view(*mean.shape, 1, 1)
-        shift = torch.stack([shift_1, shift_2], 2).view(*mean.shape, 1, 1)
-        return torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+        scale = torch.stack([torch.zeros_like(scale_2), scale_2], 2).view_as(mean)
+        shift = torch.stack([shift_1, shift_2], 2).view_as(mean)
+        return x, scale, shift
 
-    def _halves(self, statistic: Float[Tensor, "N C"]) -> tuple[Float[Tensor, "N G half"], Float[Tensor, "N G half"]]:
+    def _halves(
+        self, statistic: Float[Tensor, "N C 1 1"]
+    ) -> tuple[Float[Tensor, "N G half"], Float[Tensor, "N G half"]]:
         """The channel half and the spatial half of every group."""
-        return statistic.unflatten(1, (self.groups, 2, -1)).unbind(2)
+        return statistic.flatten(1).unflatten(1, (self.groups, 2, -1)).unbind(2)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        y = x * self.gate(x)
-        return shuffle_channels(y) if self.shuffle else y
+        return self_gated(*self._line(x), shuffle=self.shuffle)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, groups={self.groups}, shuffle={self.shuffle}"

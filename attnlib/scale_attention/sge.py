@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_divides, check_map
+from attnlib.base import ScaleAttention, check_count, check_divides, check_map
+from attnlib.scale_attention.fused import gated, likeness
 
 
 class SGE(ScaleAttention):
@@ -47,29 +48,25 @@ class SGE(ScaleAttention):
         self.bias = nn.Parameter(torch.ones(groups))  # beta
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        check_map(x, self.channels)
-        return (
-            self._group_gate(x.unflatten(1, (self.groups, -1)))
-            .expand(-1, -1, self.channels // self.groups, -1, -1)
-            .flatten(1, 2)
-        )
+        _, gate = self._gate_of_groups(x)
+        return gate.expand(-1, -1, self.channels // self.groups, -1, -1).flatten(1, 2)
 
-    def _group_gate(self, grouped: Float[Tensor, "N G width H W"]) -> Float[Tensor, "N G 1 H W"]:
-        """One gate a pixel for each group."""
-        exact = at_least_float32(grouped)
-        mean = exact.mean((3, 4), keepdim=True)  # g
-        similarity = (exact * mean).sum(2, keepdim=True)  # c
+    def _gate_of_groups(
+        self, x: Float[Tensor, "N C H W"]
+    ) -> tuple[Float[Tensor, "N G width H W"], Float[Tensor, "N G 1 H W"]]:
+        """x in groups, and one gate a pixel for each of them."""
+        check_map(x, self.channels)
+        grouped, similarity = likeness(x.unflatten(1, (self.groups, -1)))  # c = g . x, the sum over a group's channels
         centred = similarity - similarity.mean((3, 4), keepdim=True)
         # H W - 1; one pixel has no deviation, and anything but 0 in its place keeps 0 / 0 out.
-        freedom = grouped.shape[3] * grouped.shape[4] - 1 + 1e-30
+        freedom = x.shape[2] * x.shape[3] - 1 + 1e-30
         deviation = torch.linalg.vector_norm(centred, dim=(3, 4), keepdim=True) * freedom**-0.5
         weight, bias = self.weight.view(-1, 1, 1, 1), self.bias.view(-1, 1, 1, 1)
-        return torch.sigmoid(weight * (centred / (deviation + self.eps)) + bias).to(grouped.dtype)
+        gate = torch.sigmoid(weight * (centred / (deviation + self.eps)) + bias)
+        return grouped, gate.to(x.dtype)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        check_map(x, self.channels)
-        grouped = x.unflatten(1, (self.groups, -1))
-        return (grouped * self._group_gate(grouped)).flatten(1, 2)
+        return gated(*self._gate_of_groups(x)).flatten(1, 2)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, groups={self.groups}"

@@ -89,7 +89,7 @@ def test_detaching_changes_the_scales_gradient_and_nothing_else():
 
 def test_the_gate_multiplies_the_input_not_its_normalised_copy():
     nam, x = drawn(), torch.randn(3, 6, 5, 4, dtype=torch.float64)
-    torch.testing.assert_close(nam(x), x * nam.gate(x), atol=0, rtol=0)
+    torch.testing.assert_close(nam(x), x * nam.gate(x), atol=1e-15, rtol=1e-14)
 
 
 def test_the_spatial_part_sees_the_output_of_the_channel_part():

@@ -62,8 +62,9 @@ def test_shuffle_interleaves_the_two_halves_of_all_channels():
 
 def test_the_gate_is_in_the_order_before_the_shuffle():
     x = torch.randn(2, 12, 9, 7, dtype=torch.float64)
-    assert torch.equal(drawn()(x), shuffle_channels(x * drawn().gate(x)))
-    assert torch.equal(drawn(shuffle=False)(x), x * drawn().gate(x))
+    gated = x * drawn().gate(x)
+    torch.testing.assert_close(drawn()(x), shuffle_channels(gated), atol=1e-15, rtol=1e-14)
+    torch.testing.assert_close(drawn(shuffle=False)(x), gated, atol=1e-15, rtol=1e-14)
 
 
 # The halves.
