@@ -56,7 +56,8 @@ class SE(ScaleAttention):
         if self.squeeze == "avg":
             z = x.mean((2, 3), keepdim=True)
         elif self.squeeze == "max":
-            z = x.amax((2, 3), keepdim=True)
+            # Not amax, which would share the gradient among equal maxima: the first one gets it all.
+            z = x.flatten(2).max(-1).values[..., None, None]
         else:
             z = x
         s = self.expand(torch.relu(self.reduce(z)))
