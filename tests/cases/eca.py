@@ -15,7 +15,7 @@ CASES = [
     _case(),
     _case(kernel_size=5),
     _case(3, kernel_size=9),
-    _case(gamma=1, b=2),
+    _case(gamma=1, b=4),
     _case(shared=False),
     _case(kernel_size=5, shared=False),
 ]
