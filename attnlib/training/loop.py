@@ -1,6 +1,7 @@
 """The training loop: `train(recipe)`."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,7 @@ def train(
             seed=recipe.seed,
             status=status,
             parameters=sum(p.numel() for p in model.parameters()),
+            attached=Counter(" ".join(repr(module).split()) for module in networks.attention_modules(model).values()),
             train_images=len(training),
             validation_images=len(validation),
             mean=normalise.mean,

@@ -72,6 +72,8 @@ class Record(_Entry):
     Attributes:
         recipe: what was run; `protocol` and `seed` repeat its fields where a reader looks for them first.
         parameters: of the network.
+        attached: the attention modules in it, as their repr tells them, and how many there are of each: the arguments
+            that depend on the width, such as groups, are among them.
         train_images, validation_images: how many there were.
         mean, std: of the training images' channels, what the network's input was normalised with.
         epochs: those that were completed.
@@ -85,6 +87,7 @@ class Record(_Entry):
     seed: int
     status: Literal["finished", "interrupted", "failed"]
     parameters: int
+    attached: dict[str, int] = {}
     train_images: int
     validation_images: int
     mean: list[float]

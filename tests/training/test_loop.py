@@ -45,6 +45,12 @@ def test_paper_run_reads_the_test_set_after_every_epoch():
     assert (record.train_images, record.validation_images) == (100, 0)
 
 
+def test_the_record_states_the_groups_that_each_width_got():
+    trained = train(tiny(attention="sa", epochs=1))
+    assert trained.record.attached == {f"SA({c}, groups={c // 4}, shuffle=True)": 1 for c in (16, 32, 64)}
+    assert train(tiny(epochs=1)).record.attached == {}
+
+
 def test_one_seed_gives_one_run_whatever_the_global_state():
     torch.manual_seed(1)
     first = train(tiny(attention="se", augmentation="crop-flip"))
