@@ -50,7 +50,7 @@ def sge(module: SGE, x: Tensor) -> Tensor:
     x = x.view(n * groups, -1, h, w)
     similarity = (x * F.adaptive_avg_pool2d(x, 1)).sum(1, keepdim=True).view(n * groups, -1)
     similarity = similarity - similarity.mean(1, keepdim=True)
-    standard = (similarity / (similarity.std(1, keepdim=True) + module.eps)).view(n, groups, h, w)
+    standard = (similarity / (similarity.std(1, keepdim=True) + 1e-5)).view(n, groups, h, w)
     logit = standard * module.weight.view(1, -1, 1, 1) + module.bias.view(1, -1, 1, 1)
     return (x * torch.sigmoid(logit.view(n * groups, 1, h, w))).view(n, c, h, w)
 

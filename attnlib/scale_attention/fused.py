@@ -10,7 +10,6 @@ on a CPU. Three things make it faster:
 
     x, mean, variance = moments(x)             per image and channel
     x, (mean, max), ... = pooled(x, dim, ...)  mean and maximum over an axis, or over several axes together
-    x, similarity = likeness(x)                each pixel's vector times the mean vector
     y = gated(x, gate, ...)                    x times the sum of gates that broadcast to it
     y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift)
 
@@ -29,6 +28,8 @@ from attnlib.base import at_least_float32
 
 CHUNK = 2 << 20  # bytes of the map that are worked on at a time
 Dims = int | tuple[int, ...]
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 
 
 def fusable(*tensors: Tensor) -> bool:
@@ -72,24 +73,14 @@ def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
     return x, *zip(found[::2], found[1::2], strict=True)
 
 
-def likeness(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x of shape (N, groups, C, H, W), and each pixel's vector of C times their mean: (N, groups, 1, H, W)."""
-    return _Likeness.apply(x) if fusable(x) else _likeness(x)
-
-
 def gated(x: Tensor, *gates: Tensor) -> Tensor:
     """x times the sum of `gates`, each of which has x's rank and broadcasts to x."""
     return _Gated.apply(x, *gates) if fusable(x, *gates) else _gated(x, *gates)
 
 
-def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -> Tensor:
-    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1).
-
-    With `shuffle` the two halves of the channels are interleaved on the way: output 2i is channel i, output 2i + 1 is
-    channel i + C/2.
-    """
-    function = _SelfGated.apply if fusable(x, scale, shift) else _self_gated
-    return function(x, scale, shift, shuffle)
+def self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1)."""
+    return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift)
 
 
 # The readable forms.
@@ -111,11 +102,6 @@ def _first_max(x: Tensor, dim: Dims) -> Tensor:
     return flat[(..., *[None] * len(dim), *[slice(None)] * (x.dim() - 1 - dim[-1]))]
 
 
-def _likeness(x: Tensor) -> tuple[Tensor, Tensor]:
-    exact = at_least_float32(x)
-    return x, (exact * exact.mean((3, 4), keepdim=True)).sum(2, keepdim=True)
-
-
 def _gated(x: Tensor, *gates: Tensor) -> Tensor:
     total = gates[0]
     for gate in gates[1:]:
@@ -123,15 +109,14 @@ def _gated(x: Tensor, *gates: Tensor) -> Tensor:
     return x * total
 
 
-def _self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
-    y = x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
-    return nn.functional.channel_shuffle(y, 2) if shuffle else y
+def _self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
 
 
-# The fused forms.
+# What fused forms are made of.
 
 
-def _chunks(x: Tensor, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
+def chunks(x: Tensor, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
     """Slices of the first axis, about CHUNK bytes each, and as many buffers of that shape, used again and again."""
     step = max(1, CHUNK // max(1, x[:1].numel() * x.element_size()))
     room = [torch.empty_like(x[:step]) for _ in range(buffers)]
@@ -140,10 +125,10 @@ def _chunks(x: Tensor, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
         yield rows, [buffer[: rows.stop - start] for buffer in room]
 
 
-def _differentiable(
+def differentiable(
     readable: Callable[..., Any], ctx: Any, arguments: Sequence[Any], gradients: Sequence[Tensor | None]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients once more, from the readable form: for a backward pass that is to be differentiated itself."""
+    """What a fused backward returns, found by the readable form: for a backward that is to be differentiated itself."""
     # Views of our own: a gradient must stop at them, also where one argument was computed from another.
     own = [a.view_as(a) if isinstance(a, Tensor) else a for a in arguments]
     outputs = readable(*own)
@@ -173,11 +158,14 @@ def _for_each(gate: Tensor, x: Tensor) -> Tensor:
     return gate.expand(len(x), *gate.shape[1:])
 
 
+# The fused forms.
+
+
 class _Moments(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = (x.new_empty(*x.shape[:2], 1, 1) for _ in range(2))
-        for rows, (centred,) in _chunks(x, 1):
+        for rows, (centred,) in chunks(x, 1):
             torch.mean(x[rows], (2, 3), keepdim=True, out=mean[rows])
             torch.sub(x[rows], mean[rows], out=centred)
             torch.mean(centred.square_(), (2, 3), keepdim=True, out=variance[rows])
@@ -189,7 +177,7 @@ class _Moments(Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> Tensor:
         x, mean = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _differentiable(_moments, ctx, [x], gradients)[0]
+            return differentiable(_moments, ctx, [x], gradients)[0]
         gradient, to_mean, to_variance = gradients
         # mean + variance give x the gradient slope * x + level.
         pixels = x.shape[2] * x.shape[3]
@@ -198,7 +186,7 @@ class _Moments(Function):
         if to_mean is not None:
             level += to_mean / pixels
         dx = _to_add_to(gradient, x)
-        for rows, _ in _chunks(x, 0):
+        for rows, _ in chunks(x, 0):
             dx[rows].addcmul_(x[rows], slope[rows]).add_(level[rows])
         return _ours(dx)
 
@@ -208,7 +196,7 @@ class _Pooled(Function):
     def forward(ctx: Any, x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
         shapes = [[1 if i in _axes(dim) else side for i, side in enumerate(x.shape)] for dim in dims]
         found = [(x.new_empty(shape), x.new_empty(shape)) for shape in shapes]
-        for rows, _ in _chunks(x, 0):
+        for rows, _ in chunks(x, 0):
             for dim, (mean, largest) in zip(dims, found, strict=True):
                 torch.mean(x[rows], dim, keepdim=True, out=mean[rows])
                 torch.amax(x[rows], dim, keepdim=True, out=largest[rows])
@@ -226,10 +214,10 @@ class _Pooled(Function):
                 x, *pairs = _pooled(x, *dims)
                 return x, *(statistic for pair in pairs for statistic in pair)
 
-            return _differentiable(flat, ctx, [x, *ctx.dims], [gradient, *gradients])
+            return differentiable(flat, ctx, [x, *ctx.dims], [gradient, *gradients])
         dx = _to_add_to(gradient, x)
         pairs = list(zip(ctx.dims, maxima, gradients[::2], gradients[1::2], strict=True))
-        for rows, (at_maximum,) in _chunks(x, 1):
+        for rows, (at_maximum,) in chunks(x, 1):
             for dim, largest, to_mean, to_max in pairs:
                 if to_mean is not None:
                     dx[rows].add_(to_mean[rows] / (x[0].numel() // largest[0].numel()))
@@ -254,42 +242,13 @@ def _mark_first(x: Tensor, largest: Tensor, dim: Dims, out: Tensor) -> None:
         torch.eq(out, out.amax(dim, keepdim=True), out=out)
 
 
-class _Likeness(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean = x.new_empty(*x.shape[:3], 1, 1)
-        similarity = x.new_empty(*x.shape[:2], 1, *x.shape[3:])
-        for rows, (product,) in _chunks(x, 1):
-            torch.mean(x[rows], (3, 4), keepdim=True, out=mean[rows])
-            torch.mul(x[rows], mean[rows], out=product)
-            torch.sum(product, 2, keepdim=True, out=similarity[rows])
-        ctx.save_for_backward(x, mean)
-        ctx.set_materialize_grads(False)
-        return x, similarity
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None, to_similarity: Tensor | None) -> Tensor | None:
-        x, mean = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return _differentiable(_likeness, ctx, [x], [gradient, to_similarity])[0]
-        if to_similarity is None:
-            return gradient
-        dx = _to_add_to(gradient, x)
-        pixels = x.shape[3] * x.shape[4]
-        for rows, (product,) in _chunks(x, 1):
-            torch.mul(x[rows], to_similarity[rows], out=product)
-            to_mean = product.sum((3, 4), keepdim=True)
-            dx[rows].addcmul_(to_similarity[rows], mean[rows]).add_(to_mean, alpha=1 / pixels)
-        return _ours(dx)
-
-
 class _Gated(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
         ctx.save_for_backward(x, *gates)
         y = torch.empty_like(x)
         gates = [_for_each(gate, x) for gate in gates]
-        for rows, room in _chunks(x, int(len(gates) > 1)):
+        for rows, room in chunks(x, int(len(gates) > 1)):
             torch.mul(x[rows], _total([gate[rows] for gate in gates], room), out=y[rows])
         return y
 
@@ -297,13 +256,13 @@ class _Gated(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *gates = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _differentiable(_gated, ctx, [x, *gates], [gradient])
+            return differentiable(_gated, ctx, [x, *gates], [gradient])
         each = [_for_each(gate, x) for gate in gates]
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         to_gates = [
             x.new_empty(gate.shape) if n else None for gate, n in zip(each, ctx.needs_input_grad[1:], strict=True)
         ]
-        for rows, (product,) in _chunks(x, 1):
+        for rows, (product,) in chunks(x, 1):
             if dx is not None:
                 torch.mul(gradient[rows], _total([gate[rows] for gate in each], [product]), out=dx[rows])
             torch.mul(gradient[rows], x[rows], out=product)
@@ -326,55 +285,36 @@ def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
 
 class _SelfGated(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
-        ctx.shuffle = shuffle
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, shift)
         y = torch.empty_like(x)
-        target = _interleaved(y) if shuffle else y
-        x, scale, shift = _SelfGated._views(shuffle, x, scale, shift)
-        for rows, (gate,) in _chunks(x, 1):
-            _sigmoid_of_line(x[rows], scale[rows], shift[rows], out=gate)
-            torch.mul(x[rows], gate, out=target[rows])
+        scale, shift = _for_each(scale, x), _for_each(shift, x)
+        for rows, (gate,) in chunks(x, 1):
+            torch.mul(x[rows], scale[rows], out=gate).add_(shift[rows]).sigmoid_()
+            torch.mul(x[rows], gate, out=y[rows])
         return y
-
-    @staticmethod
-    def _views(shuffle: bool, x: Tensor, *coefficients: Tensor) -> list[Tensor]:
-        tensors = [x, *(_for_each(c, x) for c in coefficients)]
-        return [tensor.unflatten(1, (2, -1)) for tensor in tensors] if shuffle else tensors
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _differentiable(_self_gated, ctx, [x, scale, shift, ctx.shuffle], [gradient])
-        to_x, to_scale, to_shift, _ = ctx.needs_input_grad
-        dx, (dscale, dshift) = torch.empty_like(x) if to_x else None, x.new_empty(2, *x.shape[:2], 1, 1)
-        shapes = scale.shape, shift.shape
-        gradient = _interleaved(gradient) if ctx.shuffle else gradient
-        x, scale, shift, by_scale, by_shift = _SelfGated._views(ctx.shuffle, x, scale, shift, dscale, dshift)
-        for rows, (gate, logit) in _chunks(x, 2):
-            _sigmoid_of_line(x[rows], scale[rows], shift[rows], out=gate)
+            return differentiable(_self_gated, ctx, [x, scale, shift], [gradient])
+        to_x, to_scale, to_shift = ctx.needs_input_grad
+        dx = torch.empty_like(x) if to_x else None
+        dscale, dshift = x.new_empty(2, *x.shape[:2], 1, 1)
+        scale_of, shift_of = _for_each(scale, x), _for_each(shift, x)
+        for rows, (gate, logit) in chunks(x, 2):
+            torch.mul(x[rows], scale_of[rows], out=gate).add_(shift_of[rows]).sigmoid_()
             torch.mul(gradient[rows], x[rows], out=logit)
-            torch.ops.aten.sigmoid_backward.grad_input(logit, gate, grad_input=logit)
+            sigmoid_backward(logit, gate, grad_input=logit)
             if to_x:
-                own = dx[rows].unflatten(1, (2, -1)) if ctx.shuffle else dx[rows]
-                torch.mul(gradient[rows], gate, out=own).addcmul_(logit, scale[rows])
+                torch.mul(gradient[rows], gate, out=dx[rows]).addcmul_(logit, scale_of[rows])
             if to_shift:
-                torch.sum(logit, (-2, -1), keepdim=True, out=by_shift[rows])
+                torch.sum(logit, (2, 3), keepdim=True, out=dshift[rows])
             if to_scale:
-                torch.sum(logit.mul_(x[rows]), (-2, -1), keepdim=True, out=by_scale[rows])
+                torch.sum(logit.mul_(x[rows]), (2, 3), keepdim=True, out=dscale[rows])
         return (
             _ours(dx) if to_x else None,
-            dscale.sum_to_size(shapes[0]) if to_scale else None,
-            dshift.sum_to_size(shapes[1]) if to_shift else None,
-            None,
+            dscale.sum_to_size(scale.shape) if to_scale else None,
+            dshift.sum_to_size(shift.shape) if to_shift else None,
         )
-
-
-def _interleaved(y: Tensor) -> Tensor:
-    """The view (N, 2, C/2, H, W) through which halves of channels are read from or written to a shuffled map."""
-    return y.unflatten(1, (-1, 2)).transpose(1, 2)
-
-
-def _sigmoid_of_line(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor) -> None:
-    torch.mul(x, scale, out=out).add_(shift).sigmoid_()

@@ -5,12 +5,17 @@ more than elsewhere the group is kept, where less it is dimmed. Status: does wha
 group; starts as a constant gate of sigmoid(1) = 0.731, so compare it with that constant.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import Function
 
-from attnlib.base import ScaleAttention, check_count, check_divides, check_map
-from attnlib.scale_attention.fused import gated, likeness
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_divides, check_map
+from attnlib.scale_attention.fused import chunks, differentiable, fusable, sigmoid_backward
+
+EPS = 1e-5  # added to the deviation
 
 
 class SGE(ScaleAttention):
@@ -43,30 +48,98 @@ class SGE(ScaleAttention):
         check_count("channels", channels)
         check_divides("groups", groups, channels)
         super().__init__(channels)
-        self.groups, self.eps = groups, 1e-5
+        self.groups = groups
         self.weight = nn.Parameter(torch.zeros(groups))  # gamma
         self.bias = nn.Parameter(torch.ones(groups))  # beta
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        _, gate = self._gate_of_groups(x)
+        check_map(x, self.channels)
+        gate = group_gate(x.unflatten(1, (self.groups, -1)), self.weight, self.bias)
         return gate.expand(-1, -1, self.channels // self.groups, -1, -1).flatten(1, 2)
 
-    def _gate_of_groups(
-        self, x: Float[Tensor, "N C H W"]
-    ) -> tuple[Float[Tensor, "N G width H W"], Float[Tensor, "N G 1 H W"]]:
-        """x in groups, and one gate a pixel for each of them."""
-        check_map(x, self.channels)
-        grouped, similarity = likeness(x.unflatten(1, (self.groups, -1)))  # c = g . x, the sum over a group's channels
-        centred = similarity - similarity.mean((3, 4), keepdim=True)
-        # H W - 1; one pixel has no deviation, and anything but 0 in its place keeps 0 / 0 out.
-        freedom = x.shape[2] * x.shape[3] - 1 + 1e-30
-        deviation = torch.linalg.vector_norm(centred, dim=(3, 4), keepdim=True) * freedom**-0.5
-        weight, bias = self.weight.view(-1, 1, 1, 1), self.bias.view(-1, 1, 1, 1)
-        gate = torch.sigmoid(weight * (centred / (deviation + self.eps)) + bias)
-        return grouped, gate.to(x.dtype)
-
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        return gated(*self._gate_of_groups(x)).flatten(1, 2)
+        check_map(x, self.channels)
+        function = GroupGated.apply if fusable(x, self.weight) else group_gated
+        return function(x.unflatten(1, (self.groups, -1)), self.weight, self.bias).flatten(1, 2)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, groups={self.groups}"
+
+
+def group_gate(
+    x: Float[Tensor, "N G width H W"], weight: Float[Tensor, " G"], bias: Float[Tensor, " G"]
+) -> Float[Tensor, "N G 1 H W"]:
+    """One gate a pixel for each group: sigmoid(gamma z_i + beta)."""
+    exact = at_least_float32(x)
+    mean = exact.mean((3, 4), keepdim=True)  # g
+    similarity = (exact * mean).sum(2, keepdim=True)  # c
+    centred = similarity - similarity.mean((3, 4), keepdim=True)
+    deviation = torch.linalg.vector_norm(centred, dim=(3, 4), keepdim=True) * freedom(x) ** -0.5
+    return torch.sigmoid(_column(weight) * (centred / (deviation + EPS)) + _column(bias)).to(x.dtype)
+
+
+def freedom(x: Float[Tensor, "N G width H W"]) -> float:
+    """H W - 1; one pixel has no deviation, and anything but 0 in its place keeps 0 / 0 out."""
+    return x.shape[3] * x.shape[4] - 1 + 1e-30
+
+
+def group_gated(
+    x: Float[Tensor, "N G width H W"], weight: Float[Tensor, " G"], bias: Float[Tensor, " G"]
+) -> Float[Tensor, "N G width H W"]:
+    return x * group_gate(x, weight, bias)
+
+
+class GroupGated(Function):
+    """`group_gated` in one pass over the map: chunks of images stay in the cache from similarity to product."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y, mean = torch.empty_like(x), x.new_empty(*x.shape[:3], 1, 1)
+        centred, deviation = x.new_empty(*x.shape[:2], 1, *x.shape[3:]), x.new_empty(*x.shape[:2], 1, 1, 1)
+        for rows, (product,) in chunks(x, 1):
+            torch.mean(x[rows], (3, 4), keepdim=True, out=mean[rows])
+            torch.mul(x[rows], mean[rows], out=product)
+            c = torch.sum(product, 2, keepdim=True, out=centred[rows])
+            c -= c.mean((3, 4), keepdim=True)
+            torch.linalg.vector_norm(c, dim=(3, 4), keepdim=True, out=deviation[rows]).mul_(freedom(x) ** -0.5)
+            gate = _gate(c, weight, bias, deviation[rows])
+            torch.mul(x[rows], gate, out=y[rows])
+        ctx.save_for_backward(x, weight, bias)
+        ctx.statistics = mean, centred, deviation
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return differentiable(group_gated, ctx, [x, weight, bias], [gradient])
+        (mean, centred, deviation), pixels = ctx.statistics, x.shape[3] * x.shape[4]
+        dx, (dweight, dbias) = torch.empty_like(x), x.new_zeros(2, len(weight))
+        for rows, (product,) in chunks(x, 1):
+            c, d = centred[rows], deviation[rows]
+            gate = _gate(c, weight, bias, d)
+            torch.mul(gradient[rows], gate, out=dx[rows])
+            torch.mul(gradient[rows], x[rows], out=product)
+            # Through the sigmoid of slope * c + beta, slope = gamma / (d + eps).
+            logit = product.sum(2, keepdim=True)
+            sigmoid_backward(logit, gate, grad_input=logit)
+            slope = _column(weight) / (d + EPS)
+            total = logit.sum((3, 4), keepdim=True)
+            along = torch.mul(logit, c, out=gate).sum((3, 4), keepdim=True)
+            dbias += total.sum((0, 2, 3, 4))
+            dweight += (along / (d + EPS)).sum((0, 2, 3, 4))
+            # Through the deviation, whose derivative c / ((H W - 1) d) is 0 where there is none, and the centring.
+            by_deviation = torch.where(d > 0, along * slope / ((d + EPS) * d * freedom(x)), 0)
+            dc = logit.mul_(slope).addcmul_(c, by_deviation, value=-1).sub_(total * slope, alpha=1 / pixels)
+            # Through the similarity, a product of x and its own mean.
+            by_mean = torch.mul(x[rows], dc, out=product).sum((3, 4), keepdim=True)
+            dx[rows].addcmul_(dc, mean[rows]).add_(by_mean, alpha=1 / pixels)
+        return dx, dweight, dbias
+
+
+def _gate(centred: Tensor, weight: Tensor, bias: Tensor, deviation: Tensor) -> Tensor:
+    return torch.mul(centred, _column(weight) / (deviation + EPS)).add_(_column(bias)).sigmoid_()
+
+
+def _column(vector: Tensor) -> Tensor:
+    return vector.view(-1, 1, 1, 1)
