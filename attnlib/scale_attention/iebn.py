@@ -6,11 +6,12 @@ sigmoid(-1) = 0.269 whatever the image: compare it with a batch norm that starts
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map
+from attnlib.scale_attention.fused import gated, moments
+from attnlib.scale_attention.nam import _track
 
 
 class IEBN(ScaleAttention):
@@ -56,24 +57,31 @@ class IEBN(ScaleAttention):
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 1 1"]:
         check_map(x, self.channels)
-        m = at_least_float32(x).mean((2, 3))
-        return torch.sigmoid(self.gate_scale * m + self.gate_shift)[..., None, None].to(x.dtype)
+        return self._gate(at_least_float32(x).mean((2, 3), keepdim=True)).to(x.dtype)
+
+    def _gate(self, means: Float[Tensor, "N C 1 1"]) -> Float[Tensor, "N C 1 1"]:
+        """delta of the channel means of each image."""
+        return torch.sigmoid(self.gate_scale.view(-1, 1, 1) * means + self.gate_shift.view(-1, 1, 1))
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         check_map(x, self.channels)
-        norm = self.norm
+        norm, dtype = self.norm, x.dtype
         if norm.training:
-            if x.numel() // self.channels < 2:
+            count = x.numel() // self.channels
+            if count < 2:
                 raise ValueError(
                     f"IEBN needs 2 or more values per channel in train mode, got shape {tuple(x.shape)}; "
                     "use a larger batch, or eval mode"
                 )
-            norm.num_batches_tracked.add_(1)
-        normal = F.batch_norm(
-            x, norm.running_mean, norm.running_var, None, None, norm.training, norm.momentum, norm.eps
-        )
-        scale = norm.weight[:, None, None] * self.gate(x)
-        return torch.addcmul(norm.bias[:, None, None], normal, scale).to(x.dtype)
+            # One reading of each image gives what the gate needs, and the batch's mean and variance as well.
+            x, means, variances = moments(x)
+            mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
+            _track(norm, mean, variance, count)
+        else:
+            means = at_least_float32(x).mean((2, 3), keepdim=True)
+            mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
+        scale = norm.weight.view(-1, 1, 1) * self._gate(means) * torch.rsqrt(variance + norm.eps)
+        return (gated(x, scale) + (norm.bias.view(-1, 1, 1) - mean * scale)).to(dtype)
 
     def extra_repr(self) -> str:
         return f"{self.channels}"
