@@ -96,7 +96,7 @@ class BAM(ScaleAttention):
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
         check_map(x, self.channels)
-        if self.training and x.shape[0] < 2:
+        if x.shape[0] < 2 and any(layer.training for layer in self.channel_branch if isinstance(layer, nn.BatchNorm1d)):
             raise ValueError(
                 f"BAM normalises its channel branch over the batch and needs 2 or more images in train mode, got shape "
                 f"{tuple(x.shape)}; use a larger batch, or eval mode"

@@ -5,6 +5,7 @@ pixel's maximum and mean through one 7 x 7 convolution. Status: nearly all param
 as in SE; the spatial gate has 100, two of them of a batch norm that the paper does not mention.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_odd, check_reduction
-from attnlib.scale_attention.pooled_gate import PooledGate, max_and_mean
+from attnlib.scale_attention.fused import gated, pooled
+from attnlib.scale_attention.pooled_gate import PooledGate
 
 ORDERS = ("channel-first", "spatial-first", "parallel")
 POOLS = ("avg", "max")
@@ -103,19 +105,30 @@ class CBAM(ScaleAttention):
         self.spatial_gate = SpatialGate(channels, kernel_size, descriptor, norm) if spatial else None
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
-        self._check(x)
-        first, *others = self._gates()
-        if self.order == "parallel":
-            return torch.sigmoid(first(x) + others[0](x)).to(x.dtype)
-        gate = torch.sigmoid(first(x)).to(x.dtype)
-        for other in others:
-            gate = gate * torch.sigmoid(other(x * gate)).to(x.dtype)
-        return gate
+        return math.prod(self._attend(x)[1])
 
-    def _gates(self) -> list[nn.Module]:
-        """The gates that there are, in their order."""
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        return self._attend(x)[0]
+
+    def _attend(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], list[Tensor]]:
+        """The output, and the gates that x was multiplied by on the way."""
+        self._check(x)
+        gates = []
+        for step in self._steps():
+            logits = 0
+            for part in step:
+                x, more = part(x)
+                logits = logits + more
+            gates.append(torch.sigmoid(logits).to(x.dtype))
+            x = gated(x, gates[-1])
+        return x, gates
+
+    def _steps(self) -> list[list[nn.Module]]:
+        """The gates one after another, in parallel those that share a sigmoid."""
         gates = [gate for gate in (self.channel_gate, self.spatial_gate) if gate is not None]
-        return gates[::-1] if self.order == "spatial-first" else gates
+        if self.order == "parallel":
+            return [gates]
+        return [[gate] for gate in (gates if self.order == "channel-first" else gates[::-1])]
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
@@ -141,7 +154,7 @@ class CBAM(ScaleAttention):
 
 
 class ChannelGate(nn.Module):
-    """Logits of M_c: the shared bottleneck on every pooled vector, its outputs added."""
+    """x, and the logits of M_c: the shared bottleneck on every pooled vector, its outputs added."""
 
     def __init__(self, channels: int, hidden: int, pools: tuple[str, ...], bias: bool) -> None:
         super().__init__()
@@ -149,22 +162,25 @@ class ChannelGate(nn.Module):
         self.reduce = nn.Linear(channels, hidden, bias=bias)  # W_0
         self.expand = nn.Linear(hidden, channels, bias=bias)  # W_1
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 1 1"]:
-        pixels = x.flatten(2)
-        # `max` rather than `amax`: of equal maxima the first gets the gradient, as in the released pooling.
-        pooled = [pixels.mean(2) if pool == "avg" else pixels.max(2).values for pool in self.pools]
-        return sum(self.expand(torch.relu(self.reduce(z))) for z in pooled)[:, :, None, None]
+    def forward(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N C 1 1"]]:
+        x, (mean, largest) = pooled(x, (2, 3))
+        vectors = [mean if pool == "avg" else largest for pool in self.pools]
+        logits = sum(self.expand(torch.relu(self.reduce(z.flatten(1)))) for z in vectors)
+        return x, logits[:, :, None, None]
 
     def extra_repr(self) -> str:
         return f"pools={self.pools}"
 
 
 class SpatialGate(PooledGate):
-    """Logits of M_s: one k x k convolution and a norm on what the descriptor keeps of the channels."""
+    """x, and the logits of M_s: one k x k convolution and a norm on what the descriptor keeps of the channels."""
 
     def __init__(self, channels: int, kernel_size: int, descriptor: str, norm: bool) -> None:
         super().__init__(2 if descriptor == "max-avg" else 1, kernel_size, norm)
         self.descriptor = nn.Conv2d(channels, 1, 1, bias=False) if descriptor == "conv" else None
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N 1 H W"]:
-        return super().forward(max_and_mean(x) if self.descriptor is None else self.descriptor(x))
+    def forward(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N 1 H W"]]:
+        if self.descriptor is not None:
+            return x, super().forward(self.descriptor(x))
+        x, (mean, largest) = pooled(x, 1)
+        return x, super().forward(torch.cat([largest, mean], 1))

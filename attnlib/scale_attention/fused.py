@@ -61,7 +61,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _Moments.apply(x) if fusable(x) else _moments(x)
 
 
-def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:
     """x, and for each of `dims` the mean and the maximum over it, of length 1 there.
 
     One of `dims` is an axis or a tuple of neighbouring axes, which are reduced together. Among equal values the first
@@ -91,7 +91,7 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return x, mean, variance
 
 
-def _pooled(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+def _pooled(x: Tensor, *dims: Dims) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:
     return x, *((x.mean(dim, keepdim=True), _first_max(x, dim)) for dim in dims)
 
 
@@ -199,7 +199,10 @@ class _Pooled(Function):
         for rows, _ in chunks(x, 0):
             for dim, (mean, largest) in zip(dims, found, strict=True):
                 torch.mean(x[rows], dim, keepdim=True, out=mean[rows])
-                torch.amax(x[rows], dim, keepdim=True, out=largest[rows])
+                if _in_vectors(x, dim):
+                    largest[rows] = _first_maxima(x[rows], dim)[0]
+                else:
+                    torch.amax(x[rows], dim, keepdim=True, out=largest[rows])
         ctx.dims = dims
         ctx.save_for_backward(x, *(largest for _, largest in found))
         ctx.set_materialize_grads(False)
@@ -221,7 +224,9 @@ class _Pooled(Function):
             for dim, largest, to_mean, to_max in pairs:
                 if to_mean is not None:
                     dx[rows].add_(to_mean[rows] / (x[0].numel() // largest[0].numel()))
-                if to_max is not None:
+                if to_max is not None and _in_vectors(x, dim):
+                    dx[rows].scatter_add_(dim, _first_maxima(x[rows], dim)[1], to_max[rows])
+                elif to_max is not None:
                     _mark_first(x[rows], largest[rows], dim, out=at_maximum)
                     dx[rows].addcmul_(at_maximum, to_max[rows])
         return _ours(dx), *[None] * len(ctx.dims)
@@ -229,6 +234,23 @@ class _Pooled(Function):
 
 def _axes(dim: Dims) -> tuple[int, ...]:
     return (dim,) if isinstance(dim, int) else dim
+
+
+def _in_vectors(x: Tensor, dim: Dims) -> bool:
+    """Whether numbers that belong to different maxima over `dim` lie side by side, as `_first_maxima` needs."""
+    return isinstance(dim, int) and dim < x.dim() - 1 and x.is_contiguous()
+
+
+def _first_maxima(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Maxima over an axis and where each is first reached, as from `x.max(dim, keepdim=True)`.
+
+    That takes one number at a time. Pooling takes vectors where what it sees as channels lies side by side: here that
+    is everything behind the axis.
+    """
+    before, behind = x.shape[:dim], x.shape[dim + 1 :]
+    stacked = x.view(before.numel(), x.shape[dim], 1, behind.numel()).permute(0, 3, 1, 2)
+    largest, index = nn.functional.max_pool2d(stacked, (x.shape[dim], 1), return_indices=True)
+    return largest.view(*before, 1, *behind), index.view(*before, 1, *behind)
 
 
 def _mark_first(x: Tensor, largest: Tensor, dim: Dims, out: Tensor) -> None:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, check_count, check_flag, check_map, check_odd
-from attnlib.scale_attention.pooled_gate import PooledGate, max_and_mean
+from attnlib.scale_attention.fused import gated, pooled
+from attnlib.scale_attention.pooled_gate import PooledGate
 
 # Branch -> the axis that is pooled away. It changes places with the channels, and the gate's map is what is left, in
 # the released order: (C, W) of (N, H, C, W), (H, C) of (N, W, H, C), (H, W) of (N, C, H, W).
@@ -66,12 +67,23 @@ class Triplet(ScaleAttention):
         self.branches = nn.ModuleDict({name: PooledGate(2, kernel_size) for name, flag in chosen.items() if flag})
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
+        _, *gates = self._gates(x)
+        return sum(gates)
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        return gated(*self._gates(x))
+
+    def _gates(self, x: Float[Tensor, "N C H W"]) -> list[Tensor]:
+        """x and, to be added up, the gate of every branch divided by their number."""
         self._check(x)
+        axes = [BRANCHES[name] for name in self.branches]
+        x, *statistics = pooled(x, *axes)
         gates = []
-        for name, branch in self.branches.items():
-            turned = x.transpose(1, BRANCHES[name])
-            gates.append(torch.sigmoid(branch(max_and_mean(turned))).transpose(1, BRANCHES[name]))
-        return (sum(gates) / len(gates)).to(x.dtype)
+        for branch, axis, (mean, largest) in zip(self.branches.values(), axes, statistics, strict=True):
+            z = torch.cat([largest, mean], axis).transpose(1, axis)
+            gate = torch.sigmoid(branch(z)).transpose(1, axis)
+            gates.append((gate / len(axes)).to(x.dtype))
+        return [x, *gates]
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
