@@ -213,6 +213,7 @@ _ENTRIES = (
         status="the operation that the other modules of its family vary; memory grows with the square of the pixels "
         "only where the weights are asked for",
         target="attnlib.self_attention.dot_product:MultiHeadSelfAttention",
+        needs_size=lambda arguments: arguments.get("positions") in ("learned", "relative"),
     ),
     ModuleInfo(
         key="non_local",
