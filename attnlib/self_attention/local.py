@@ -1,0 +1,368 @@
+"""Local self-attention: every pixel attends to the k x k window around it. Three forms of one function.
+
+    windows   straight from the equations: copies the k x k neighbours of every pixel. What is traced, exported and
+              differentiated twice runs in this form; the others are tested against it.
+    dense     scores of every pixel against every pixel, those outside the window left out: for small maps.
+    offsets   for larger maps a loop over the window's rows, in which every offset is one shift of the whole map.
+
+The two fast forms use that a relative position splits: q . r = (first half of q) . row[a] + (second half) . column[b],
+2 k scores a pixel instead of k^2. They hold the softmax's shares, k^2 numbers a pixel and head (H W of them where
+dense), instead of k^2 neighbours of every channel, and work through heads in chunks that stay in the cache.
+"""
+
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+from attnlib.base import at_least_float32
+
+CHUNK = 1 << 18  # numbers in the buffer that one chunk of heads works in: 1 MB in float32
+DENSE = 3  # maps of up to so many windows are small
+Heads = Float[Tensor, "N heads C H W"]
+Offsets = Float[Tensor, "heads half kernel"]
+
+
+def local_attention(
+    query: Heads,
+    key: Heads | None,
+    value: Heads,
+    row: Offsets | None,
+    column: Offsets | None,
+    kernel_size: int,
+    border: str,
+) -> Heads:
+    """softmax(q . k + q . r) v over the window of every pixel, in at least float32; the output has the value's type.
+
+    Args:
+        key: None leaves q . k out.
+        row, column: embeddings of the window's row and column offsets; None leaves q . r out.
+        border: "pad" lets zero keys and values beyond the border take part, "mask" leaves them out.
+    """
+    arguments = [t if t is None else at_least_float32(t) for t in (query, key, value, row, column)]
+    if not _eager(arguments):
+        return windows_form(*arguments, kernel_size, border).to(value.dtype)
+    learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in arguments)
+    device = query.device.type
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        return _Local.apply(*arguments, kernel_size, border, learns).to(value.dtype)
+
+
+def _eager(tensors: list[Tensor | None]) -> bool:
+    """Whether nothing traces or transforms the call: those see through the readable form alone."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or any(t is not None and forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+    )
+
+
+# The readable form.
+
+
+def windows_form(
+    query: Heads,
+    key: Heads | None,
+    value: Heads,
+    row: Offsets | None,
+    column: Offsets | None,
+    kernel_size: int,
+    border: str,
+) -> Heads:
+    """`local_attention` as its equations are written."""
+    shares = window_shares(query, key, row, column, kernel_size, border)
+    y = torch.einsum("nhqw,nhcqw->nhcq", shares, windows(value, kernel_size))
+    return y.unflatten(3, query.shape[3:])
+
+
+def window_shares(
+    query: Heads,
+    key: Heads | None,
+    row: Offsets | None,
+    column: Offsets | None,
+    kernel_size: int,
+    border: str,
+    chosen: Int[Tensor, " Q"] | None = None,
+) -> Float[Tensor, "N heads Q window"]:
+    """softmax(q . k + q . r): what the chosen pixels, or all, take from each place of their window, row by row."""
+    q = query.flatten(3) if chosen is None else query.flatten(3)[..., chosen]
+    logits = q.new_zeros(())
+    if key is not None:
+        logits = logits + torch.einsum("nhcq,nhcqw->nhqw", q, windows(key, kernel_size, chosen))
+    if row is not None:
+        places = (-1, -1, kernel_size, kernel_size)
+        r = torch.cat([row[..., :, None].expand(places), column[..., None, :].expand(places)], 1).flatten(2)
+        logits = logits + torch.einsum("nhcq,hcw->nhqw", q, r)
+    if border == "mask":
+        inside = windows(torch.ones_like(query[:1, :1, :1]), kernel_size, chosen)[0, 0, 0] > 0
+        logits = logits.masked_fill(~inside, -torch.inf)
+    return logits.softmax(-1)
+
+
+def windows(x: Heads, kernel_size: int, chosen: Int[Tensor, " Q"] | None = None) -> Float[Tensor, "N heads C Q window"]:
+    """The neighbours of the chosen pixels, or of all; zeros beyond the border."""
+    r = kernel_size // 2
+    around = F.pad(x, (r, r, r, r)).unfold(3, kernel_size, 1).unfold(4, kernel_size, 1)  # a view, nothing copied yet
+    if chosen is None:
+        return around.flatten(3, 4).flatten(4)
+    return around[:, :, :, chosen // x.shape[4], chosen % x.shape[4]].flatten(4)
+
+
+# The fast forms: on (N heads, C, H, W), with relative logits (N heads, kernel, H, W) of rows and of columns.
+
+
+class _Local(Function):
+    """`windows_form` by one of the fast forms; a second derivative goes through `windows_form` itself."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, row, column, kernel_size, border, learns):
+        height, width = query.shape[3:]
+        form = _Dense if height * width <= DENSE * kernel_size**2 else _Shifts
+        ctx.form, ctx.options = form(kernel_size, height, width, border), (kernel_size, border)
+        rows, columns = _position_logits(query, row, column, kernel_size, border)
+        y, *kept = ctx.form.forward(*_flat(query, key, value), rows, columns, learns)
+        if learns:
+            ctx.save_for_backward(query, key, value, row, column, y, *kept)
+        return y.view(value.shape)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        query, key, value, row, column, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient is to be differentiated in its turn
+            inputs = (query, key, value, row, column)
+            wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad[:5], strict=True) if needed]
+            y = windows_form(*inputs, *ctx.options)
+            found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
+            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:5]), None, None, None
+        dq, dk, dv, drows, dcolumns = ctx.form.backward(gradient.flatten(0, 1), *_flat(query, key, value), *kept)
+        dq = torch.zeros_like(query) if key is None else dq.reshape(query.shape)
+        dk = None if key is None else dk.reshape(key.shape)
+        drow = dcolumn = None
+        if row is not None:
+            (first, second), (to_first, to_second) = query.chunk(2, 2), dq.chunk(2, 2)
+            drows, dcolumns = (d.unflatten(0, query.shape[:2]) for d in (drows, dcolumns))
+            to_first += torch.einsum("nhaij,hca->nhcij", drows, row)
+            to_second += torch.einsum("nhaij,hca->nhcij", dcolumns, column)
+            drow = torch.einsum("nhaij,nhcij->hca", drows, first)
+            dcolumn = torch.einsum("nhaij,nhcij->hca", dcolumns, second)
+        return dq, dk, dv.reshape(value.shape), drow, dcolumn, None, None, None
+
+
+def _flat(query: Heads, key: Heads | None, value: Heads) -> tuple[Tensor, Tensor, Tensor]:
+    """Heads as images; without keys, queries and keys of no channels, whose products are 0."""
+    if key is None:
+        query = key = query[:, :, :0]
+    return query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
+
+
+def _position_logits(
+    query: Heads, row: Offsets | None, column: Offsets | None, kernel_size: int, border: str
+) -> tuple[Tensor, Tensor]:
+    """The two parts of q . r, minus infinity where the border is masked."""
+    logits = []
+    for half, offsets, axis in zip(query.chunk(2, 2), (row, column), (3, 4), strict=True):
+        if offsets is None:
+            part = query.new_zeros(*query.shape[:2], kernel_size, *query.shape[3:])
+        else:
+            part = torch.einsum("nhcij,hca->nhaij", half, offsets)
+        if border == "mask":
+            part = part.masked_fill(_outside(kernel_size, query.shape[axis], axis, query.device), -torch.inf)
+        logits.append(part.flatten(0, 1))
+    return logits[0], logits[1]
+
+
+def _outside(kernel_size: int, size: int, axis: int, device: torch.device) -> Tensor:
+    """Which offsets lead a pixel beyond the map along axis 3 or 4: (kernel, H, 1) or (kernel, 1, W)."""
+    steps = torch.arange(kernel_size, device=device) - kernel_size // 2
+    place = steps[:, None] + torch.arange(size, device=device)
+    return ((place < 0) | (place >= size)).unsqueeze(2 if axis == 3 else 1)
+
+
+class _Shifts:
+    """A loop over the window's rows, on maps laid out as one line whose rows are as long as the padded map's.
+
+    Position p of the queries meets position p + a * pitch + b of the keys at offset (a, b): every offset is a shift.
+    What comes of the places that pad the queries' rows is not used: it is cut off, and gradients are 0 there.
+    """
+
+    def __init__(self, kernel_size: int, height: int, width: int, border: str) -> None:
+        self.kernel_size, self.height, self.width = kernel_size, height, width
+        self.pitch = width + kernel_size - 1
+        self.length = height * self.pitch
+
+    def forward(self, q, k, v, rows, columns, learns):
+        q, rows, columns, k, v = *map(self._queries, (q, rows, columns)), *map(self._keys, (k, v))
+        chunks, room, (logits, spare) = self._chunks(v, windows=2)
+        shares = self._window(v, len(v)) if learns else None
+        y = v.new_empty(*v.shape[:2], self.length)
+        for n in chunks:
+            s = self._products(q[n], k[n], room, logits)
+            s += rows[n, :, None]
+            s += columns[n, None]
+            p = shares[n] if learns else spare[: len(s)]
+            torch.softmax(s.flatten(1, 2), 1, out=p.flatten(1, 2))
+            self._collect(p, v[n], room, y[n])
+        return self._from_queries(y).contiguous(), shares
+
+    def backward(self, gradient, q, k, v, y, shares):
+        mean = self._queries((y * gradient).sum(1))  # of p dp over a window, which the softmax's derivative takes off
+        g, q, k, v = *map(self._queries, (gradient, q)), *map(self._keys, (k, v))
+        chunks, room, (logits,) = self._chunks(v, windows=1)
+        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        drows, dcolumns = (v.new_empty(len(v), self.kernel_size, self.length) for _ in range(2))
+        for n in chunks:
+            p, ds = shares[n], self._products(g[n], v[n], room, logits)
+            self._spread(p, g[n], room, dv[n])
+            ds -= mean[n, None, None]
+            ds *= p
+            torch.sum(ds, 2, out=drows[n])
+            torch.sum(ds, 1, out=dcolumns[n])
+            self._collect(ds, k[n], room, dq[n])
+            self._spread(ds, q[n], room, dk[n])
+        dq, drows, dcolumns = map(self._from_queries, (dq, drows, dcolumns))
+        return dq, self._from_keys(dk), self._from_keys(dv), drows, dcolumns
+
+    # Layout.
+
+    def _queries(self, x):
+        return F.pad(x, (0, self.kernel_size - 1)).flatten(-2)
+
+    def _from_queries(self, y):
+        return y.unflatten(-1, (self.height, self.pitch))[..., : self.width]
+
+    def _keys(self, x):
+        r = self.kernel_size // 2
+        return F.pad(x, (r, r, r, r + 1)).flatten(-2)  # one more row, so that the last shift is as long as the others
+
+    def _from_keys(self, y):
+        r = self.kernel_size // 2
+        return y.unflatten(-1, (-1, self.pitch))[..., r : r + self.height, r : r + self.width]
+
+    def _window(self, like, count):
+        return like.new_empty(count, self.kernel_size, self.kernel_size, self.length)
+
+    def _chunks(self, v, windows):
+        """Slices of heads, the room for C * kernel numbers a position, and more for kernel * kernel of them."""
+        size = v.shape[1] * self.kernel_size * self.length
+        step = max(1, min(len(v), len(v) if v.is_cuda else CHUNK // size))
+        room = v.new_empty(step, v.shape[1], self.kernel_size, self.length)
+        chunks = [slice(n, min(n + step, len(v))) for n in range(0, len(v), step)]
+        return chunks, room, [self._window(v, step) for _ in range(windows)]
+
+    # The three contractions; one step takes all offsets (a, b) of a row a of the window.
+
+    def _shifted(self, keys, a):
+        """(heads, C, kernel, length): for each b the keys at offset (a, b), without a copy."""
+        start = a * self.pitch
+        return keys[..., start : start + self.length + self.kernel_size - 1].unfold(-1, self.length, 1)
+
+    def _products(self, q, keys, room, windows):
+        """Over channels: each query times the key at each offset."""
+        room, windows = room[: len(q), : q.shape[1]], windows[: len(q)]
+        for a in range(self.kernel_size):
+            torch.mul(q[:, :, None], self._shifted(keys, a), out=room)
+            torch.sum(room, 1, out=windows[:, a])
+        return windows
+
+    def _collect(self, shares, keys, room, y):
+        """Over offsets: the keys of a window, weighted."""
+        room = room[: len(y), : y.shape[1]]
+        for a in range(self.kernel_size):
+            torch.mul(shares[:, None, a], self._shifted(keys, a), out=room)
+            y.copy_(room.sum(2)) if a == 0 else y.add_(room.sum(2))
+
+    def _spread(self, shares, q, room, keys):
+        """Over offsets: each query, weighted, added to the keys of its window."""
+        room = room[: len(q), : q.shape[1]]
+        # Row b moved b places to the right: what leaves it comes from places that pad the queries, where q is 0.
+        skewed = room.as_strided(room.shape, (*room.stride()[:2], self.length - 1, 1))
+        for a in range(self.kernel_size):
+            torch.mul(shares[:, None, a], q[:, :, None], out=room)
+            keys[..., a * self.pitch : a * self.pitch + self.length] += skewed.sum(2)
+
+
+class _Dense:
+    """Every pixel against every pixel, those outside its window at minus infinity: three matrix products.
+
+    The zero keys beyond the border have no q . k and no value: together they are one more key, of which a pixel's logit
+    is the log of their summed exponentials. That sum is over whole rows and columns, since r = row[a] + column[b].
+    """
+
+    def __init__(self, kernel_size: int, height: int, width: int, border: str) -> None:
+        self.kernel_size, self.height, self.width, self.border = kernel_size, height, width, border
+
+    def forward(self, q, k, v, rows, columns, learns):
+        s = torch.bmm(q.flatten(2).mT, F.pad(k.flatten(2), (0, 1)))
+        if self.border == "pad":
+            beyond, kept = self._beyond(rows, columns, learns)
+        else:
+            beyond, kept = rows.new_full((len(rows), self.height, self.width), -torch.inf), ()
+        s[..., -1] = beyond.flatten(1)
+        pairs = self._pairs(s)
+        pairs += self._banded(rows, 3)[..., None]
+        pairs += self._banded(columns, 4)[..., None, :]
+        p = s.softmax(-1)
+        y = torch.bmm(v.flatten(2), p[..., :-1].mT)
+        return y.view(v.shape), p, *kept
+
+    def backward(self, gradient, q, k, v, y, p, *to_beyond):
+        q, k, v, g = (t.flatten(2) for t in (q, k, v, gradient))
+        ds = torch.bmm(g.mT, F.pad(v, (0, 1)))
+        ds -= (y.flatten(2) * g).sum(1)[..., None]
+        ds *= p
+        pairs, inside = self._pairs(ds), ds[..., :-1]
+        dq, dk, dv = torch.bmm(k, inside.mT), torch.bmm(q, inside), torch.bmm(g, p[..., :-1])
+        drows, dcolumns = self._unbanded(pairs.sum(4), 3), self._unbanded(pairs.sum(3), 4)
+        if to_beyond:
+            beyond = ds[:, None, :, -1].unflatten(2, (self.height, self.width))
+            drows, dcolumns = drows + to_beyond[0] * beyond, dcolumns + to_beyond[1] * beyond
+        return *(t.unflatten(2, (self.height, self.width)) for t in (dq, dk, dv)), drows, dcolumns
+
+    def _pairs(self, s):
+        """(N heads, H, W, H of the key, W of the key), without the key beyond the border."""
+        return s[..., :-1].unflatten(2, (self.height, self.width)).unflatten(1, (self.height, self.width))
+
+    def _band(self, line, axis):
+        """The entries of a padded line of keys that lie in each pixel's window, ordered as its logits are."""
+        b, i, j, key = line.stride()
+        steps = (i + key, j) if axis == 3 else (i, j + key)
+        return line.as_strided((len(line), self.kernel_size, self.height, self.width), (b, key, *steps))
+
+    def _banded(self, logits, axis):
+        """Logits by offset -> by the key's row or column: (N heads, H, W, keys), minus infinity outside the window."""
+        r, keys = self.kernel_size // 2, self.height if axis == 3 else self.width
+        line = logits.new_full((len(logits), self.height, self.width, keys + 2 * r), -torch.inf)
+        self._band(line, axis).copy_(logits)
+        return line[..., r : r + keys]
+
+    def _unbanded(self, gradient, axis):
+        """The gradient by the key's row or column -> by offset."""
+        r = self.kernel_size // 2
+        return self._band(F.pad(gradient, (r, r)), axis)
+
+    def _beyond(self, rows, columns, learns):
+        """Logit of all keys beyond the border, (N heads, H, W), and its derivative to the rows' and columns' logits.
+
+        A row of the window beyond the border counts with all its columns, any other with the columns beyond.
+        """
+        far_rows = _outside(self.kernel_size, self.height, 3, rows.device)
+        far_columns = _outside(self.kernel_size, self.width, 4, rows.device)
+
+        def along(logits, far, far_across):
+            return torch.where(
+                far_across,
+                logits.logsumexp(1, keepdim=True),
+                logits.masked_fill(~far, -torch.inf).logsumexp(1, keepdim=True),
+            )
+
+        rows_counted = rows + along(columns, far_columns, far_rows)
+        beyond = rows_counted.logsumexp(1)
+        if not learns:
+            return beyond, ()
+        finite = beyond[:, None].clamp_min(torch.finfo(rows.dtype).min)
+        columns_counted = columns + along(rows, far_rows, far_columns)
+        return beyond, ((rows_counted - finite).exp(), (columns_counted - finite).exp())
