@@ -76,7 +76,7 @@ class GE(ScaleAttention):
             size = check_size("size", size)
         hidden = check_reduction(channels, reduction) if variant == "theta+" else 0
         super().__init__(channels)
-        self.extent, self.size = extent, size
+        self.extent, self.variant, self.size = extent, variant, size
         if variant != "theta-":
             self.gather = learned_gather(channels, extent, size)
         elif extent == 0:
