@@ -177,7 +177,11 @@ class PyramidOC(SelfAttention):
 
     def _check(self, x: Tensor) -> None:
         check_map(x, self.channels)
-        check_side(x, max(self.scales), f"scales={self.scales} cut the map into up to {max(self.scales)} rows")
+        check_side(
+            x,
+            max(self.scales),
+            f"scales={self.scales} cut the map into up to {max(self.scales)} x {max(self.scales)} cells",
+        )
         if self.training:
             check_values(x)
 

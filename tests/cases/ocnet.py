@@ -32,13 +32,19 @@ def _case(key, shapes=_SHAPES, smallest=1, pixels_alike=False, fixed_size=False,
     )
 
 
+def pyramid_case(**arguments) -> Case:
+    """A pyramid of few channels; exported for one size, which its cells are cut from."""
+    smallest = max(arguments["scales"])
+    return _case("pyramid_oc", _SHAPES_OF_CUT, smallest=smallest, fixed_size=True, channels=3, **arguments)
+
+
 CASES = [
     _case("base_oc", pixels_alike=True),
     _case("base_oc", pixels_alike=True, shared=False, key_channels=3, value_channels=4),
     _case("base_oc", _SHAPES_OF_POOLED, smallest=2, scale=2),
     _case("pyramid_oc", pixels_alike=True, scales=(1,), key_channels=2),
-    _case("pyramid_oc", _SHAPES_OF_CUT, smallest=3, fixed_size=True, channels=3, scales=(3, 2), value_channels=2),
-    _case("pyramid_oc", _SHAPES_OF_CUT, smallest=2, fixed_size=True, channels=3, scales=(1, 2), shared=False),
+    pyramid_case(scales=(3, 2), value_channels=2),
+    pyramid_case(scales=(1, 2), shared=False),
     _case("asp_oc", _SHAPES_OF_POOLED, smallest=2, dilations=(2,), branch_channels=3),
     _case("asp_oc", dilations=(3, 1), scale=1, shared=False, branch_channels=2),
 ]
