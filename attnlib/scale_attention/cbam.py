@@ -163,8 +163,12 @@ class ChannelGate(nn.Module):
         self.expand = nn.Linear(hidden, channels, bias=bias)  # W_1
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N C 1 1"]]:
-        x, (mean, largest) = pooled(x, (2, 3))
-        vectors = [mean if pool == "avg" else largest for pool in self.pools]
+        if len(self.pools) == 2:
+            x, vectors = pooled(x, (2, 3))
+        elif "avg" in self.pools:
+            vectors = [x.mean((2, 3))]
+        else:  # `max` rather than `amax`: the first of equal maxima gets the gradient, as in the released pooling
+            vectors = [x.flatten(2).max(2).values]
         logits = sum(self.expand(torch.relu(self.reduce(z.flatten(1)))) for z in vectors)
         return x, logits[:, :, None, None]
 

@@ -140,13 +140,13 @@ def differentiable(
     return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
 
 
-def _ours(gradient: Tensor) -> Tensor:
+def ours(gradient: Tensor) -> Tensor:
     """Mark a gradient as made here, for nobody else: it may be added to in place."""
     gradient._attnlib_ours = True
     return gradient
 
 
-def _to_add_to(gradient: Tensor | None, x: Tensor) -> Tensor:
+def to_add_to(gradient: Tensor | None, x: Tensor) -> Tensor:
     """A tensor that starts as this gradient of x and may be written into."""
     if gradient is None:
         return torch.zeros_like(x)
@@ -185,10 +185,10 @@ class _Moments(Function):
         level = -slope * mean
         if to_mean is not None:
             level += to_mean / pixels
-        dx = _to_add_to(gradient, x)
+        dx = to_add_to(gradient, x)
         for rows, _ in chunks(x, 0):
             dx[rows].addcmul_(x[rows], slope[rows]).add_(level[rows])
-        return _ours(dx)
+        return ours(dx)
 
 
 class _Pooled(Function):
@@ -218,7 +218,7 @@ class _Pooled(Function):
                 return x, *(statistic for pair in pairs for statistic in pair)
 
             return differentiable(flat, ctx, [x, *ctx.dims], [gradient, *gradients])
-        dx = _to_add_to(gradient, x)
+        dx = to_add_to(gradient, x)
         pairs = list(zip(ctx.dims, maxima, gradients[::2], gradients[1::2], strict=True))
         for rows, (at_maximum,) in chunks(x, 1):
             for dim, largest, to_mean, to_max in pairs:
@@ -229,7 +229,7 @@ class _Pooled(Function):
                 elif to_max is not None:
                     _mark_first(x[rows], largest[rows], dim, out=at_maximum)
                     dx[rows].addcmul_(at_maximum, to_max[rows])
-        return _ours(dx), *[None] * len(ctx.dims)
+        return ours(dx), *[None] * len(ctx.dims)
 
 
 def _axes(dim: Dims) -> tuple[int, ...]:
@@ -292,7 +292,7 @@ class _Gated(Function):
                 if to_gate is not None:
                     to_gate[rows] = product.sum_to_size(to_gate[rows].shape)
         found = [g if g is None else g.sum_to_size(gate.shape) for g, gate in zip(to_gates, gates, strict=True)]
-        return dx if dx is None else _ours(dx), *found
+        return dx if dx is None else ours(dx), *found
 
 
 def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
@@ -336,7 +336,7 @@ class _SelfGated(Function):
             if to_scale:
                 torch.sum(logit.mul_(x[rows]), (2, 3), keepdim=True, out=dscale[rows])
         return (
-            _ours(dx) if to_x else None,
+            ours(dx) if to_x else None,
             dscale.sum_to_size(scale.shape) if to_scale else None,
             dshift.sum_to_size(shift.shape) if to_shift else None,
         )
