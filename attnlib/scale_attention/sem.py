@@ -37,7 +37,8 @@ class SEM(ScaleAttention):
     Raises:
         ValueError: no operator, one twice or an unknown one; a reduction that leaves no hidden unit; a map of another
             shape.
-        TypeError: channels or reduction is not an integer; an input that is not floating point.
+        TypeError: channels or reduction is not an integer, operators no list or tuple; an input that is not floating
+            point.
 
     Source: the paper's figure and the released code, which agree. The code writes the hidden width as round(planes / 4)
     with C = 4 * planes.
@@ -52,9 +53,11 @@ class SEM(ScaleAttention):
                 f"reduction={reduction} does not fit channels={channels}: round(channels / reduction) hidden units "
                 f"are needed, at least 1; choose a reduction between 1 and {2 * channels - 1}"
             )
+        if not isinstance(operators, list | tuple):
+            raise TypeError(f"operators must be a list or tuple such as {OPERATORS}, got {operators!r}")
         for operator in operators:
             check_choice("operator", operator, OPERATORS)
-        if isinstance(operators, str) or not operators or len(set(operators)) < len(operators):
+        if not operators or len(set(operators)) < len(operators):
             raise ValueError(f"operators must be some of {OPERATORS}, each at most once, got {operators!r}")
         super().__init__(channels)
         self.reduction = reduction

@@ -76,3 +76,13 @@ def test_a_reduction_that_is_no_integer_is_refused(reduction, own_errors):
 def test_unknown_options_list_the_known(argument, value, near):
     with pytest.raises(ValueError, match=f"no {argument} is called '{value}'; .*{near}"):
         create("se", 64, **{argument: value})
+
+
+def test_among_equal_maxima_the_first_gets_the_whole_gradient():
+    se = create("se", 10, reduction=3, squeeze="max").double()
+    torch.nn.init.ones_(se.reduce.bias)  # no hidden unit at rest
+    x = torch.zeros(2, 10, 3, 4, dtype=torch.float64, requires_grad=True)  # as ReLU leaves many
+    se.gate(x).sum().backward()
+    gradient = x.grad.flatten(2)
+    assert gradient[..., 0].all()
+    assert not gradient[..., 1:].any()
