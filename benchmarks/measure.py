@@ -1,0 +1,119 @@
+"""What the benchmarks share: pairs timed in turn, what there is to know of the machine, tables as data."""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import attnlib
+from attnlib.data.files import write_text
+
+TABLES = Path(attnlib.__file__).parent / "results" / "benchmarks"
+
+# glibc gives blocks above these sizes back to the system when they are freed, and every page of the next one costs a
+# fault: as much as the operation that writes it. A training run soon stops paying that; a benchmark should not pay it.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
+
+
+def keep_freed_memory() -> None:
+    """Start this program again, once, with an allocator that keeps what is freed: it reads its settings at start."""
+    if not all(os.environ.get(name) == value for name, value in ALLOCATOR.items()):
+        os.environ.update(ALLOCATOR)
+        os.execv(sys.executable, sys.orig_argv)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways timed in turn: the median of first / second with its quartiles, and the medians in milliseconds."""
+
+    ratio: float
+    lower: float
+    upper: float
+    milliseconds: float
+    milliseconds_against: float
+
+    def as_row(self) -> dict[str, float]:
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+def compare(first: Callable[[], Any], second: Callable[[], Any], device: torch.device, pairs: int) -> Comparison:
+    """Time both in pairs, now one before the other and now the other, after each has run twice."""
+    for _ in range(2):
+        first()
+        second()
+    times: tuple[list[float], list[float]] = ([], [])
+    for pair in range(pairs):
+        for way in (0, 1) if pair % 2 else (1, 0):
+            times[way].append(milliseconds((first, second)[way], device))
+    ratios = [one / other for one, other in zip(*times, strict=True)]
+    lower, ratio, upper = statistics.quantiles(ratios, n=4) if pairs > 1 else ratios * 3
+    return Comparison(ratio, lower, upper, *map(statistics.median, times))
+
+
+def milliseconds(function: Callable[[], Any], device: torch.device) -> float:
+    """How long one call takes, on the device's own clock."""
+    if device.type == "cuda":
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        function()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end)
+    start = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def header(device: torch.device, settings: dict[str, Any], packages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a table of measurements has to say of itself: date, machine, versions of `packages`, settings."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "attnlib": attnlib.__version__,
+            "torch": torch.__version__,
+            **{package: _version(package) for package in packages},
+        },
+        "settings": settings,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def save(path: Path, table: dict[str, Any]) -> None:
+    """Write a table as JSON, whole or not at all, one row a line."""
+    head = json.dumps({name: value for name, value in table.items() if name != "rows"}, indent=2, ensure_ascii=False)
+    rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in table["rows"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, f'{head.removesuffix("}").rstrip()},\n  "rows": [\n{rows}\n  ]\n}}\n')
