@@ -19,6 +19,7 @@ from attnlib.scale_attention.se import SE
 from attnlib.scale_attention.sem import SEM
 from attnlib.scale_attention.sge import SGE
 from attnlib.scale_attention.triplet import Triplet
+from attnlib.self_attention.non_local import NonLocal
 
 
 def nam(module: NAM, x: Tensor) -> Tensor:
@@ -122,3 +123,13 @@ def sem(module: SEM, x: Tensor) -> Tensor:
         excited = torch.sigmoid(weights[:, i].view(n, 1) * operator(m))
         gate = excited if gate is None else gate * excited
     return x * gate.view(n, c, 1, 1)
+
+
+def non_local(module: NonLocal, x: Tensor) -> Tensor:
+    """The embedded form of maps without sub-sampling; scores scaled in place, as the authors' code does."""
+    n, _, h, w = x.shape
+    g = module.g(x).view(n, -1, h * w).permute(0, 2, 1)
+    theta = module.theta(x).view(n, -1, h * w).permute(0, 2, 1)
+    scores = torch.matmul(theta, module.phi(x).view(n, -1, h * w)).mul_(module.scale)
+    y = torch.matmul(F.softmax(scores, -1), g).permute(0, 2, 1).contiguous().view(n, -1, h, w)
+    return module.norm(module.out(y)) + x

@@ -110,7 +110,8 @@ class NonLocal(SelfAttention):
             y = theta @ (phi.transpose(1, 2) @ g / g.shape[1])
         else:
             y = self._pair_weights(theta, phi) @ g
-        z = self.out(to_map(y, x.shape[2:]))
+        mixed = to_map(y, x.shape[2:])
+        z = self.out(mixed.contiguous() if x.is_contiguous() else mixed)  # in x's layout: they are added
         return x + (z if self.norm is None else self.norm(z))
 
     def weights(
@@ -126,18 +127,21 @@ class NonLocal(SelfAttention):
             return (theta @ phi.transpose(1, 2) / phi.shape[1])[:, None]
         return self._pair_weights(theta, phi)[:, None]
 
-    def _embeddings(self, x: Float[Tensor, "N C *size"]) -> list[Float[Tensor, "N _ _"]]:
+    def _embeddings(self, x: Float[Tensor, "N C *size"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries theta, keys phi and values g, position by position."""
-        source = self._pooled(x) if self.pool == "input" else x
-        theta, phi = (x, source) if self.theta is None else (self.theta(x), self.phi(source))
-        g = self.g(source)
-        if self.pool == "projections":
-            phi, g = self._pooled(phi), self._pooled(g)
-        return [to_positions(u) for u in (theta, phi, g)]
+        positions = to_positions(x)
+        source = to_positions(self._pooled(x)) if self.subsample and self.pool == "input" else positions
+        if self.theta is None:
+            theta, phi, (g,) = positions, source, projections(source, self.g)
+        elif source is positions:
+            theta, phi, g = projections(positions, self.theta, self.phi, self.g)
+        else:
+            (theta,), (phi, g) = projections(positions, self.theta), projections(source, self.phi, self.g)
+        if self.subsample and self.pool == "projections":
+            phi, g = (to_positions(self._pooled(to_map(u, x.shape[2:]))) for u in (phi, g))
+        return theta, phi, g
 
     def _pooled(self, x: Float[Tensor, "N _ *size"]) -> Float[Tensor, "N _ *pooled"]:
-        if not self.subsample:
-            return x
         if self.dimensions == 1:  # as a map of one row: max_pool1d would fix the length of an exported module
             return F.max_pool2d(x[:, :, None], (1, 2))[:, :, 0]
         return F.max_pool2d(x, 2) if self.dimensions == 2 else F.max_pool3d(x, (1, 2, 2))
@@ -179,3 +183,10 @@ class NonLocal(SelfAttention):
             f"{self.channels}, pairwise={self.pairwise}, subsample={self.subsample}, dimensions={self.dimensions}, "
             f"scale={self.scale:.4g}, pool={self.pool}"
         )
+
+
+def projections(x: Float[Tensor, "N positions C"], *layers: nn.Module) -> tuple[Float[Tensor, "N positions _"], ...]:
+    """1 x 1 convolutions of equal width as one matrix product: the positions are read once for all of them."""
+    weight = torch.cat([layer.weight.flatten(1) for layer in layers])
+    bias = torch.cat([layer.bias for layer in layers])
+    return F.linear(x, weight, bias).chunk(len(layers), -1)
