@@ -5,5 +5,6 @@
 """
 
 from attnlib.results.archive import records, store
+from attnlib.results.speed import Measurements, measurements
 
-__all__ = ["records", "store"]
+__all__ = ["Measurements", "measurements", "records", "store"]
