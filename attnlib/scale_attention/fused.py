@@ -299,7 +299,7 @@ def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
     """The sum of gates; of several, in the buffer."""
     if len(gates) == 1:
         return gates[0]
-    total = torch.add(gates[0], gates[1], out=room[0])
+    total = torch.add(gates[0].expand_as(room[0]), gates[1], out=room[0])
     for gate in gates[2:]:
         total += gate
     return total
