@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from attnlib import create
+from attnlib.profiling.cost import profile
 from attnlib.scale_attention.residual_attention import standardised, unit_length, upsampled
 from tests.cases.residual_attention import CASES
 from tests.harness import check_forward, sample
@@ -69,6 +70,20 @@ def test_the_imagenet_networks_add_up(modules, weights, all_of_them):
         norms += repeats * count(module, nn.BatchNorm2d)
     assert weights in (convolutions, None)
     assert convolutions + norms == all_of_them
+
+
+@pytest.mark.parametrize(("modules", "giga"), [((1, 1, 1), 6.271), ((1, 2, 3), 10.534)])
+def test_the_imagenet_networks_cost_what_their_files_add_up_to(modules, giga):
+    """Multiply-adds at 224 x 224: 6.2 and 10.4 G in the paper. Every layer of a module costs C^2: 16 times fewer do."""
+    macs = 7 * 7 * 3 * 64 * 112**2 + 2048 * 1000 + 2 * 17 * 512**2 * 7**2
+    for inside, outside, side, stride in ((64, 256, 56, 1), (256, 512, 56, 2), (512, 1024, 28, 2), (1024, 2048, 14, 2)):
+        inner = outside // 4
+        before, after = side**2, (side // stride) ** 2
+        macs += inside * inner * before + (9 * inner**2 + inner * outside + inside * outside) * after
+    for channels, levels, side, repeats in zip((256, 512, 1024), (3, 2, 1), (56, 28, 14), modules, strict=True):
+        narrow = create("residual_attention", channels // 16, levels=levels)
+        macs += repeats * 16**2 * profile(narrow, side, channels // 16).macs
+    assert round(macs / 1e9, 3) == giga
 
 
 @pytest.mark.parametrize(
@@ -226,7 +241,11 @@ def test_counts_that_are_none_are_refused(name, value, error, own_errors):
 
 @pytest.mark.parametrize(
     ("argument", "value", "near"),
-    [("activation", "spacial", "'spatial'"), ("activation", "f1", "channel, mixed, spatial"), ("learning", "nal", "residual")],
+    [
+        ("activation", "spacial", "'spatial'"),
+        ("activation", "f1", "channel, mixed, spatial"),
+        ("learning", "nal", "residual"),
+    ],
 )
 def test_unknown_options_list_the_known(argument, value, near):
     with pytest.raises(ValueError, match=f"no {argument} is called '{value}'; .*{near}"):
