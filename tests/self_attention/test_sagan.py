@@ -45,9 +45,11 @@ def test_no_layer_has_a_bias():
 
 
 @pytest.mark.parametrize("form", ["released", "text"])
-def test_it_starts_as_the_identity_and_only_gamma_can_move(form):
+@pytest.mark.parametrize("network", [True, False])
+def test_it_starts_as_the_identity_and_only_gamma_can_move(form, network):
     layer = create("sagan", 16, form=form)
-    layer.network_init_()
+    if network:
+        layer.network_init_()
     x = torch.randn(2, 16, 9, 7)
     y = layer(x)
     assert torch.equal(y, x)
