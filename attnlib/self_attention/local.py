@@ -98,8 +98,8 @@ def window_shares(
         r = torch.cat([row[..., :, None].expand(places), column[..., None, :].expand(places)], 1).flatten(2)
         logits = logits + torch.einsum("nhcq,hcw->nhqw", q, r)
     if border == "mask":
-        inside = windows(torch.ones_like(query[:1, :1, :1]), kernel_size, chosen)[0, 0, 0] > 0
-        logits = logits.masked_fill(~inside, -torch.inf)
+        beyond = windows(query.new_ones(1, 1, 1, *query.shape[3:]), kernel_size, chosen)[0, 0, 0] == 0
+        logits = logits.masked_fill(beyond, -torch.inf)
     return logits.softmax(-1)
 
 

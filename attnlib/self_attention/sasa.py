@@ -46,6 +46,7 @@ class SASA(SelfAttention):
     Shapes: x (N, C, H, W); the output (N, out_channels, H, W), with a stride ceil(H / stride) x ceil(W / stride); the
     weights (N, heads, queries, k * k), before the stride: key a * k + b is the pixel a - k // 2 rows below and
     b - k // 2 columns right of the query. With border="pad" the keys beyond the border hold the padding's share.
+    Exported with a stride, it takes maps that leave two rows and columns or more.
 
     Parameters: 3 C out_channels + k out_channels. Each head has k row and k column vectors of its own, of
     out_channels / (2 heads) numbers; the paper does not say whether heads share them (k out_channels / heads).
