@@ -11,10 +11,10 @@ on a CPU. Three things make it faster:
     x, mean, variance = moments(x)             per image and channel
     x, (mean, max), ... = pooled(x, dim, ...)  mean and maximum over an axis, or over several axes together
     y = gated(x, gate, ...)                    x times the sum of gates that broadcast to it
-    y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift)
+    y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift), the channels shuffled or not
 
-The x handed on is for gates, and for whatever else makes a gradient of its own; not for sums such as x + y, which pass
-the gradient that they get on as it is: it must not be written into.
+The x handed on is for gates: they mark the gradient that they make as their own (`ours`), to be added to in place; any
+other is copied first. It is not for sums such as x + y, which would pass a gate's marked gradient on to y as well.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -78,9 +78,13 @@ def gated(x: Tensor, *gates: Tensor) -> Tensor:
     return _Gated.apply(x, *gates) if fusable(x, *gates) else _gated(x, *gates)
 
 
-def self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1)."""
-    return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift)
+def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -> Tensor:
+    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1).
+
+    With `shuffle` the two halves of the channels are interleaved on the way: output 2i is channel i, output 2i + 1 is
+    channel i + C/2.
+    """
+    return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift, shuffle)
 
 
 # The readable forms.
@@ -109,8 +113,9 @@ def _gated(x: Tensor, *gates: Tensor) -> Tensor:
     return x * total
 
 
-def _self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+def _self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
+    y = x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+    return nn.functional.channel_shuffle(y, 2) if shuffle else y
 
 
 # What fused forms are made of.
@@ -307,30 +312,34 @@ def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
 
 class _SelfGated(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
         ctx.save_for_backward(x, scale, shift)
+        ctx.shuffle = shuffle
         y = torch.empty_like(x)
         scale, shift = _for_each(scale, x), _for_each(shift, x)
         for rows, (gate,) in chunks(x, 1):
             torch.mul(x[rows], scale[rows], out=gate).add_(shift[rows]).sigmoid_()
-            torch.mul(x[rows], gate, out=y[rows])
+            torch.mul(_halves(x[rows], shuffle), _halves(gate, shuffle), out=_interleaved(y[rows], shuffle))
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift = ctx.saved_tensors
+        shuffle = ctx.shuffle
         if torch.is_grad_enabled():
-            return differentiable(_self_gated, ctx, [x, scale, shift], [gradient])
-        to_x, to_scale, to_shift = ctx.needs_input_grad
+            return differentiable(_self_gated, ctx, [x, scale, shift, shuffle], [gradient])
+        to_x, to_scale, to_shift, _ = ctx.needs_input_grad
         dx = torch.empty_like(x) if to_x else None
         dscale, dshift = x.new_empty(2, *x.shape[:2], 1, 1)
         scale_of, shift_of = _for_each(scale, x), _for_each(shift, x)
         for rows, (gate, logit) in chunks(x, 2):
             torch.mul(x[rows], scale_of[rows], out=gate).add_(shift_of[rows]).sigmoid_()
-            torch.mul(gradient[rows], x[rows], out=logit)
+            given = _interleaved(gradient[rows], shuffle)
+            torch.mul(given, _halves(x[rows], shuffle), out=_halves(logit, shuffle))
             sigmoid_backward(logit, gate, grad_input=logit)
             if to_x:
-                torch.mul(gradient[rows], gate, out=dx[rows]).addcmul_(logit, scale_of[rows])
+                torch.mul(given, _halves(gate, shuffle), out=_halves(dx[rows], shuffle))
+                dx[rows].addcmul_(logit, scale_of[rows])
             if to_shift:
                 torch.sum(logit, (2, 3), keepdim=True, out=dshift[rows])
             if to_scale:
@@ -339,4 +348,15 @@ class _SelfGated(Function):
             ours(dx) if to_x else None,
             dscale.sum_to_size(scale.shape) if to_scale else None,
             dshift.sum_to_size(shift.shape) if to_shift else None,
+            None,
         )
+
+
+def _halves(x: Tensor, shuffle: bool) -> Tensor:
+    """x with an axis for its two halves of channels, where a shuffle will interleave them."""
+    return x.unflatten(1, (2, -1)) if shuffle else x
+
+
+def _interleaved(y: Tensor, shuffle: bool) -> Tensor:
+    """The view of a shuffled map that matches `_halves(x)`: writing to it is the shuffle, reading from it undoes it."""
+    return y.unflatten(1, (-1, 2)).transpose(1, 2) if shuffle else y

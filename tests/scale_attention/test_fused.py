@@ -74,6 +74,7 @@ FUNCTIONS = {
     "gated, one gate for all images": (gated, [(1, 1, 5, 7)]),
     "gated by three": (gated, [(5, 1, 5, 7), (5, 6, 1, 7), (5, 6, 5, 1)]),
     "self_gated": (self_gated, [(5, 6, 1, 1), (5, 6, 1, 1)]),
+    "self_gated, shuffled": (lambda *t: self_gated(*t, shuffle=True), [(5, 6, 1, 1), (5, 6, 1, 1)]),
     "self_gated, one scale for all images": (self_gated, [(1, 6, 1, 1), (1, 6, 1, 1)]),
     "moments, then gated": (lambda x: gated(x := moments(x)[0], x.mean((2, 3), keepdim=True)), []),
     "moments into scale and shift": (lambda x: self_gated(*moments(x)), []),
@@ -94,7 +95,7 @@ def test_a_function_equals_its_readable_form(function, shapes, layout, tiny_chun
 @every_function
 def test_its_gradients_can_be_differentiated_again(function, shapes):
     # Of two images and small maps, to keep the finite differences few.
-    inputs = tuple(draw(shape, 7)[:2, :3, :2, :2].clone().requires_grad_() for shape in [MAP, *shapes])
+    inputs = tuple(draw(shape, 7)[:2, :4, :2, :2].clone().requires_grad_() for shape in [MAP, *shapes])
     assert gradcheck(lambda *inputs: tuple(flat(function(*inputs))), inputs)
     assert gradgradcheck(lambda *inputs: tuple(flat(function(*inputs))), inputs)
 
