@@ -109,7 +109,7 @@ class SASAStem(SelfAttention):
         if queries is None:
             queries = torch.arange(x.shape[2] * x.shape[3], device=x.device)
         k, (i, j) = self.kernel_size, (queries // x.shape[3], queries % x.shape[3])
-        block, place = i // k * self._count(x.shape[3]) + j // k, i % k * k + j % k
+        block, place = i // k * self._grid(x)[1] + j // k, i % k * k + j % k
         query = self._blocks(self.query(x))[..., block, place]
         key = self._blocks(self.key(x))[:, :, :, block]
         logits = torch.einsum("nhcq,nhcqk->nhqk", query, key)
@@ -147,21 +147,20 @@ class SASAStem(SelfAttention):
         """Blocks of pixels, those that the border cuts filled with zeros."""
         k = self.kernel_size
         height, width = x.shape[2:]
-        rows, columns = self._count(height), self._count(width)
+        rows, columns = self._grid(x)
         x = F.pad(x, (0, columns * k - width, 0, rows * k - height))
         return x.unflatten(3, (columns, k)).unflatten(2, (rows, k)).movedim(3, 4).flatten(4).flatten(2, 3)
 
-    def _count(self, size: int) -> int:
-        """Blocks along an axis."""
-        return (size + self.kernel_size - 1) // self.kernel_size
+    def _grid(self, x: Float[Tensor, "N C H W"]):
+        """Blocks along H and along W; tensors under torch.jit.trace, hence no type."""
+        return tuple((size + self.kernel_size - 1) // self.kernel_size for size in x.shape[2:])
 
     def _pixels(
         self, y: Float[Tensor, "N heads width blocks place"], x: Float[Tensor, "N C H W"]
     ) -> Float[Tensor, "N out H W"]:
         """The blocks put together again, as large as x."""
         k, (height, width) = self.kernel_size, x.shape[2:]
-        size = (self._count(height), self._count(width))
-        y = y.flatten(1, 2).unflatten(3, (k, k)).unflatten(2, size).movedim(4, 3)
+        y = y.flatten(1, 2).unflatten(3, (k, k)).unflatten(2, self._grid(x)).movedim(4, 3)
         y = y.flatten(4).flatten(2, 3)
         return F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))  # cut off: below 0
 
