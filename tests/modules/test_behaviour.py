@@ -46,7 +46,7 @@ def test_a_wrong_map_is_refused_and_nothing_counted(case, training, own_errors):
 def test_a_map_smaller_than_the_smallest_is_refused_with_its_size(case, own_errors):
     if case.smallest == 1:
         return  # there is none
-    short = [case.smallest - 1] + [case.smallest] * (len(case.shape) - 2)
+    short = [case.smallest] * (len(case.shape) - 2) + [case.smallest - 1]
     with pytest.raises(ValueError, match=rf"{case.smallest}\b.*got|got.*{case.smallest}\b"):
         case.build()(sample(case, 2, *short))
 
@@ -260,8 +260,11 @@ def test_pixels_that_are_not_alike_are_told_apart(case):
     if case.pixels_alike:
         return
     module, x = case.build().eval(), sample(case, *case.shape)
-    turned = module(x.flip(-1))
-    assert turned.shape != x.shape or not torch.allclose(turned.flip(-1), module(x), atol=1e-6)
+    for axis in range(2, x.dim()):
+        turned = module(x.flip(axis))
+        if turned.shape != x.shape or not torch.allclose(turned.flip(axis), module(x), atol=1e-6):
+            return
+    raise AssertionError("turning the map about any axis turns the output")
 
 
 # Where self-attention looks.
