@@ -144,7 +144,8 @@ def learned_gather(channels: int, extent: int, size: tuple[int, int] | None) -> 
 def resize_nearest(x: Float[Tensor, "N C h w"], height: int, width: int) -> Float[Tensor, "N C H W"]:
     """Row i of H is row floor(i h / H), columns alike."""
     h, w = x.shape[2:]
-    if not torch.compiler.is_compiling():  # where sizes may be left open, as these shortcuts cannot leave them
+    # A traced module has to serve other sizes too; these shortcuts are for one.
+    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         if h == w == 1:
             return x.expand(-1, -1, height, width)
         if scales_exactly(h, height) and scales_exactly(w, width):
