@@ -1,5 +1,8 @@
 """Residual attention: sizes up to whole networks, the two ways of learning, the layers of the mask, refusals."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +12,7 @@ from attnlib.profiling.cost import profile
 from attnlib.scale_attention.residual_attention import standardised, unit_length, upsampled
 from tests.cases.residual_attention import CASES
 from tests.harness import check_forward, sample
+from tests.reference.residual_attention import residual_attention
 
 
 def drawn(channels=8, **arguments):
@@ -28,6 +32,13 @@ def count(module, kind=nn.Module):
 def test_larger_maps_than_the_gradients_are_checked_on(shape, training):
     for case in CASES:
         check_forward(case, shape, training)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_three_levels_as_on_the_largest_maps_of_the_imagenet_networks(training):
+    """From three on, the maps of the way down could be taken in the wrong order."""
+    case = replace(CASES[0], arguments={"levels": 3}, reference=partial(residual_attention, levels=3))
+    check_forward(case, (2, 9, 16), training)
 
 
 # Sizes.
