@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attnlib.base import SelfAttention, check_choice, check_count, check_flag, check_map, check_reduction
-from attnlib.self_attention.positions import attend, attention_weights, to_map, to_positions
+from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 PAIRWISE = ("embedded", "gaussian", "dot", "concat")
 POOL = ("input", "projections")
@@ -121,7 +121,7 @@ class NonLocal(SelfAttention):
         self._check(x)
         theta, phi, _ = self._embeddings(x)
         if self.pairwise in ("embedded", "gaussian"):
-            return attention_weights(theta, phi, self.scale, queries)
+            return chosen_weights(theta, phi, self.scale, queries)
         theta = theta if queries is None else theta[:, queries]
         if self.pairwise == "dot":
             return (theta @ phi.transpose(1, 2) / phi.shape[1])[:, None]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attnlib.self_attention.positions import attend, attention_weights, to_map, to_positions
+from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 SLOPE = 0.01  # of the leaky ReLU behind each norm
 MOMENTUM = 0.1
@@ -106,7 +106,7 @@ class ObjectContext(nn.Module):
                 chosen = None
                 if queries is not None:
                     _, chosen = torch.nonzero(queries[:, None] == positions.flatten(), as_tuple=True)
-                found.append(attention_weights(to_positions(q), to_positions(k), self.scale, chosen))
+                found.append(chosen_weights(to_positions(q), to_positions(k), self.scale, chosen))
         return found
 
     def _transforms(self, x: Float[Tensor, "N C H W"]) -> tuple[Tensor, Tensor, Tensor]:

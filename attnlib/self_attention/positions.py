@@ -26,7 +26,7 @@ def attend(
     return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=scale)[:, 0]
 
 
-def attention_weights(
+def chosen_weights(
     query: Float[Tensor, "N queries width"],
     key: Float[Tensor, "N keys width"],
     scale: float,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attnlib.base import SelfAttention, check_choice, check_count, check_map
-from attnlib.self_attention.positions import attend, attention_weights, to_map, to_positions
+from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 FORMS = ("released", "text")
 
@@ -64,7 +64,7 @@ class SAGAN(SelfAttention):
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N 1 Q keys"]:
         self._check(x)
-        return attention_weights(self._queries(x), self._pooled(self.key(x)), 1.0, queries)
+        return chosen_weights(self._queries(x), self._pooled(self.key(x)), 1.0, queries)
 
     def _queries(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N positions width"]:
         return to_positions(self.query(x))
