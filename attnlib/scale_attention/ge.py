@@ -38,6 +38,7 @@ class GE(ScaleAttention):
         reduction: of "theta+": its hidden layer has floor(C / reduction) units.
 
     Shapes: x and the output (N, C, H, W); the gate (N, C, 1, 1) with extent 0, else (N, C, H, W).
+    torch.export leaves H and W open from two windows a side on.
 
     Parameters: "theta-" none; "theta" 11 C log2(e), global C H W + 2 C; "theta+" 2 C h + C + h more, with
     h = floor(C / reduction).
