@@ -286,83 +286,93 @@ class _Shifts:
 
 
 class _Dense:
-    """Every pixel against every pixel, those outside its window at minus infinity: three matrix products.
+    """Every key against every pixel, (N heads, keys, pixels), those outside its window far below all others.
 
     The zero keys beyond the border have no q . k and no value: together they are one more key, of which a pixel's logit
-    is the log of their summed exponentials. That sum is over whole rows and columns, since r = row[a] + column[b].
+    is the log of their summed exponentials. The logits of rows, of columns and of that key go to the keys concerned by
+    a product with ones and zeros, which costs less than additions over short rows.
     """
 
     def __init__(self, kernel_size: int, height: int, width: int, border: str) -> None:
         self.kernel_size, self.height, self.width, self.border = kernel_size, height, width, border
 
     def forward(self, q, k, v, rows, columns, learns):
-        s = torch.bmm(q.flatten(2).mT, F.pad(k.flatten(2), (0, 1)))
-        if self.border == "pad":
-            beyond, kept = self._beyond(rows, columns, learns)
-        else:
-            beyond, kept = rows.new_full((len(rows), self.height, self.width), -torch.inf), ()
-        s[..., -1] = beyond.flatten(1)
-        pairs = self._pairs(s)
-        pairs += self._banded(rows, 3)[..., None]
-        pairs += self._banded(columns, 4)[..., None, :]
-        p = s.softmax(-1)
-        y = torch.bmm(v.flatten(2), p[..., :-1].mT)
-        return y.view(v.shape), p, *kept
+        beyond, *kept = self._beyond(rows, columns, learns)
+        logits = torch.cat([self._banded(rows, 3), self._banded(columns, 4), beyond], 1).flatten(2)
+        s = torch.bmm(F.pad(k.flatten(2), (0, 1)).mT, q.flatten(2))
+        s.baddbmm_(self._concerned(logits).mT, logits)
+        p = s.softmax(1)
+        return torch.bmm(v.flatten(2), p[:, :-1]).view(v.shape), p, *kept
 
     def backward(self, gradient, q, k, v, y, p, *to_beyond):
-        q, k, v, g = (t.flatten(2) for t in (q, k, v, gradient))
-        ds = torch.bmm(g.mT, F.pad(v, (0, 1)))
-        ds -= (y.flatten(2) * g).sum(1)[..., None]
+        q, k, v, g, y = (t.flatten(2) for t in (q, k, v, gradient, y))
+        ds = torch.bmm(F.pad(v, (0, 1)).mT, g)
+        ds -= (y * g).sum(1, keepdim=True)  # the mean of p dp, which the softmax's derivative takes off
         ds *= p
-        pairs, inside = self._pairs(ds), ds[..., :-1]
-        dq, dk, dv = torch.bmm(k, inside.mT), torch.bmm(q, inside), torch.bmm(g, p[..., :-1])
-        drows, dcolumns = self._unbanded(pairs.sum(4), 3), self._unbanded(pairs.sum(3), 4)
+        inside = ds[:, :-1]
+        by_pixel = torch.bmm(k, inside), torch.bmm(q, inside.mT), torch.bmm(g, p[:, :-1].mT)
+        dlogits = torch.bmm(self._concerned(ds), ds).unflatten(2, (self.height, self.width))
+        drows, dcolumns, dbeyond = dlogits.split([self.height, self.width, 1], 1)
+        drows, dcolumns = self._unbanded(drows, 3), self._unbanded(dcolumns, 4)
         if to_beyond:
-            beyond = ds[:, None, :, -1].unflatten(2, (self.height, self.width))
-            drows, dcolumns = drows + to_beyond[0] * beyond, dcolumns + to_beyond[1] * beyond
-        return *(t.unflatten(2, (self.height, self.width)) for t in (dq, dk, dv)), drows, dcolumns
+            drows, dcolumns = drows + to_beyond[0] * dbeyond, dcolumns + to_beyond[1] * dbeyond
+        return *(t.unflatten(2, (self.height, self.width)) for t in by_pixel), drows, dcolumns
 
-    def _pairs(self, s):
-        """(N heads, H, W, H of the key, W of the key), without the key beyond the border."""
-        return s[..., :-1].unflatten(2, (self.height, self.width)).unflatten(1, (self.height, self.width))
+    def _concerned(self, like):
+        """Which of H rows, W columns and the key beyond each key belongs to: (heads, H + W + 1, H W + 1) of 1 and 0."""
+        key = torch.arange(self.height * self.width, device=like.device)
+        table = like.new_zeros(self.height + self.width + 1, len(key) + 1)
+        table[key // self.width, key] = 1
+        table[self.height + key % self.width, key] = 1
+        table[-1, -1] = 1
+        return table.expand(len(like), -1, -1)
 
     def _band(self, line, axis):
-        """The entries of a padded line of keys that lie in each pixel's window, ordered as its logits are."""
-        b, i, j, key = line.stride()
+        """The entries of a padded line of keys, (N heads, keys, H, W), in each pixel's window: ordered by offset."""
+        n, key, i, j = line.stride()
         steps = (i + key, j) if axis == 3 else (i, j + key)
-        return line.as_strided((len(line), self.kernel_size, self.height, self.width), (b, key, *steps))
+        return line.as_strided((len(line), self.kernel_size, self.height, self.width), (n, key, *steps))
 
     def _banded(self, logits, axis):
-        """Logits by offset -> by the key's row or column: (N heads, H, W, keys), minus infinity outside the window."""
+        """Logits by offset -> by the key's row or column, far below all others outside the window."""
         r, keys = self.kernel_size // 2, self.height if axis == 3 else self.width
-        line = logits.new_full((len(logits), self.height, self.width, keys + 2 * r), -torch.inf)
+        line = logits.new_full((len(logits), keys + 2 * r, self.height, self.width), _far_below(logits))
         self._band(line, axis).copy_(logits)
-        return line[..., r : r + keys]
+        return line[:, r : r + keys].clamp_min(_far_below(logits))  # where the border is masked
 
     def _unbanded(self, gradient, axis):
         """The gradient by the key's row or column -> by offset."""
         r = self.kernel_size // 2
-        return self._band(F.pad(gradient, (r, r)), axis)
+        return self._band(F.pad(gradient, (0, 0, 0, 0, r, r)), axis)
 
     def _beyond(self, rows, columns, learns):
-        """Logit of all keys beyond the border, (N heads, H, W), and its derivative to the rows' and columns' logits.
+        """Logit of all keys beyond the border, (N heads, 1, H, W), and its derivative to the rows' and columns' logits.
 
         A row of the window beyond the border counts with all its columns, any other with the columns beyond.
         """
+        if self.border == "mask":
+            return (torch.full_like(rows[:, :1], _far_below(rows)),)
         far_rows = _outside(self.kernel_size, self.height, 3, rows.device)
         far_columns = _outside(self.kernel_size, self.width, 4, rows.device)
 
         def along(logits, far, far_across):
-            return torch.where(
-                far_across,
-                logits.logsumexp(1, keepdim=True),
-                logits.masked_fill(~far, -torch.inf).logsumexp(1, keepdim=True),
-            )
+            far_ones = logits.masked_fill(~far, _far_below(logits))
+            return torch.where(far_across, _logsumexp(logits), _logsumexp(far_ones))
 
         rows_counted = rows + along(columns, far_columns, far_rows)
-        beyond = rows_counted.logsumexp(1)
+        beyond = _logsumexp(rows_counted)
         if not learns:
-            return beyond, ()
-        finite = beyond[:, None].clamp_min(torch.finfo(rows.dtype).min)
+            return (beyond,)
         columns_counted = columns + along(rows, far_rows, far_columns)
-        return beyond, ((rows_counted - finite).exp(), (columns_counted - finite).exp())
+        return beyond, *((t - beyond).clamp_(-80, 0).exp_() for t in (rows_counted, columns_counted))
+
+
+def _far_below(logits: Tensor) -> float:
+    """Minus infinity for a sum of three logits, but 0 times it is 0."""
+    return torch.finfo(logits.dtype).min / 4
+
+
+def _logsumexp(logits: Tensor) -> Tensor:
+    """Over axis 1, which is kept. What is 80 below the largest, 1e-35 of it, would only make the exponential slow."""
+    largest = logits.amax(1, keepdim=True)
+    return largest + (logits - largest).clamp_min_(-80).exp_().sum(1, keepdim=True).log_()
