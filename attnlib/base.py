@@ -69,6 +69,19 @@ def check_odd(name: str, value: int) -> None:
         )
 
 
+def check_probability(name: str, value: float | int) -> None:
+    """Refuse an argument that is not a number between 0 and 1.
+
+    Raises:
+        TypeError: `value` is not a number.
+        ValueError: `value` is below 0 or above 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number between 0 and 1, got {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a probability between 0 and 1, got {value}")
+
+
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Refuse a value that is not among the choices.
 
@@ -79,8 +92,8 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise unknown(name, value, list(choices))
 
 
-def check_divides(name: str, value: int, channels: int) -> None:
-    """Refuse a number of groups or heads that does not cut the channels into equal parts.
+def check_divides(name: str, value: int, channels: int, of: str = "channels") -> None:
+    """Refuse a number of groups or heads that does not cut the channels, called `of`, into equal parts.
 
     Raises:
         TypeError: `value` is not an integer.
@@ -89,9 +102,7 @@ def check_divides(name: str, value: int, channels: int) -> None:
     check_count(name, value)
     if channels % value:
         legal = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
-        raise ValueError(
-            f"channels={channels} does not fit {name}={value}: {name} must divide channels; it may be {legal}"
-        )
+        raise ValueError(f"{of}={channels} does not fit {name}={value}: {name} must divide {of}; it may be {legal}")
 
 
 def check_reduction(channels: int, reduction: int) -> int:
@@ -141,6 +152,31 @@ def check_map(x: Tensor, channels: int, dimensions: int = 2) -> None:
         )
     if 0 in x.shape[2:]:
         raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; {axes} must be 1 or more")
+
+
+def check_queries(queries: Tensor | None, positions: int) -> None:
+    """Refuse chosen queries that are not flat positions of a map; None, which is all of them, passes.
+
+    Raises:
+        TypeError: not a tensor of int64 or int32, by which alone rows are chosen (uint8 would be read as a mask).
+        ValueError: not one axis of positions, or one outside the map; negative ones do not count from the end.
+    """
+    if queries is None:
+        return
+    if not isinstance(queries, Tensor) or queries.dtype not in (torch.int64, torch.int32):
+        kind = queries.dtype if isinstance(queries, Tensor) else type(queries).__name__
+        raise TypeError(f"queries must be a tensor of int64 or int32, got {kind}; e.g. torch.tensor([0, 5])")
+    if queries.dim() != 1:
+        raise ValueError(
+            f"queries must have one axis, of flat positions i * W + j, got shape {tuple(queries.shape)}; "
+            "use queries.flatten()"
+        )
+    outside = queries[(queries < 0) | (queries >= positions)]
+    if len(outside):
+        raise ValueError(
+            f"queries must be between 0 and {positions - 1}, the flat positions i * W + j of the map that attends, "
+            f"got {outside.tolist()}"
+        )
 
 
 class Attention(nn.Module, ABC):

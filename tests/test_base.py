@@ -15,6 +15,8 @@ from attnlib.base import (
     check_flag,
     check_map,
     check_odd,
+    check_probability,
+    check_queries,
     check_reduction,
     check_size,
 )
@@ -128,6 +130,46 @@ def test_a_number_of_heads_that_does_not_divide_the_channels_is_refused():
     check_divides("heads", 4, 12)
     with pytest.raises(ValueError, match="channels=12 does not fit heads=8: .*may be 1, 2, 3, 4, 6, 12$"):
         check_divides("heads", 8, 12)
+    with pytest.raises(ValueError, match="^out_channels=12 does not fit heads=8: heads must divide out_channels; "):
+        check_divides("heads", 8, 12, of="out_channels")
+
+
+@pytest.mark.parametrize("value", [0, 0.05, 1])
+def test_probabilities_pass(value):
+    check_probability("dropout", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(-0.1, ValueError), (1.5, ValueError), (float("nan"), ValueError), ("0.1", TypeError), (True, TypeError)],
+)
+def test_what_is_no_probability_is_refused(value, error, own_errors):
+    with pytest.raises(error, match=f"dropout must be .* between 0 and 1, got {value!r}"):
+        check_probability("dropout", value)
+
+
+def test_all_queries_and_any_positions_of_the_map_pass():
+    check_queries(None, 6)
+    for dtype in (torch.int64, torch.int32):
+        check_queries(torch.tensor([5, 0, 5], dtype=dtype), 6)
+    check_queries(torch.tensor([], dtype=torch.int64), 6)
+
+
+@pytest.mark.parametrize(
+    ("queries", "error", "says"),
+    [
+        (torch.tensor([0, 6, -1]), ValueError, r"between 0 and 5, the flat positions .*, got \[6, -1\]"),
+        (torch.tensor([[0, 1]]), ValueError, r"one axis, .*got shape \(1, 2\); use queries.flatten\(\)"),
+        (torch.tensor(0), ValueError, r"one axis, .*got shape \(\)"),
+        (torch.tensor([0.0]), TypeError, "int64 or int32, got torch.float32"),
+        (torch.tensor([True]), TypeError, "int64 or int32, got torch.bool"),
+        (torch.tensor([1], dtype=torch.uint8), TypeError, "int64 or int32, got torch.uint8"),
+        ([0], TypeError, "int64 or int32, got list"),
+    ],
+)
+def test_queries_that_are_no_positions_are_refused(queries, error, says, own_errors):
+    with pytest.raises(error, match=says):
+        check_queries(queries, 6)
 
 
 @pytest.mark.parametrize(("channels", "reduction", "hidden"), [(64, 16, 4), (70, 16, 4), (16, 16, 1)])
