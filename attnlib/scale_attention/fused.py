@@ -87,6 +87,15 @@ def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -
     return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift, shuffle)
 
 
+@torch.no_grad()
+def track(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics as a batch norm layer does, from the biased variance of `count` values."""
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), norm.momentum)
+    unbiased = variance.flatten() * (count / (count - 1))
+    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
+
+
 # The readable forms.
 
 

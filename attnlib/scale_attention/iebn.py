@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map
-from attnlib.scale_attention.fused import gated, moments
-from attnlib.scale_attention.nam import _track
+from attnlib.scale_attention.fused import gated, moments, track
 
 
 class IEBN(ScaleAttention):
@@ -76,7 +75,7 @@ class IEBN(ScaleAttention):
             # One reading of each image gives what the gate needs, and the batch's mean and variance as well.
             x, means, variances = moments(x)
             mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
-            _track(norm, mean, variance, count)
+            track(norm, mean, variance, count)
         else:
             means = at_least_float32(x).mean((2, 3), keepdim=True)
             mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size
-from attnlib.scale_attention.fused import fusable, moments, self_gated
+from attnlib.scale_attention.fused import fusable, moments, self_gated, track
 
 
 class NAM(ScaleAttention):
@@ -25,7 +25,6 @@ class NAM(ScaleAttention):
 
     Args:
         channels: number of channels C of the map.
-        channel: the channel part.
         spatial: the spatial part, on the output of the channel part. The paper has it, the released code dropped it.
         size: (H, W) of the map, or the side of a square one; the spatial part has one scale per position, so that it is
             tied to one size.
@@ -33,6 +32,7 @@ class NAM(ScaleAttention):
             The paper's formula has no such stop: `False` lets the gradient through.
         signed: divide the scales by their sum without absolute values, as the paper's formula is written. Undefined
             where the sum is 0.
+        channel: the channel part; without it only the spatial one is left.
 
     Shapes: x, the gate and the output (N, C, H, W).
 
@@ -50,11 +50,11 @@ class NAM(ScaleAttention):
     def __init__(
         self,
         channels: int,
-        channel: bool = True,
         spatial: bool = False,
         size: int | tuple[int, int] | None = None,
         detach_scale: bool = True,
         signed: bool = False,
+        channel: bool = True,
     ) -> None:
         check_count("channels", channels)
         flags = {"channel": channel, "spatial": spatial, "detach_scale": detach_scale, "signed": signed}
@@ -98,7 +98,7 @@ class NAM(ScaleAttention):
             x, means, variances = moments(x)  # of each image
             mean = means.mean(0)
             variance = variances.mean(0) + means.var(0, correction=0)
-            _track(norm, mean, variance, x.numel() // self.channels)
+            track(norm, mean, variance, x.numel() // self.channels)
         else:
             mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
         scale, shift = self._line(norm, mean, variance)
@@ -126,7 +126,7 @@ class NAM(ScaleAttention):
         norm = self.spatial_norm
         if norm.training:
             variance, mean = torch.var_mean(at_least_float32(x), (0, 1), correction=0)
-            _track(norm, mean, variance, x.shape[0] * x.shape[1])
+            track(norm, mean, variance, x.shape[0] * x.shape[1])
         else:
             mean, variance = norm.running_mean.view(self.size), norm.running_var.view(self.size)
         scale, shift = self._line(norm, mean, variance)
@@ -171,15 +171,6 @@ class NAM(ScaleAttention):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, size={self.size}, detach_scale={self.detach_scale}, signed={self.signed}"
-
-
-@torch.no_grad()
-def _track(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics as a batch norm layer does, from the biased variance of `count` values."""
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), norm.momentum)
-    unbiased = variance.flatten() * (count / (count - 1))
-    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
 
 def sparsity_penalty(model: nn.Module, strength: float = 1e-4) -> Float[Tensor, ""]:

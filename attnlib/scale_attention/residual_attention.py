@@ -204,7 +204,12 @@ def standardised(z: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
     return ((z - mean) * torch.rsqrt(variance + 1e-5)).to(z.dtype)
 
 
-ACTIVATIONS = {"mixed": torch.sigmoid, "channel": unit_length, "spatial": lambda z: torch.sigmoid(standardised(z))}
+def spatial_sigmoid(z: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+    """f_3."""
+    return torch.sigmoid(standardised(z))
+
+
+ACTIVATIONS = {"mixed": torch.sigmoid, "channel": unit_length, "spatial": spatial_sigmoid}
 
 
 def _activated(channels: int) -> tuple[nn.Module, nn.Module]:

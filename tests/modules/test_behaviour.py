@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import pickle
 
 import pytest
 import torch
@@ -172,6 +173,24 @@ def test_state_dict_goes_through_a_file(case):
     assert torch.equal(other.eval()(x), module.eval()(x))
 
 
+@every_case
+def test_a_whole_module_goes_to_another_process(case):
+    module, x = case.build().eval(), sample(case, *case.shape)
+    assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
+
+
+@every_mode
+def test_the_output_may_be_changed_in_place(case, training):
+    """As ReLU(inplace=True) behind the module does."""
+    gradients = []
+    for in_place in (False, True):
+        module, x = case.build().train(training), sample(case, *case.shape).requires_grad_()
+        y = module(x)
+        (y.mul_(2) if in_place else 2 * y).sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(*gradients)
+
+
 @every_mode
 def test_one_seed_gives_one_result(case, training):
     def run():
@@ -293,3 +312,21 @@ def test_each_row_of_the_weights_is_a_distribution(example):
     for weights in matrices(case.build(size, seed=seed).eval().weights(sample(case, batch, *size, seed=seed))):
         assert (weights >= 0).all()
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)), atol=1e-12, rtol=0)
+
+
+def test_looking_at_the_weights_changes_no_state():
+    for case in SELF:
+        module = case.build().train()
+        before = copy.deepcopy(module.state_dict())
+        module.weights(sample(case, *case.shape))
+        assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items()), case
+
+
+def test_queries_outside_the_map_are_refused(own_errors):
+    for case in SELF:
+        module, x = case.build().eval(), sample(case, *case.shape)
+        for position in (-1, x.shape[2:].numel()):
+            with pytest.raises(ValueError, match=rf"queries must be between 0 and \d+, .*got \[{position}\]"):
+                module.weights(x, torch.tensor([0, position]))
+        with pytest.raises(TypeError, match="queries must be a tensor of int64 or int32, got torch.float32"):
+            module.weights(x, torch.tensor([0.0]))

@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -50,15 +51,20 @@ def keys() -> list[str]:
 
 def mutants(key: str) -> list[Mutant]:
     """The slips of one module; `file` may be given once for all or for each."""
-    content = yaml.safe_load((HERE / f"{key}.yml").read_text(encoding="utf-8"))
-    shared = {"key": key} | ({"file": content["file"]} if "file" in content else {})
-    return [Mutant(**(shared | entry)) for entry in content["mutants"]]
+    found = content(key)
+    shared = {"key": key} | ({"file": found["file"]} if "file" in found else {})
+    return [Mutant(**(shared | entry)) for entry in found["mutants"]]
+
+
+def content(key: str) -> dict[str, Any]:
+    """The list as it stands: file, mutants, and tests where others than the module's own have to notice."""
+    return yaml.safe_load((HERE / f"{key}.yml").read_text(encoding="utf-8"))
 
 
 def tests_of(key: str) -> list[str]:
-    """The tests that every module joins, and the module's own."""
+    """The tests that every module joins, the module's own, and those that its list names besides."""
     own = [str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tests").glob(f"*_attention/test_{key}.py")]
-    return ["tests/modules", *own]
+    return ["tests/modules", *own, *content(key).get("tests", [])]
 
 
 def run_tests(key: str, mutant: Mutant | None) -> int:
