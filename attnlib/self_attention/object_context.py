@@ -1,10 +1,15 @@
 """The parts that OCNet's three heads are built from: a batch norm with positive scales, and the object context."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from attnlib.base import check_queries
 from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 SLOPE = 0.01  # of the leaky ReLU behind each norm
@@ -14,16 +19,34 @@ MOMENTUM = 0.1
 SHARED_MOMENTUM = 0.19
 
 
-class PositiveBatchNorm(nn.BatchNorm2d):
-    """A batch norm that scales by |gamma| + eps, as the released in-place kernel does to stay invertible."""
+class PositiveScale(nn.Module):
+    """Scale each channel by |gamma| + eps and shift it, as the released in-place norm does to stay invertible.
+
+    A layer of its own behind a norm without scales, so that the norm may become any other, e.g. a synchronised one.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))  # gamma
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        if self.training:
-            self.num_batches_tracked.add_(1)
-        scale = self.weight.abs() + self.eps
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, scale, self.bias, self.training, self.momentum, self.eps
-        )
+        scale = (self.weight.abs() + self.eps).to(x.dtype)
+        return x * scale[:, None, None] + self.bias.to(x.dtype)[:, None, None]
+
+
+@contextmanager
+def statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Inside, batch norms in train mode normalise by the batch as ever, but leave their running statistics alone."""
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def conv_abn(
@@ -39,7 +62,8 @@ def conv_abn(
         nn.Conv2d(
             channels, out_channels, kernel_size, padding=dilation * (kernel_size // 2), dilation=dilation, bias=bias
         ),
-        PositiveBatchNorm(out_channels, momentum=momentum),
+        nn.BatchNorm2d(out_channels, momentum=momentum, affine=False),
+        PositiveScale(out_channels),
         nn.LeakyReLU(SLOPE),
     )
 
@@ -92,13 +116,10 @@ class ObjectContext(nn.Module):
 
         Queries count the positions of the map after pooling.
         """
-        query, key, _ = self._transforms(x)
+        with statistics_kept(self):
+            query, key, _ = self._transforms(x)
         height, width = query.shape[2:]
-        if queries is not None and not ((queries >= 0) & (queries < height * width)).all():
-            raise IndexError(
-                f"queries must be between 0 and {height * width - 1}, the positions of the {height} x {width} map that "
-                f"attends, got {queries.tolist()}"
-            )
+        check_queries(queries, height * width)
         where = torch.arange(height * width, device=x.device).view(1, 1, height, width)
         found = []
         for parts in zip(self._cells(query), self._cells(key), self._cells(where), strict=True):

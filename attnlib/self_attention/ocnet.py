@@ -12,19 +12,31 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, check_count, check_flag, check_map
-from attnlib.self_attention.object_context import ObjectContext, check_side, check_values, conv_abn
+from attnlib.base import SelfAttention, check_count, check_flag, check_map, check_probability
+from attnlib.self_attention.object_context import (
+    ObjectContext,
+    check_side,
+    check_values,
+    conv_abn,
+    statistics_kept,
+)
 
 
-def check_width(name: str, width: int | None, default: int) -> int:
-    """A number of channels, or its default.
+def check_half(name: str, width: int | None, channels: int, least: int = 1) -> int:
+    """A number of channels, half of the map's where none is given.
 
     Raises:
-        TypeError, ValueError: see `check_count`; also where the map has too few channels for the default.
+        TypeError, ValueError: see `check_count`; also where half of the map's channels is less than `least`.
     """
-    width = default if width is None else width
-    check_count(name, width)
-    return width
+    if width is not None:
+        check_count(name, width)
+        return width
+    if channels // 2 < least:
+        raise ValueError(
+            f"channels={channels} leaves {channels // 2} for {name}, half of them, where at least {least} is needed; "
+            f"use {2 * least} channels or more, or give {name}"
+        )
+    return channels // 2
 
 
 def check_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
@@ -82,9 +94,10 @@ class BaseOC(SelfAttention):
         shared: bool = True,
     ) -> None:
         check_count("channels", channels)
-        key_channels = check_width("key_channels", key_channels, channels // 2)
-        value_channels = check_width("value_channels", value_channels, channels // 2)
+        key_channels = check_half("key_channels", key_channels, channels)
+        value_channels = check_half("value_channels", value_channels, channels)
         check_count("scale", scale)
+        check_probability("dropout", dropout)
         check_flag("shared", shared)
         super().__init__(channels)
         self.scale = scale
@@ -151,9 +164,11 @@ class PyramidOC(SelfAttention):
         shared: bool = True,
     ) -> None:
         check_count("channels", channels)
-        key_channels = check_width("key_channels", key_channels, channels // 2)
-        value_channels = check_width("value_channels", value_channels, channels)
+        key_channels = check_half("key_channels", key_channels, channels)
+        value_channels = channels if value_channels is None else value_channels
+        check_count("value_channels", value_channels)
         scales = check_counts("scales", scales)
+        check_probability("dropout", dropout)
         check_flag("shared", shared)
         super().__init__(channels)
         self.scales = scales
@@ -228,11 +243,12 @@ class ASPOC(SelfAttention):
         shared: bool = True,
     ) -> None:
         check_count("channels", channels)
-        branch = check_width("branch_channels", branch_channels, channels // 2)
+        branch = check_half("branch_channels", branch_channels, channels, least=2)
         if branch < 2:
             raise ValueError(f"branch_channels must be at least 2, got {branch}: the keys have half of them")
         dilations = check_counts("dilations", dilations)
         check_count("scale", scale)
+        check_probability("dropout", dropout)
         check_flag("shared", shared)
         super().__init__(channels)
         self.scale = scale
@@ -254,7 +270,9 @@ class ASPOC(SelfAttention):
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N 1 Q keys"]:
         self._check(x)
-        return self.context.weights(self.reduce(x), queries)[0]
+        with statistics_kept(self):
+            reduced = self.reduce(x)
+        return self.context.weights(reduced, queries)[0]
 
     def _check(self, x: Tensor) -> None:
         check_map(x, self.channels)

@@ -1,7 +1,7 @@
 """OCNet's three heads: Yuan and Wang, arXiv 1809.00916, with the norms, orders and cells of the authors' code.
 
-Layers are found in `state` by the module's own names: "context.query.0.weight" is a kernel, "context.query.1.weight"
-the scale of the norm behind it.
+Layers are found in `state` by the module's own names: "context.query.0.weight" is a kernel, "context.query.2.weight"
+the scale behind its norm.
 """
 
 from tests.reference.layers import EPS, apply, batch_norm, convolution, shares
@@ -88,8 +88,8 @@ def conv_abn(name, x, layers, padding=0, dilation=1, bias=True, twice=False):
     shift = state[f"{name}.0.bias"] if bias else None
     z = convolution(x, state[f"{name}.0.weight"], shift, padding=padding, dilation=dilation)
     norm = {
-        "scale": [magnitude(gamma) + EPS for gamma in state[f"{name}.1.weight"]],
-        "shift": state[f"{name}.1.bias"],
+        "scale": [magnitude(gamma) + EPS for gamma in state[f"{name}.2.weight"]],
+        "shift": state[f"{name}.2.bias"],
         "mean": state[f"{name}.1.running_mean"],
         "variance": state[f"{name}.1.running_var"],
         "batches": state[f"{name}.1.num_batches_tracked"],

@@ -71,7 +71,13 @@ def test_the_weights_are_those_of_the_reduced_map():
     ("channels", "arguments", "error", "says"),
     [
         (8, {"branch_channels": 1}, ValueError, "branch_channels must be at least 2, got 1: the keys have half"),
-        (2, {}, ValueError, "branch_channels must be at least 2, got 1"),
+        (
+            3,
+            {},
+            ValueError,
+            "channels=3 leaves 1 for branch_channels, .*4 channels or more, or give branch_channels",
+        ),
+        (8, {"dropout": -0.1}, ValueError, "dropout must be a probability between 0 and 1, got -0.1"),
         (8, {"branch_channels": "4"}, TypeError, "branch_channels must be an int, got '4'"),
         (8, {"dilations": []}, ValueError, r"dilations must have one entry or more, got \[\]"),
         (8, {"dilations": (1, -2)}, ValueError, "each of dilations must be at least 1, got -2"),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from attnlib import create
-from attnlib.self_attention.object_context import PositiveBatchNorm
+from attnlib.self_attention.object_context import PositiveScale
 from tests.cases.ocnet import CASES
 from tests.harness import check_forward
 
@@ -63,21 +63,32 @@ def test_the_first_step_leaves_the_transforms_of_queries_keys_and_values():
 
 
 def test_the_norm_scales_by_the_magnitude_of_gamma_plus_eps():
-    norm, x = PositiveBatchNorm(3).double(), maps(4, 3, 5, 7)
-    plain = nn.BatchNorm2d(3).double()
-    nn.init.zeros_(norm.weight)
-    nn.init.constant_(plain.weight, norm.eps)
+    scale, x = PositiveScale(3).double(), maps(4, 3, 5, 7)
+    norm, plain = nn.Sequential(nn.BatchNorm2d(3, affine=False), scale).double(), nn.BatchNorm2d(3).double()
+    nn.init.zeros_(scale.weight)
+    nn.init.constant_(plain.weight, plain.eps)
     torch.testing.assert_close(norm(x), plain(x), atol=1e-15, rtol=1e-12)
     for sign in (-1.0, 1.0):
-        nn.init.constant_(norm.weight, 0.7 * sign)
-        nn.init.constant_(plain.weight, 0.7 + norm.eps)
+        nn.init.constant_(scale.weight, 0.7 * sign)
+        nn.init.constant_(plain.weight, 0.7 + plain.eps)
         torch.testing.assert_close(norm(x), plain(x), atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("key", ["base_oc", "pyramid_oc", "asp_oc"])
+def test_synchronised_norms_keep_the_positive_scales(key):
+    head = next(case for case in CASES if case.key == key).build().eval()
+    assert all((layer.weight < 0).any() for layer in head.modules() if isinstance(layer, PositiveScale))
+    x = maps(2, head.channels, 7, 6)
+    expected = head(x)
+    head = nn.SyncBatchNorm.convert_sync_batchnorm(head)
+    assert any(isinstance(layer, nn.SyncBatchNorm) for layer in head.modules())
+    assert torch.equal(head(x), expected)
 
 
 def test_behind_each_norm_is_a_leaky_relu_of_a_hundredth():
     head = drawn()
     before = {}
-    head.fuse[1].register_forward_hook(lambda module, inputs, output: before.update(z=output))
+    head.fuse[2].register_forward_hook(lambda module, inputs, output: before.update(z=output))
     y = head(maps(2, 6, 9, 7))
     z = before["z"]
     assert (z < 0).any()
@@ -145,7 +156,7 @@ def test_a_97_x_97_map_has_88_million_weights_and_a_pooled_one_about_a_16th():
 def test_queries_outside_the_map_that_attends_are_refused(own_errors):
     head = create("base_oc", 6, scale=2).eval()
     for position in (6, -1):
-        with pytest.raises(IndexError, match=rf"between 0 and 5, the positions of the 2 x 3 map .*got \[{position}\]"):
+        with pytest.raises(ValueError, match=rf"between 0 and 5, .* of the map that attends, got \[{position}\]"):
             head.weights(torch.randn(1, 6, 5, 7), torch.tensor([position]))
 
 
@@ -197,7 +208,8 @@ def test_larger_maps_equal_the_loops(case, size):
         ({"value_channels": 2.5}, TypeError, "value_channels must be an int, got 2.5"),
         ({"scale": 0}, ValueError, "scale must be at least 1, got 0"),
         ({"shared": "no"}, TypeError, "shared must be True or False, got 'no'"),
-        ({"dropout": 1.5}, ValueError, "dropout probability has to be between 0 and 1, but got 1.5"),
+        ({"dropout": 1.5}, ValueError, "dropout must be a probability between 0 and 1, got 1.5"),
+        ({"dropout": "0.1"}, TypeError, "dropout must be a number between 0 and 1, got '0.1'"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, error, says, own_errors):
@@ -206,8 +218,10 @@ def test_arguments_out_of_range_are_refused(arguments, error, says, own_errors):
 
 
 def test_one_channel_leaves_no_half(own_errors):
-    with pytest.raises(ValueError, match="key_channels must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="channels=1 leaves 0 for key_channels, .*use 2 channels or more, or give"):
         create("base_oc", 1)
+    with pytest.raises(ValueError, match="channels=1 leaves 0 for value_channels, .*or give value_channels"):
+        create("base_oc", 1, key_channels=1)
     head = create("base_oc", 1, key_channels=1, value_channels=1)
     assert head(torch.randn(2, 1, 3, 3)).shape == (2, 1, 3, 3)
 

@@ -98,6 +98,8 @@ def test_the_paper_s_partitions_equal_the_loops(size):
         ({"scales": "1236"}, TypeError, "scales must be a tuple of ints, got '1236'"),
         ({"key_channels": -1}, ValueError, "key_channels must be at least 1, got -1"),
         ({"shared": 1}, TypeError, "shared must be True or False, got 1"),
+        ({"dropout": None}, TypeError, "dropout must be a number between 0 and 1, got None"),
+        ({"value_channels": 0}, ValueError, "value_channels must be at least 1, got 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, error, says, own_errors):
