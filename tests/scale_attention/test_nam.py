@@ -97,6 +97,7 @@ def test_the_spatial_part_sees_the_output_of_the_channel_part():
     x = torch.randn(3, 6, 5, 4, dtype=torch.float64)
     y = x * both.channel_gate(x)
     torch.testing.assert_close(both(x), y * both.spatial_gate(y), atol=1e-14, rtol=0)
+    torch.testing.assert_close(both(x), x * both.gate(x), atol=1e-14, rtol=0)
 
 
 # The statistics.
