@@ -1,28 +1,40 @@
 """Every module equals its loop form, in its values, its running statistics and its gradients."""
 
+from collections.abc import Callable, Iterable
+
 import pytest
 
 from attnlib import list_modules
 from tests.cases import CASES, MODES, ONLY
-from tests.harness import check_forward, check_gradients
-
-every_shape = pytest.mark.parametrize(
-    ("case", "training", "shape"),
-    [(case, training, shape) for case, training in MODES for shape in case.shapes],
-    ids=lambda value: {True: "train", False: "eval"}[value] if isinstance(value, bool) else _name(value),
-)
+from tests.harness import SHAPES, Case, check_forward, check_gradients
 
 
-def _name(value: object) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def shapes_of_outputs(case: Case) -> list[tuple[int, ...]]:
+    """The shapes of a case, where its gradients are checked too, and for maps the usual ones beside them."""
+    sizes = {shape[1:] for shape in case.shapes}
+    usual = SHAPES if len(case.shape) == 3 else ()
+    legal = [shape for shape in usual if min(shape[1:]) >= case.smallest]
+    return [*case.shapes, *(shape for shape in legal if shape[1:] not in sizes)]
 
 
-@every_shape
+def over(shapes: Callable[[Case], Iterable[tuple[int, ...]]]) -> pytest.MarkDecorator:
+    """Every case in each of its modes on each of these shapes."""
+
+    def name(value: object) -> str:
+        if isinstance(value, bool):
+            return "train" if value else "eval"
+        return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    runs = [(case, training, shape) for case, training in MODES for shape in shapes(case)]
+    return pytest.mark.parametrize(("case", "training", "shape"), runs, ids=name)
+
+
+@over(shapes_of_outputs)
 def test_output_and_statistics(case, training, shape):
     check_forward(case, shape, training)
 
 
-@every_shape
+@over(lambda case: case.shapes)
 def test_gradients(case, training, shape):
     check_gradients(case, shape, training)
 
