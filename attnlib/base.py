@@ -6,6 +6,7 @@
 Both are public because the book draws them.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
@@ -69,6 +70,32 @@ def check_odd(name: str, value: int) -> None:
         )
 
 
+def check_number(
+    name: str,
+    value: float | int,
+    fix: str,
+    above: float | int | None = None,
+    between: tuple[float | int, float | int] | None = None,
+) -> None:
+    """Refuse an argument that is not a finite number above one bound, or between two that it may reach.
+
+    Raises:
+        TypeError: `value` is not a number.
+        ValueError: `value` is infinite, NaN or out of its range; the message ends in `fix`.
+    """
+    allowed = "a finite number"
+    if above is not None:
+        allowed = f"a finite number above {above}"
+    elif between is not None:
+        allowed = f"a number between {between[0]} and {between[1]}"
+    says = f"{name} must be {allowed}, got {value!r}; {fix}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(says)
+    low, high = between or (-math.inf, math.inf)
+    if not (math.isfinite(value) and low <= value <= high and (above is None or value > above)):
+        raise ValueError(says)
+
+
 def check_probability(name: str, value: float | int) -> None:
     """Refuse an argument that is not a number between 0 and 1.
 
@@ -86,10 +113,14 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Refuse a value that is not among the choices.
 
     Raises:
+        TypeError: `value` is not a string.
         UnknownNameError: the message lists the choices, the near ones first.
     """
-    if value not in choices:
-        raise unknown(name, value, list(choices))
+    known = list(choices)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {value!r}; it may be {', '.join(map(repr, known))}")
+    if value not in known:
+        raise unknown(name, value, known)
 
 
 def check_divides(name: str, value: int, channels: int, of: str = "channels") -> None:

@@ -1,5 +1,6 @@
 """Every module by its key; `create` imports only the one asked for."""
 
+import inspect
 from importlib import import_module
 from typing import Any, get_args
 
@@ -21,8 +22,11 @@ def info(name: str) -> ModuleInfo:
     """What is known of the module `name`.
 
     Raises:
+        TypeError: `name` is not a string.
         UnknownNameError: no such module; the message lists the near matches.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a module is known by its key, a string such as 'se', got {name!r}; list_modules() has all")
     if name not in TABLE:
         raise unknown("module", name, {key: entry.name for key, entry in TABLE.items()})
     return TABLE[name]
@@ -36,7 +40,13 @@ def create(name: str, channels: int, **arguments: Any) -> nn.Module:
 
     Raises:
         UnknownNameError: no such module; the message lists the near matches.
-        TypeError, ValueError: from the module, for arguments it does not have or that do not fit.
+        TypeError: an argument that the module does not have; the message lists the near matches.
+        TypeError, ValueError: from the module, for arguments that do not fit.
     """
     module_name, class_name = info(name).target.split(":")
-    return getattr(import_module(module_name), class_name)(channels, **arguments)
+    module = getattr(import_module(module_name), class_name)
+    _, *known = inspect.signature(module).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise TypeError(f"{name}: {unknown('argument', argument, known)}")
+    return module(channels, **arguments)

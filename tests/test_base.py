@@ -14,6 +14,7 @@ from attnlib.base import (
     check_divides,
     check_flag,
     check_map,
+    check_number,
     check_odd,
     check_probability,
     check_queries,
@@ -148,6 +149,32 @@ def test_what_is_no_probability_is_refused(value, error, own_errors):
         check_probability("dropout", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "bounds", "error", "allowed"),
+    [
+        ("2", {}, TypeError, "a finite number"),
+        (None, {"above": 0}, TypeError, "a finite number above 0"),
+        (True, {}, TypeError, "a finite number"),
+        (float("nan"), {}, ValueError, "a finite number"),
+        (float("inf"), {"above": 0}, ValueError, "a finite number above 0"),
+        (-float("inf"), {}, ValueError, "a finite number"),
+        (0, {"above": 0}, ValueError, "a finite number above 0"),
+        (-0.1, {"between": (0, 1)}, ValueError, "a number between 0 and 1"),
+        (1.1, {"between": (0, 1)}, ValueError, "a number between 0 and 1"),
+    ],
+)
+def test_what_is_no_number_of_its_range_is_refused(value, bounds, error, allowed, own_errors):
+    with pytest.raises(error, match=f"^gamma must be {allowed}, got {value!r}; the paper uses 2$"):
+        check_number("gamma", value, "the paper uses 2", **bounds)
+
+
+def test_numbers_of_their_range_pass():
+    check_number("b", -3, "")
+    check_number("eps", 1e-9, "", above=0)
+    for value in (0, 0.5, 1):
+        check_number("momentum", value, "", between=(0, 1))
+
+
 def test_all_queries_and_any_positions_of_the_map_pass():
     check_queries(None, 6)
     for dtype in (torch.int64, torch.int32):
@@ -186,6 +213,12 @@ def test_an_unknown_choice_is_refused_by_its_name():
     check_choice("order", "channel-first", ("channel-first", "parallel"))
     with pytest.raises(UnknownNameError, match="no order is called 'channel_first'; did you mean 'channel-first'"):
         check_choice("order", "channel_first", ("channel-first", "parallel"))
+
+
+@pytest.mark.parametrize("value", [None, 3, ["avg"]])
+def test_a_choice_that_is_no_string_is_refused(value, own_errors):
+    with pytest.raises(TypeError, match=f"pool must be a string, got {re.escape(repr(value))}; it may be 'avg', 'max'"):
+        check_choice("pool", value, ("avg", "max"))
 
 
 @pytest.mark.parametrize(("dimensions", "axes"), [(1, "L"), (3, "T, H, W")])

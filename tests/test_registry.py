@@ -1,6 +1,7 @@
 """Modules by name: the table is complete, near misses are named, groups fit every width."""
 
 import inspect
+import re
 from importlib import import_module
 
 import pytest
@@ -115,8 +116,16 @@ def test_near_matches_are_few_and_the_nearest_first():
 
 
 def test_an_argument_that_a_module_has_not_is_refused(own_errors):
-    with pytest.raises(TypeError, match="grups"):
+    with pytest.raises(TypeError, match="^sa: no argument is called 'grups'; did you mean 'groups'"):
         create("sa", 64, grups=4)
+    with pytest.raises(TypeError, match="^constant: no argument is called 'reduction'; known: value$"):
+        create("constant", 64, reduction=4)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["se"]])
+def test_a_key_that_is_no_string_is_refused(name, own_errors):
+    with pytest.raises(TypeError, match=f"a string such as 'se', got {re.escape(repr(name))}; list_modules"):
+        info(name)
 
 
 def test_the_package_offers_what_it_lists():
