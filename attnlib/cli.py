@@ -24,7 +24,13 @@ app.add_typer(data_app, name="data")
 out = Console()
 err = Console(stderr=True)
 
-Attention = Annotated[str, typer.Option(help="A module (see: attnlib list), constant, or none for the plain network.")]
+Attention = Annotated[
+    str,
+    typer.Option(
+        help="A module that goes at the end of a residual branch (see: attnlib list), constant, or none for the plain "
+        "network."
+    ),
+]
 Arguments = Annotated[
     list[str] | None,
     typer.Option("--arg", metavar="KEY=VALUE", help="An argument of the module, e.g. reduction=8; may be repeated."),

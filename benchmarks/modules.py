@@ -291,6 +291,8 @@ def main(
         "forward+backward": "train mode, gradients of the map and of every parameter",
         "floor": "one mean over pixels and one scaled copy, in forward+backward twice",
         "ratio": "median over the pairs of ours / theirs; lower and upper are its quartiles",
+        "at most, against the released form": GOALS,
+        "at most, against the fastest peer": PEER_GOALS,
         "allocator": ALLOCATOR,
     }
     save(path, header(torch.device(device), settings, ("timm", "torchvision")) | {"notes": notes, "rows": rows})

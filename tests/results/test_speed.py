@@ -24,7 +24,10 @@ def test_every_module_was_measured_against_the_released_form_at_four_sizes_both_
 
 def test_local_attention_was_measured_against_unfold_in_time_and_memory():
     rows = measurements("cpu-local").rows
-    assert {row["side"] for row in rows} >= {8, 16, 32, 56}
+    assert {(r["size"], r["pass"]) for r in rows if r["against"] == "unfold"} >= {
+        (size, which) for size in (8, 16, 32, 56) for which in ("forward", "forward+backward")
+    }
+    assert all(row["peak_bytes"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize("name", ["cpu-modules", "cpu-local"])
