@@ -280,8 +280,8 @@ _ENTRIES = (
         "NeurIPS 2019 (arXiv 1906.05909)",
         family="self",
         placement="in place of a network's first convolution and its pooling",
-        status="no official code; the number of mixtures is not printed, four fit the printed cost. Takes images: 1,920 "
-        "parameters at its C = 3",
+        status="no official code; the number of mixtures is not printed, four fit the printed cost. Takes images: "
+        "1,920 parameters at its C = 3",
         target="attnlib.self_attention.sasa_stem:SASAStem",
     ),
     ModuleInfo(
