@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, check_choice, check_count, check_flag, check_map, check_reduction
+from attnlib.base import (
+    SelfAttention,
+    check_choice,
+    check_count,
+    check_flag,
+    check_map,
+    check_queries,
+    check_reduction,
+)
 from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 PAIRWISE = ("embedded", "gaussian", "dot", "concat")
@@ -36,12 +44,13 @@ class NonLocal(SelfAttention):
         reduction: theta, phi and g have floor(C / reduction) channels, at least 1; the paper's bottleneck is 2.
         pairwise: the function f.
         subsample: take keys and values from a map that is max-pooled 2 x 2 (a sequence by 2, a video never over time),
-            a last odd row or column left out. The paper pools in all its experiments, at a quarter of the cost.
+            a last odd row or column left out. The paper does so in all its experiments, with a quarter of the pairs;
+            `False` is its plain block.
         dimensions: 1 for sequences (N, C, L), 2 for maps, 3 for videos (N, C, T, H, W).
-        scale: s = floor(C / reduction)^-0.5 in the "embedded" form, as in the released code; `False` is equation 3,
-            s = 1. The other forms have no scale.
-        pool: what sub-sampling pools: the "input" of phi and g, as the released code does and the printed costs
-            confirm, or the "projections" phi(x) and g(x), as the text says.
+        scale: of the "embedded" form alone: s = floor(C / reduction)^-0.5, as in the released code and where nothing
+            is given; `False` is equation 3, s = 1.
+        pool: what sub-sampling pools: the "input" of phi and g, as the released code does, the printed costs confirm
+            and where nothing is given, or the "projections" phi(x) and g(x), as the text says.
         norm: W_z has a batch norm whose scale starts at zero. `False` is the released form for long clips: no norm,
             and W_z itself starts at zero.
 
@@ -51,8 +60,9 @@ class NonLocal(SelfAttention):
         "gaussian" has 2 C D + 2 D fewer, "concat" 2 D more.
 
     Raises:
-        ValueError: an unknown pairwise or pool, dimensions other than 1, 2, 3, reduction beyond C; a map of another
-            shape, a side below 2 where it is sub-sampled; in train mode a single value per channel.
+        ValueError: an unknown pairwise or pool, dimensions other than 1, 2, 3, reduction beyond C, a scale or pool
+            without effect; a map of another shape, a side below 2 where it is sub-sampled; in train mode a single
+            value per channel.
         TypeError: channels, reduction or dimensions is not an integer, subsample, scale or norm is not a bool; an
             input that is not floating point.
 
@@ -67,8 +77,8 @@ class NonLocal(SelfAttention):
         pairwise: str = "embedded",
         subsample: bool = False,
         dimensions: int = 2,
-        scale: bool = True,
-        pool: str = "input",
+        scale: bool | None = None,
+        pool: str | None = None,
         norm: bool = True,
     ) -> None:
         check_count("channels", channels)
@@ -78,12 +88,23 @@ class NonLocal(SelfAttention):
         check_count("dimensions", dimensions)
         if dimensions not in CONVOLUTIONS:
             raise ValueError(f"dimensions must be 1, 2 or 3, got {dimensions}; a video has 3 (T, H, W)")
-        check_flag("scale", scale)
-        check_choice("pool", pool, POOL)
+        if scale is not None:
+            check_flag("scale", scale)
+            if pairwise != "embedded":
+                raise ValueError(
+                    f"scale={scale} has no use with pairwise={pairwise!r}: the embedded form alone has a scale; "
+                    "leave it out"
+                )
+        if pool is not None:
+            check_choice("pool", pool, POOL)
+            if not subsample:
+                raise ValueError(f"pool={pool!r} has no use with subsample=False; leave it out, or use subsample=True")
+        elif subsample:
+            pool = "input"
         check_flag("norm", norm)
         super().__init__(channels)
         self.pairwise, self.subsample, self.dimensions, self.pool = pairwise, subsample, dimensions, pool
-        self.scale = inner**-0.5 if scale and pairwise == "embedded" else 1.0
+        self.scale = inner**-0.5 if scale is not False and pairwise == "embedded" else 1.0
         convolution = CONVOLUTIONS[dimensions]
         embedded = pairwise != "gaussian"
         self.theta = convolution(channels, inner, 1) if embedded else None  # queries
@@ -106,8 +127,9 @@ class NonLocal(SelfAttention):
         if self.pairwise in ("embedded", "gaussian"):
             y = attend(theta, phi, g, self.scale)
         elif self.pairwise == "dot":
-            # (theta phi^T) g = theta (phi^T g): the weights are never built.
-            y = theta @ (phi.transpose(1, 2) @ g / g.shape[1])
+            # (theta phi^T) g = theta (phi^T g): the weights are never built. Divided first: a sum over all keys may
+            # leave the range of float16.
+            y = theta @ (phi.transpose(1, 2) @ (g / g.shape[1]))
         else:
             y = self._pair_weights(theta, phi) @ g
         mixed = to_map(y, x.shape[2:])
@@ -119,6 +141,7 @@ class NonLocal(SelfAttention):
     ) -> Float[Tensor, "N 1 Q keys"]:
         """f / C(x). Its rows sum to one in the softmax forms; they may be negative for "dot", all zero for "concat"."""
         self._check(x)
+        check_queries(queries, x.shape[2:].numel())
         theta, phi, _ = self._embeddings(x)
         if self.pairwise in ("embedded", "gaussian"):
             return chosen_weights(theta, phi, self.scale, queries)
@@ -129,16 +152,20 @@ class NonLocal(SelfAttention):
 
     def _embeddings(self, x: Float[Tensor, "N C *size"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries theta, keys phi and values g, position by position."""
-        positions = to_positions(x)
-        source = to_positions(self._pooled(x)) if self.subsample and self.pool == "input" else positions
+        places, size = to_positions(x), x.shape[2:]
+        source, source_size = places, size  # of keys and values
+        if self.pool == "input":
+            pooled = self._pooled(x)
+            source, source_size = to_positions(pooled), pooled.shape[2:]
         if self.theta is None:
-            theta, phi, (g,) = positions, source, projections(source, self.g)
-        elif source is positions:
-            theta, phi, g = projections(positions, self.theta, self.phi, self.g)
+            theta, phi, (g,) = places, source, projections(source, source_size, self.g)
+        elif source is places:
+            theta, phi, g = projections(places, size, self.theta, self.phi, self.g)
         else:
-            (theta,), (phi, g) = projections(positions, self.theta), projections(source, self.phi, self.g)
-        if self.subsample and self.pool == "projections":
-            phi, g = (to_positions(self._pooled(to_map(u, x.shape[2:]))) for u in (phi, g))
+            (theta,) = projections(places, size, self.theta)
+            phi, g = projections(source, source_size, self.phi, self.g)
+        if self.pool == "projections":
+            phi, g = (to_positions(self._pooled(to_map(u, size))) for u in (phi, g))
         return theta, phi, g
 
     def _pooled(self, x: Float[Tensor, "N _ *size"]) -> Float[Tensor, "N _ *pooled"]:
@@ -185,8 +212,21 @@ class NonLocal(SelfAttention):
         )
 
 
-def projections(x: Float[Tensor, "N positions C"], *layers: nn.Module) -> tuple[Float[Tensor, "N positions _"], ...]:
-    """1 x 1 convolutions of equal width as one matrix product: the positions are read once for all of them."""
+def projections(
+    x: Float[Tensor, "N positions C"], size: torch.Size, *layers: nn.Module
+) -> tuple[Float[Tensor, "N positions _"], ...]:
+    """1 x 1 convolutions of equal width as one matrix product: the positions are read once for all of them.
+
+    Layers that are more than that, e.g. under weight norm, pruning or a hook, are called on the map of this size.
+    """
+    if not all(is_plain(layer) for layer in layers):
+        return tuple(to_positions(layer(to_map(x, size))) for layer in layers)
     weight = torch.cat([layer.weight.flatten(1) for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
     return F.linear(x, weight, bias).chunk(len(layers), -1)
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution and nothing else: not parametrized, which derives a class, and not hooked."""
+    hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
+    return type(layer) in CONVOLUTIONS.values() and not any(hooks)

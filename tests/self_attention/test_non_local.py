@@ -88,15 +88,15 @@ def test_network_init_is_gaussian_of_a_hundredth_with_zero_biases():
 # What f is.
 
 
-def test_the_released_scale_is_the_root_of_the_inner_channels_in_the_embedded_form_alone():
+def test_the_released_scale_is_the_root_of_the_inner_channels():
     x = maps(2, 6, 5, 7)
     scaled, plain = drawn(), drawn(scale=False)
     with torch.no_grad():
         for parameter in plain.theta.parameters():
             parameter.mul_(3**-0.5)
     torch.testing.assert_close(scaled(x), plain(x), atol=1e-12, rtol=1e-12)
-    for pairwise in ("gaussian", "dot", "concat"):
-        assert torch.equal(drawn(pairwise=pairwise)(x), drawn(pairwise=pairwise, scale=False)(x))
+    assert torch.equal(drawn(scale=True)(x), scaled(x))
+    assert [create("non_local", 6, pairwise=pairwise).scale for pairwise in PAIRWISE] == [3**-0.5, 1, 1, 1]
 
 
 @pytest.mark.parametrize("pairwise", PAIRWISE)
@@ -114,6 +114,15 @@ def test_dot_divides_by_the_keys_that_are_left(subsample):
         nn.init.ones_(layer.bias)
     keys = 4 * 3 if subsample else 9 * 7
     torch.testing.assert_close(block.weights(maps(2, 6, 9, 7)), torch.full((2, 1, 63, keys), 3 / keys).double())
+
+
+def test_a_sum_over_all_keys_stays_in_the_range_of_float16():
+    block = create("non_local", 1, reduction=1, pairwise="dot", norm=False).half()
+    for layer in (block.theta, block.phi, block.g):
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, 16)  # 400 keys: their products sum to 102,400
+    nn.init.constant_(block.out.weight, 2**-12)
+    torch.testing.assert_close(block(torch.zeros(1, 1, 20, 20).half()), torch.full((1, 1, 20, 20), 1.0).half())
 
 
 def test_concatenated_pairs_may_weigh_nothing_and_their_rows_need_not_sum_to_one():
@@ -174,6 +183,39 @@ def test_a_video_is_never_pooled_over_time(pool):
     assert video.build().weights(sample(video, 1, 3, 5, 4)).shape == (1, 1, 60, 3 * 2 * 2)
 
 
+# What is done to a projection acts, although all three are computed at once.
+
+
+@pytest.mark.parametrize("arguments", [{}, {"subsample": True}, {"subsample": True, "pool": "projections"}], ids=str)
+@pytest.mark.parametrize("name", ["theta", "phi", "g"])
+def test_hooks_of_a_projection_run_and_change_what_it_gives(name, arguments):
+    x = maps(2, 6, 5, 7)
+    for hooked in ("register_forward_hook", "register_forward_pre_hook"):
+        block, doubled, shapes = drawn(**arguments), drawn(**arguments), []
+        layer = getattr(doubled, name)
+        with torch.no_grad():
+            layer.weight.mul_(2)
+            if hooked == "register_forward_hook":
+                layer.bias.mul_(2)
+        getattr(getattr(block, name), hooked)(
+            lambda layer, inputs, *output, seen=shapes: (seen.append(inputs[0].shape), 2 * [*inputs, *output][-1])[1]
+        )
+        torch.testing.assert_close(block(x), doubled(x), atol=1e-12, rtol=1e-12)
+        assert shapes == [(2, 6, 2, 3) if name != "theta" and arguments == {"subsample": True} else x.shape]
+
+
+@pytest.mark.parametrize("apply", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_a_normalised_projection_is_normalised(apply):
+    block, expected, x = drawn(), drawn(), maps(2, 6, 5, 7)
+    apply(block.theta)
+    magnitudes = dict(block.theta.named_parameters())
+    with torch.no_grad():
+        magnitudes.get("weight_g", magnitudes.get("parametrizations.weight.original0")).mul_(3)
+        expected.theta.weight.mul_(3)
+    torch.testing.assert_close(block(x), expected(x), atol=1e-12, rtol=1e-12)
+
+
 # Larger maps than the common cases have, and another library's weights.
 
 
@@ -211,6 +253,10 @@ def test_timm_s_parameters_load_and_give_its_output():
         ({"reduction": 7}, ValueError, "reduction=7 does not fit channels=6: .*between 1 and 6"),
         ({"subsample": "True"}, TypeError, "subsample must be True or False, got 'True'"),
         ({"scale": 1}, TypeError, "scale must be True or False, got 1"),
+        ({"scale": False, "pairwise": "dot"}, ValueError, "scale=False has no use with pairwise='dot': .*leave it out"),
+        ({"scale": True, "pairwise": "gaussian"}, ValueError, "scale=True has no use with pairwise='gaussian'"),
+        ({"pool": "projections"}, ValueError, "pool='projections' has no use with subsample=False; leave it out, or"),
+        ({"pool": "input", "subsample": False}, ValueError, "pool='input' has no use with subsample=False"),
         ({"norm": None}, TypeError, "norm must be True or False, got None"),
     ],
 )
