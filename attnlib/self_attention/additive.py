@@ -26,7 +26,7 @@ class AdditiveAttention(nn.Module):
     Parameters: hidden (query_channels + key_channels + 1).
 
     Raises:
-        ValueError: an argument below 1; query or key of another shape, or no key at all.
+        ValueError: an argument below 1; query or key of another shape or of different N, or no key at all.
         TypeError: an argument that is not an integer.
     """
 
@@ -48,6 +48,11 @@ class AdditiveAttention(nn.Module):
                 raise ValueError(
                     f"{name} must have shape (N, number of vectors, {layer.in_features}), got {tuple(vectors.shape)}"
                 )
+        if query.shape[0] != key.shape[0]:
+            raise ValueError(
+                f"query and key must have one N, got {tuple(query.shape)} and {tuple(key.shape)}; one set of keys "
+                "for all needs key.expand(N, -1, -1)"
+            )
         if key.shape[1] == 0:
             raise ValueError(f"there is no key to attend to, got key of shape {tuple(key.shape)}; give one or more")
         hidden = torch.tanh(self.query(query)[:, :, None] + self.key(key)[:, None])

@@ -10,7 +10,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, check_choice, check_count, check_divides, check_flag, check_map, check_size
+from attnlib.base import (
+    SelfAttention,
+    check_choice,
+    check_count,
+    check_divides,
+    check_flag,
+    check_map,
+    check_queries,
+    check_size,
+)
 from attnlib.self_attention.position_codes import RelativePositions, sinusoidal_map
 from attnlib.self_attention.positions import to_map, to_positions
 
@@ -54,7 +63,7 @@ def attention_weights(
 
     Raises:
         ValueError: query and key of different length.
-        TypeError: a mask of integers, which could mean either.
+        TypeError: a mask that is no tensor, or one of integers, which could mean either.
     """
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
@@ -63,14 +72,21 @@ def attention_weights(
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if mask is None:
         return torch.softmax(scores, -1)
+    if not isinstance(mask, Tensor) or not (mask.dtype == torch.bool or mask.is_floating_point()):
+        kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(
+            f"mask must be a boolean tensor (True: may attend) or a floating point one (added), got {kind}; convert "
+            "it, e.g. by mask.bool()"
+        )
     if mask.dtype == torch.bool:
-        allowed = mask
-    elif mask.is_floating_point():
-        scores, allowed = scores + mask, mask > -torch.inf
+        blocked = ~mask
     else:
-        raise TypeError(f"mask must be boolean (True: may attend) or floating point (added), got {mask.dtype}")
-    weights = torch.softmax(scores.masked_fill(~allowed, -torch.inf), -1)
-    return weights.masked_fill(~allowed, 0)
+        blocked = mask == -torch.inf
+        scores = scores + mask.masked_fill(blocked, 0)
+    # Where all is blocked the softmax runs over the bare scores, so that no NaN ever arises, and counts for nothing.
+    everything = blocked.all(-1, keepdim=True)
+    weights = torch.softmax(scores.masked_fill(blocked & ~everything, -torch.inf), -1)
+    return weights.masked_fill(blocked, 0)
 
 
 class MultiHeadSelfAttention(SelfAttention):
@@ -84,7 +100,8 @@ class MultiHeadSelfAttention(SelfAttention):
     Args:
         channels: number of channels C of the map, the paper's d_model.
         heads: the paper's h; it divides C.
-        bias: biases in the four projections. The formulas have none; PyTorch's own module has.
+        bias: biases in the four projections. The formulas have none; PyTorch's own module has. Its `bias_k`, `bias_v`
+            and `add_zero_attn`, keys and values of no pixel, are not offered: the paper has none.
         positions: how pixels know where they are.
             "none": they do not; exchanging pixels exchanges the output.
             "sinusoidal": the paper's code, added to the map: half the channels for the row, half for the column.
@@ -155,7 +172,9 @@ class MultiHeadSelfAttention(SelfAttention):
     def weights(
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N heads Q keys"]:
-        query, key = self._query_and_key(self._rows(x), x.shape[2:])
+        rows = self._rows(x)
+        check_queries(queries, rows.shape[1])
+        query, key = self._query_and_key(rows, x.shape[2:])
         return attention_weights(query if queries is None else query[:, :, queries], key, scale=self.scale)
 
     def _rows(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N HW C"]:

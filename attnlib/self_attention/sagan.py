@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, check_choice, check_count, check_map
+from attnlib.base import SelfAttention, check_choice, check_count, check_map, check_queries
 from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
 FORMS = ("released", "text")
@@ -64,6 +64,7 @@ class SAGAN(SelfAttention):
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N 1 Q keys"]:
         self._check(x)
+        check_queries(queries, x.shape[2:].numel())
         return chosen_weights(self._queries(x), self._pooled(self.key(x)), 1.0, queries)
 
     def _queries(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N positions width"]:

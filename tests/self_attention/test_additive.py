@@ -62,6 +62,7 @@ def test_sizes_that_are_none_are_refused(name, value, error, own_errors):
     [
         ((2, 6, 4), (2, 7, 5), r"query must have shape \(N, number of vectors, 3\), got \(2, 6, 4\)"),
         ((2, 6, 3), (7, 5), r"key must have shape \(N, number of vectors, 5\), got \(7, 5\)"),
+        ((2, 6, 3), (1, 7, 5), r"one N, got \(2, 6, 3\) and \(1, 7, 5\); .*key.expand"),
         ((2, 6, 3), (2, 0, 5), r"no key to attend to, got key of shape \(2, 0, 5\)"),
     ],
 )
