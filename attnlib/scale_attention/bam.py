@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_reduction
 from attnlib.scale_attention.fused import chunks, differentiable, fusable, ours, sigmoid_backward, to_add_to
+from attnlib.scale_attention.norms import check_values
 
 COMBINATIONS = {"product": torch.mul, "sum": torch.add}
 
@@ -34,7 +35,8 @@ class BAM(ScaleAttention):
         dilation: the paper's d, of the two 3 x 3 convolutions; it is also their padding.
         combine: "product" of the two branches, as in the released code and its weights; "sum" as in the paper.
         output_norm: a batch norm at the end of each branch, as in the paper's equations; the released code has none.
-            The paper's form is `combine="sum", output_norm=True`: its tables count these parameters.
+            `combine="sum", output_norm=True` is the nearest to the paper: its combination, output norms and parameter
+            count; hidden norms and the channel branch's ReLU stay as released.
 
     Shapes: x, the gate and the output (N, C, H, W).
 
@@ -113,11 +115,8 @@ class BAM(ScaleAttention):
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
         check_map(x, self.channels)
-        if x.shape[0] < 2 and any(layer.training for layer in self.channel_branch if isinstance(layer, nn.BatchNorm1d)):
-            raise ValueError(
-                f"BAM normalises its channel branch over the batch and needs 2 or more images in train mode, got shape "
-                f"{tuple(x.shape)}; use a larger batch, or eval mode"
-            )
+        check_values("BAM's channel branch, which normalises over images,", self.channel_branch, x.shape[0], x.shape)
+        check_values("BAM's spatial branch", self.spatial_branch, x.numel() // self.channels, x.shape)
 
     def network_init_(self) -> None:
         """As in the released ResNet: convolutions He (fan out), biases 0, norms 1 and 0; linear weights stay."""

@@ -87,13 +87,30 @@ def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -
     return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift, shuffle)
 
 
+def batch_moments(x: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x, the mean of each image, and mean and biased variance of the batch, by which the norm's own have moved.
+
+    One reading of each image gives them all.
+    """
+    x, means, variances = moments(x)
+    mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
+    track(norm, mean, variance, x.numel() // x.shape[1])
+    return x, means, mean, variance
+
+
 @torch.no_grad()
 def track(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
     """Move the running statistics as a batch norm layer does, from the biased variance of `count` values."""
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), norm.momentum)
+    share = counted(norm)
+    norm.running_mean.lerp_(mean.flatten().to(norm.running_mean), share)
     unbiased = variance.flatten() * (count / (count - 1))
-    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
+    norm.running_var.lerp_(unbiased.to(norm.running_var), share)
+
+
+def counted(norm: nn.Module) -> float:
+    """The share of one more batch in the running statistics: momentum, or where it is None that of a plain average."""
+    norm.num_batches_tracked.add_(1)
+    return 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
 
 
 # The readable forms.

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, check_choice, check_count, check_map, check_reduction, check_size
+from attnlib.scale_attention.norms import check_values
 
 EXTENTS = (0, 2, 4, 8)
 VARIANTS = ("theta-", "theta", "theta+")
@@ -75,6 +76,7 @@ class GE(ScaleAttention):
             raise ValueError(f"size={size} is for a kernel as large as the map alone; leave size out")
         if tied:
             size = check_size("size", size)
+        check_count("reduction", reduction)
         hidden = check_reduction(channels, reduction) if variant == "theta+" else 0
         super().__init__(channels)
         self.extent, self.variant, self.size = extent, variant, size
@@ -103,15 +105,10 @@ class GE(ScaleAttention):
                 f"this GE has a kernel of {self.size[0]} x {self.size[1]}, as large as its map, got {tuple(x.shape)}; "
                 f"build it with size={tuple(x.shape[2:])}"
             )
-        norms = [layer for layer in self.gather.modules() if isinstance(layer, nn.BatchNorm2d)]
-        if norms and norms[-1].training:
-            step = max(x.shape[2:]) if self.extent == 0 else self.extent
-            gathered = x.shape[0] * -(-x.shape[2] // step) * -(-x.shape[3] // step)
-            if gathered < 2:
-                raise ValueError(
-                    f"gather leaves {gathered} value per channel of a batch of shape {tuple(x.shape)}, its batch norm "
-                    "needs 2 or more in train mode; use a larger batch, or eval mode"
-                )
+        images, _, *size = x.shape
+        for norm in (layer for layer in self.gather.modules() if isinstance(layer, nn.BatchNorm2d)):
+            size = [1 if self.extent == 0 else (side + 1) // 2 for side in size]
+            check_values("gather", norm, images * size[0] * size[1], x.shape)
 
     def network_init_(self) -> None:
         """As the released prototxts: He for the gather kernels, Gaussian of 0.01 and biases 0 for f, norms 1 and 0."""

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map
-from attnlib.scale_attention.fused import gated, moments, track
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map, check_number
+from attnlib.scale_attention.fused import batch_moments, gated
+from attnlib.scale_attention.norms import check_local, check_values
 
 
 class IEBN(ScaleAttention):
@@ -26,7 +27,8 @@ class IEBN(ScaleAttention):
     Args:
         channels: number of channels C of the map.
         eps: added to the variance.
-        momentum: the share of a batch in the running statistics.
+        momentum: the share of a batch in the running statistics; None averages over all batches, as in
+            nn.BatchNorm2d.
 
     Shapes: x and the output (N, C, H, W); the gate delta (N, C, 1, 1). The output is not x times the gate.
 
@@ -35,20 +37,22 @@ class IEBN(ScaleAttention):
 
     Raises:
         ValueError: eps not above 0, a momentum outside of 0 to 1; a map of another shape; in train mode a single value
-            per channel.
-        TypeError: channels is not an integer; an input that is not floating point.
+            per channel, or an nn.SyncBatchNorm among several processes.
+        TypeError: channels is not an integer, eps or momentum no number; an input that is not floating point.
+
+    Each process has statistics of its own: nn.SyncBatchNorm.convert_sync_batchnorm cannot make this module's norm
+    synchronise, which is read and never called.
 
     Where the released code differs: its parameters have shape (1, C, 1, 1), here (C) as in nn.BatchNorm2d; it never
     moves num_batches_tracked, here it counts as in nn.BatchNorm2d. The released network keeps plain batch norms in its
     shortcuts, where the paper replaces all.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: int | float = 0.1) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: int | float | None = 0.1) -> None:
         check_count("channels", channels)
-        if not eps > 0:
-            raise ValueError(f"eps must be above 0, got {eps}; the released code uses 1e-5")
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must be between 0 and 1, got {momentum}; the released code uses 0.1")
+        check_number("eps", eps, "the released code uses 1e-5", above=0)
+        if momentum is not None:
+            check_number("momentum", momentum, "the released code uses 0.1", between=(0, 1))
         super().__init__(channels)
         self.norm = nn.BatchNorm2d(channels, eps, momentum)
         self.gate_scale = nn.Parameter(torch.zeros(channels))
@@ -64,18 +68,11 @@ class IEBN(ScaleAttention):
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         check_map(x, self.channels)
+        check_local("IEBN", self.norm)
+        check_values("IEBN", self.norm, x.numel() // self.channels, x.shape)
         norm, dtype = self.norm, x.dtype
         if norm.training:
-            count = x.numel() // self.channels
-            if count < 2:
-                raise ValueError(
-                    f"IEBN needs 2 or more values per channel in train mode, got shape {tuple(x.shape)}; "
-                    "use a larger batch, or eval mode"
-                )
-            # One reading of each image gives what the gate needs, and the batch's mean and variance as well.
-            x, means, variances = moments(x)
-            mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
-            track(norm, mean, variance, count)
+            x, means, mean, variance = batch_moments(x, norm)
         else:
             means = at_least_float32(x).mean((2, 3), keepdim=True)
             mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size
-from attnlib.scale_attention.fused import fusable, moments, self_gated, track
+from attnlib.scale_attention.fused import batch_moments, counted, fusable, self_gated, track
+from attnlib.scale_attention.norms import check_local, check_values
 
 
 class NAM(ScaleAttention):
@@ -40,8 +41,11 @@ class NAM(ScaleAttention):
 
     Raises:
         ValueError: neither part chosen, a spatial part without a size or a size without one, a map of another shape;
-            in train mode a single value per scale.
+            in train mode a single value per scale, or an nn.SyncBatchNorm among several processes.
         TypeError: channels or size are not integers; an input that is not floating point.
+
+    Each process has statistics of its own: nn.SyncBatchNorm.convert_sync_batchnorm cannot make this module's norms
+    synchronise, which are read and never called.
 
     Where the released code differs from the paper: absolute values, the stop-gradient, no spatial part; and it
     multiplies the input by the sigmoid, where the paper's equations stop at the sigmoid.
@@ -95,10 +99,7 @@ class NAM(ScaleAttention):
         if not fusable(x, norm.weight):
             return x * self.channel_gate(x)
         if norm.training:
-            x, means, variances = moments(x)  # of each image
-            mean = means.mean(0)
-            variance = variances.mean(0) + means.var(0, correction=0)
-            track(norm, mean, variance, x.numel() // self.channels)
+            x, _, mean, variance = batch_moments(x, norm)
         else:
             mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
         scale, shift = self._line(norm, mean, variance)
@@ -107,8 +108,7 @@ class NAM(ScaleAttention):
     def channel_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_c B(x)). The weight goes into the norm's scale and shift, so that the map is read once for it."""
         norm, weight = self.channel_norm, self.scale_weights(self.channel_norm.weight)
-        if norm.training:
-            norm.num_batches_tracked.add_(1)
+        share = counted(norm) if norm.training else 0.0
         z = F.batch_norm(
             x,
             norm.running_mean,
@@ -116,7 +116,7 @@ class NAM(ScaleAttention):
             weight * norm.weight,
             weight * norm.bias,
             norm.training,
-            norm.momentum,
+            share,
             norm.eps,
         )
         return torch.sigmoid(z)
@@ -147,11 +147,9 @@ class NAM(ScaleAttention):
                 f"build it with size={tuple(x.shape[2:])}"
             )
         for part, norm in (("channel", self.channel_norm), ("spatial", self.spatial_norm)):
-            if norm is not None and norm.training and x.numel() // norm.num_features < 2:
-                raise ValueError(
-                    f"the {part} part needs 2 or more values per scale in train mode, got shape {tuple(x.shape)}; "
-                    "use a larger batch, or eval mode"
-                )
+            if norm is not None:
+                check_local(f"NAM's {part} part", norm)
+                check_values(f"NAM's {part} part", norm, x.numel() // norm.num_features, x.shape)
 
     def scale_weights(self, scale: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """w: each scale's share of their sum; all zero where every scale is zero, so that the gate is then 0.5."""

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.scale_attention.fused import fusable
+from attnlib.scale_attention.norms import check_values
 
 
 class PooledGate(nn.Module):
@@ -32,11 +33,8 @@ class PooledGate(nn.Module):
         Raises:
             ValueError: fewer than two values in train mode.
         """
-        if self.norm is not None and self.norm.training and size.numel() < 2:
-            raise ValueError(
-                f"the {name} gate normalises over N and two axes and needs 2 or more values in train mode, got "
-                f"{tuple(size)}; use a larger batch, or eval mode"
-            )
+        if self.norm is not None:
+            check_values(f"the {name} gate", self.norm, size.numel(), size)
 
 
 # A kernel of one output channel and two input channels leaves a CPU's vectors empty. With the positions of one axis in

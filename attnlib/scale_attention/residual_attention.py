@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_choice, check_count, check_map
+from attnlib.scale_attention.norms import check_values
 
 LEARNING = ("residual", "naive")
 
@@ -105,7 +106,8 @@ class ResidualAttention(ScaleAttention):
 
     Source: Section 3, Figure 2, equations 1 to 6; layer by layer the authors' ImageNet files for Caffe.
 
-    Where the released code differs: an earlier version of those files ends the mask in a tanh. The interpolation aligns
+    Where the released code differs: the authors' older file, model/Attention-56-deploy.prototxt in their repository,
+    ends the mask in a tanh. The interpolation aligns
     corners, as that of the authors' Caffe does; the paper does not say. A widely used PyTorch port pads the pooling and
     adds the maps of the way down, and at the end the trunk, once more than file and figure do. Left open by the paper:
     f_2 of a zero vector (here zero), and f_3 on a channel without contrast (here 0.5: 1e-5 is added to its variance).
@@ -165,11 +167,8 @@ class ResidualAttention(ScaleAttention):
                 f"got shape {tuple(x.shape)}; use fewer levels or a larger map"
             )
         values = x.shape[0] * (x.shape[2] // smallest) * (x.shape[3] // smallest)
-        if self.training and values < 2:
-            raise ValueError(
-                f"the lowest level needs 2 or more values per channel in train mode, got shape {tuple(x.shape)}; "
-                "use a larger batch or map, fewer levels, or eval mode"
-            )
+        check_values("the lowest level", self.mask.lowest, values, x.shape)
+        check_values("residual attention", self, x.numel() // self.channels, x.shape)  # elsewhere only 0 is too few
 
     def network_init_(self) -> None:
         """He initialisation of the convolutions, as the paper's CIFAR networks have it; scales 1 and shifts 0."""

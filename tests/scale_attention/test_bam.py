@@ -133,7 +133,9 @@ def test_a_single_image_is_refused_in_train_mode_and_nothing_is_counted(output_n
     bam, x = drawn(output_norm=output_norm).train(), torch.randn(1, 6, 9, 7, dtype=torch.float64)
     before = {name: tensor.clone() for name, tensor in bam.state_dict().items()}
     for call in (bam, bam.gate):
-        with pytest.raises(ValueError, match=r"2 or more images in train mode, got shape \(1, 6, 9, 7\); use a larger"):
+        with pytest.raises(
+            ValueError, match=r"channel branch, .* over images, needs 2 .* got shape \(1, 6, 9, 7\)"
+        ):
             call(x)
     assert all(torch.equal(before[name], tensor) for name, tensor in bam.state_dict().items())
     assert bam.eval()(x).shape == x.shape
@@ -141,6 +143,16 @@ def test_a_single_image_is_refused_in_train_mode_and_nothing_is_counted(output_n
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.eval()  # as a network with frozen norms
     assert bam(x).shape == x.shape
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 1, 1), (0, 6, 9, 7)])
+def test_the_spatial_branch_alone_in_train_mode_is_refused_a_single_value(shape):
+    bam = drawn().train()
+    bam.channel_branch.eval()
+    with pytest.raises(ValueError, match="BAM's spatial branch needs 2 or more values per channel"):
+        bam(torch.randn(shape, dtype=torch.float64))
+    assert not any(tensor.any() for name, tensor in bam.state_dict().items() if name.endswith("tracked"))
+    assert bam(torch.randn(1, 6, 1, 2, dtype=torch.float64)).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_network_init_is_he_for_the_gather_and_narrow_for_the_bottleneck():
         ({"size": 7}, ValueError, "size=7 is for a kernel as large as the map alone; leave size out"),
         ({"variant": "theta", "extent": 2, "size": 7}, ValueError, "size=7 is for a kernel as large as the map alone"),
         ({"variant": "theta", "size": (7,)}, TypeError, r"size must be an int or a pair \(H, W\) of ints"),
+        ({"reduction": 0}, ValueError, "reduction must be at least 1, got 0"),
+        ({"reduction": 2.0}, TypeError, "reduction must be an int, got 2.0"),
         ({"variant": "theta+", "size": 7}, ValueError, "reduction=16 does not fit channels=8"),
     ],
 )
@@ -192,8 +194,22 @@ def test_another_size_is_refused_before_anything_counts(training):
 def test_one_gathered_value_has_no_variance_in_train_mode(extent, size, shape):
     ge = create("ge", 6, variant="theta", extent=extent, size=size)
     with pytest.raises(
-        ValueError, match="gather leaves [01] value.* needs 2 or more in train mode; use a larger batch"
+        ValueError, match="gather needs 2 or more values per channel in train mode and has [01], .* use a larger batch"
     ):
         ge(torch.randn(shape))
     assert ge.gather[1].num_batches_tracked == 0
     assert ge.eval()(torch.randn(shape)).shape == shape
+
+
+def test_every_gathering_norm_in_train_mode_is_asked():
+    ge, one, two = create("ge", 6, variant="theta", extent=4), torch.randn(1, 6, 2, 2), torch.randn(1, 6, 3, 3)
+    first, last = (layer for layer in ge.gather if isinstance(layer, nn.BatchNorm2d))
+    with pytest.raises(ValueError, match="gather needs 2"):
+        ge(two)
+    last.eval()
+    assert ge(two).isfinite().all()
+    with pytest.raises(ValueError, match="gather needs 2"):
+        ge(one)
+    assert first.num_batches_tracked == 1
+    first.eval()
+    assert ge.train(False)(one).isfinite().all()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from attnlib import create
 
@@ -93,6 +94,35 @@ def test_statistics_move_as_a_batch_norm_layer_s():
         torch.testing.assert_close(iebn.norm.get_buffer(name), buffer)
 
 
+def test_update_bn_averages_over_all_batches():
+    iebn, norm = drawn(), nn.BatchNorm2d(6).double()
+    batches = [images(3, 6, 5, 4, seed=seed) + seed for seed in range(3)]
+    for module in (iebn, norm):
+        update_bn(batches, module)
+    assert iebn.norm.momentum == 0.1
+    for name, buffer in norm.named_buffers():
+        torch.testing.assert_close(iebn.norm.get_buffer(name), buffer)
+
+
+def test_momentum_none_averages_over_all_batches():
+    iebn, norm = create("iebn", 6, momentum=None).double(), nn.BatchNorm2d(6, momentum=None).double()
+    for seed in range(3):
+        x = images(3, 6, 5, 4, seed=seed) + seed
+        iebn(x), norm(x)
+    torch.testing.assert_close(iebn.norm.running_var, norm.running_var)
+
+
+def test_a_synchronised_norm_among_several_processes_is_refused_before_it_counts(monkeypatch):
+    iebn, x = nn.SyncBatchNorm.convert_sync_batchnorm(drawn()), images(3, 6, 5, 4)
+    iebn(x)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match="IEBN computes .* would not synchronise .*; keep the plain norm"):
+        iebn(x)
+    assert iebn.norm.num_batches_tracked == 1
+    assert iebn.eval()(x).isfinite().all()
+
+
 def test_a_frozen_norm_stays_frozen():
     iebn, x = drawn(), images(3, 6, 5, 4)
     iebn.norm.eval()
@@ -120,9 +150,10 @@ def test_gradients_can_be_differentiated_again():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"eps": 0.0}, "eps must be above 0, got 0.0; the released code uses 1e-5"),
-        ({"momentum": 1.5}, "momentum must be between 0 and 1, got 1.5; the released code uses 0.1"),
-        ({"momentum": -0.1}, "momentum must be between 0 and 1, got -0.1"),
+        ({"eps": float("nan")}, "eps must be a finite number above 0, got nan"),
+        ({"eps": 0.0}, "eps must be a finite number above 0, got 0.0; the released code uses 1e-5"),
+        ({"momentum": 1.5}, "momentum must be a number between 0 and 1, got 1.5; the released code uses 0.1"),
+        ({"momentum": -0.1}, "momentum must be a number between 0 and 1, got -0.1"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, says):

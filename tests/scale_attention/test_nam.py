@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
+import attnlib.scale_attention.nam
 from attnlib import create
 from attnlib.networks import create as create_network
 from attnlib.scale_attention.nam import sparsity_penalty
@@ -112,6 +114,41 @@ def test_statistics_move_as_a_batch_norm_layer_s():
         torch.testing.assert_close(nam.channel_norm.get_buffer(name), buffer)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_update_bn_averages_over_all_batches(fused, monkeypatch):
+    monkeypatch.setattr(attnlib.scale_attention.nam, "fusable", lambda *tensors: fused)
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(3, 6, 5, 4, dtype=torch.float64, generator=generator) + k for k in range(3)]
+    for arguments, norm, flat in (
+        ({}, nn.BatchNorm2d(6), lambda x: x),
+        ({"channel": False, "spatial": True, "size": (5, 4)}, nn.BatchNorm1d(20), lambda x: x.flatten(2).mT),
+    ):
+        nam = drawn(**arguments)
+        for module, data in ((nam, batches), (norm.double(), [flat(x) for x in batches])):
+            update_bn(data, module)
+        ours = nam.spatial_norm if nam.channel_norm is None else nam.channel_norm
+        assert ours.momentum == 0.1
+        for name, buffer in norm.named_buffers():
+            torch.testing.assert_close(ours.get_buffer(name), buffer)
+
+
+def test_a_synchronised_norm_among_several_processes_is_refused_before_anything_counts(monkeypatch):
+    nam = nn.SyncBatchNorm.convert_sync_batchnorm(drawn(spatial=True, size=(5, 4)))
+    x = torch.randn(3, 6, 5, 4, dtype=torch.float64)
+    nam(x)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    nam(x)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match="NAM's channel part .* would not synchronise .*; keep the plain norm"):
+        nam(x)
+    nam.channel_norm.eval()
+    with pytest.raises(ValueError, match="NAM's spatial part .* would not synchronise"):
+        nam(x)
+    assert [norm.num_batches_tracked for norm in (nam.channel_norm, nam.spatial_norm)] == [2, 2]
+    assert nam.eval()(x).isfinite().all()
+
+
 def test_a_frozen_norm_stays_frozen():
     nam = drawn(spatial=True, size=(5, 4))
     for norm in (nam.channel_norm, nam.spatial_norm):
@@ -160,7 +197,7 @@ def test_another_size_is_refused_before_the_channel_part_counts(training):
 )
 def test_one_value_has_no_variance_in_train_mode(part, shape, arguments):
     nam = create("nam", shape[1], **arguments)
-    with pytest.raises(ValueError, match=rf"the {part} part needs 2 .* got shape .*larger batch, or eval mode"):
+    with pytest.raises(ValueError, match=rf"NAM's {part} part needs 2 .* got shape .*larger batch, or eval mode"):
         nam(torch.randn(shape))
     assert not any(buffer.any() for name, buffer in nam.named_buffers() if name.endswith("tracked"))
 

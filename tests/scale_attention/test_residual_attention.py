@@ -271,7 +271,18 @@ def test_maps_that_cannot_be_halved_so_often_are_refused(levels, size):
 
 def test_one_value_per_channel_is_refused_in_train_mode_before_anything_is_counted():
     module = create("residual_attention", 8)
-    with pytest.raises(ValueError, match=r"2 or more values per channel in train mode, got shape \(1, 8, 3, 2\)"):
+    with pytest.raises(ValueError, match=r"lowest level needs 2 .* in train mode and has 1, got shape \(1, 8, 3, 2\)"):
         module(torch.randn(1, 8, 3, 2))
     assert all(layer.num_batches_tracked == 0 for layer in module.modules() if isinstance(layer, nn.BatchNorm2d))
     module.eval()(torch.randn(1, 8, 3, 2))
+
+
+def test_norms_are_asked_not_the_module():
+    module, x = create("residual_attention", 8), torch.randn(1, 8, 3, 2)
+    module.mask.lowest.eval()
+    assert module(x).isfinite().all()  # frozen at the lowest level, three by two values elsewhere
+    with pytest.raises(ValueError, match="residual attention needs 2 or more values .* has 0"):
+        module(x[:0])
+    module.eval().mask.lowest.train()
+    with pytest.raises(ValueError, match="lowest level needs 2"):
+        module(x)
