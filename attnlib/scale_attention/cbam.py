@@ -117,8 +117,10 @@ class CBAM(ScaleAttention):
         for step in self._steps():
             logits = 0
             for part in step:
-                x, more = part(x)
-                logits = logits + more
+                # What is handed on of x stays in here: as an output of `part` it would reach users' hooks, whose
+                # gradient `fused` adds to in place.
+                x, statistics = part.pool(x)
+                logits = logits + part(*statistics)
             gates.append(torch.sigmoid(logits).to(x.dtype))
             x = gated(x, gates[-1])
         return x, gates
@@ -154,7 +156,7 @@ class CBAM(ScaleAttention):
 
 
 class ChannelGate(nn.Module):
-    """x, and the logits of M_c: the shared bottleneck on every pooled vector, its outputs added."""
+    """The logits of M_c: the shared bottleneck on every pooled vector, its outputs added."""
 
     def __init__(self, channels: int, hidden: int, pools: tuple[str, ...], bias: bool) -> None:
         super().__init__()
@@ -162,29 +164,33 @@ class ChannelGate(nn.Module):
         self.reduce = nn.Linear(channels, hidden, bias=bias)  # W_0
         self.expand = nn.Linear(hidden, channels, bias=bias)  # W_1
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N C 1 1"]]:
+    def pool(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Sequence[Tensor]]:
+        """x, and the vectors that the bottleneck takes."""
         if len(self.pools) == 2:
-            x, vectors = pooled(x, (2, 3))
-        elif "avg" in self.pools:
-            vectors = [x.mean((2, 3))]
-        else:  # `max` rather than `amax`: the first of equal maxima gets the gradient, as in the released pooling
-            vectors = [x.flatten(2).max(2).values]
+            return pooled(x, (2, 3))
+        if "avg" in self.pools:
+            return x, [x.mean((2, 3))]
+        # `max` rather than `amax`: the first of equal maxima gets the gradient, as in the released pooling.
+        return x, [x.flatten(2).max(2).values]
+
+    def forward(self, *vectors: Tensor) -> Float[Tensor, "N C 1 1"]:
         logits = sum(self.expand(torch.relu(self.reduce(z.flatten(1)))) for z in vectors)
-        return x, logits[:, :, None, None]
+        return logits[:, :, None, None]
 
     def extra_repr(self) -> str:
         return f"pools={self.pools}"
 
 
 class SpatialGate(PooledGate):
-    """x, and the logits of M_s: one k x k convolution and a norm on what the descriptor keeps of the channels."""
+    """The logits of M_s: one k x k convolution and a norm on what the descriptor keeps of the channels."""
 
     def __init__(self, channels: int, kernel_size: int, descriptor: str, norm: bool) -> None:
         super().__init__(2 if descriptor == "max-avg" else 1, kernel_size, norm)
         self.descriptor = nn.Conv2d(channels, 1, 1, bias=False) if descriptor == "conv" else None
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Float[Tensor, "N 1 H W"]]:
+    def pool(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], Sequence[Tensor]]:
+        """x, and the maps that the convolution takes."""
         if self.descriptor is not None:
-            return x, super().forward(self.descriptor(x))
+            return x, [self.descriptor(x)]
         x, (mean, largest) = pooled(x, 1)
-        return x, super().forward(torch.cat([largest, mean], 1))
+        return x, [torch.cat([largest, mean], 1)]

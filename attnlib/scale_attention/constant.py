@@ -4,12 +4,10 @@ Not from a paper. A gate that barely moves (NAM at its initialisation is 0.5 to 
 by a constant; whatever accuracy this control reaches at the same value is not due to attention.
 """
 
-import math
-
 from jaxtyping import Float
 from torch import Tensor
 
-from attnlib.base import ScaleAttention, check_count, check_map
+from attnlib.base import ScaleAttention, check_count, check_map, check_number
 
 
 class Constant(ScaleAttention):
@@ -19,13 +17,12 @@ class Constant(ScaleAttention):
         channels: number of channels C of the map.
         value: the gate; 0.5 is a sigmoid at zero, 0.0 cuts the branch off.
 
-    Parameters: none. Raises ValueError for a value that is not finite.
+    Parameters: none. Raises TypeError for a value that is no number, ValueError for one that is not finite.
     """
 
-    def __init__(self, channels: int, value: float = 0.5) -> None:
+    def __init__(self, channels: int, value: int | float = 0.5) -> None:
         check_count("channels", channels)
-        if not math.isfinite(value):
-            raise ValueError(f"value must be a finite number, got {value!r}; 0.5 is a sigmoid at zero")
+        check_number("value", value, "0.5 is a sigmoid at zero")
         super().__init__(channels)
         self.value = float(value)
 

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, check_count, check_flag, check_map, check_odd
+from attnlib.base import ScaleAttention, check_count, check_flag, check_map, check_number, check_odd
+
+GAMMA, B = 2, 1  # of the paper's rule
 
 
 class ECA(ScaleAttention):
@@ -25,8 +27,10 @@ class ECA(ScaleAttention):
     Args:
         channels: number of channels C of the map.
         kernel_size: the paper's k, odd. By default it follows from C: with t = floor(|(log2(C) + b) / gamma|), k is t
-            where t is odd and t + 1 where it is even (3 for C = 64, 5 for 128 to 1024, 7 for 2048).
-        gamma, b: of that rule; without effect where kernel_size is given.
+            where t is odd and t + 1 where it is even (3 for C = 64, 5 for 128 to 1024, 7 for 2048). That is the
+            paper's rule, not what gave its numbers: the published ResNets set k for each stage by hand, 3, 5, 5, 7 in
+            ResNet-50, 3, 3, 5, 7 in ResNet-101.
+        gamma, b: of that rule; not to be given beside kernel_size.
         shared: one kernel for all channels. `False` gives every channel its own: ECA-NS of the paper's Table 2.
 
     Shapes: x and the output (N, C, H, W); the gate (N, C, 1, 1).
@@ -34,8 +38,8 @@ class ECA(ScaleAttention):
     Parameters: k; not shared k C.
 
     Raises:
-        ValueError: an even kernel_size, gamma not above 0; a map of another shape.
-        TypeError: channels or kernel_size is not an integer; an input that is not floating point.
+        ValueError: an even kernel_size, gamma not above 0, gamma or b beside kernel_size; a map of another shape.
+        TypeError: channels or kernel_size is not an integer, gamma or b no number; an input that is not floating point.
 
     Source: the kernel and the forms of Table 2 from the paper; rounding up to odd from its listing, where the text's
     "nearest odd number" leaves C = 128 open. Where the released code differs: the ResNets that produced the published
@@ -46,14 +50,19 @@ class ECA(ScaleAttention):
         self,
         channels: int,
         kernel_size: int | None = None,
-        gamma: int | float = 2,
-        b: int | float = 1,
+        gamma: int | float = GAMMA,
+        b: int | float = B,
         shared: bool = True,
     ) -> None:
         check_count("channels", channels)
         check_flag("shared", shared)
         if kernel_size is None:
             kernel_size = adaptive_kernel_size(channels, gamma, b)
+        elif (gamma, b) != (GAMMA, B):
+            raise ValueError(
+                f"kernel_size={kernel_size} leaves gamma={gamma} and b={b} without effect; pass kernel_size, or gamma "
+                "and b"
+            )
         check_odd("kernel_size", kernel_size)
         super().__init__(channels)
         self.shared = shared
@@ -76,13 +85,14 @@ class ECA(ScaleAttention):
         return f"{self.channels}"
 
 
-def adaptive_kernel_size(channels: int, gamma: int | float = 2, b: int | float = 1) -> int:
+def adaptive_kernel_size(channels: int, gamma: int | float = GAMMA, b: int | float = B) -> int:
     """k of the paper's rule for a number of channels: it grows with their logarithm.
 
     Raises:
-        ValueError: gamma is not above 0.
+        TypeError: gamma or b is not a number.
+        ValueError: gamma is not above 0, or one of them not finite.
     """
-    if not gamma > 0:
-        raise ValueError(f"gamma must be above 0, got {gamma}; the paper uses 2")
+    check_number("gamma", gamma, f"the paper uses {GAMMA}", above=0)
+    check_number("b", b, f"the paper uses {B}")
     t = int(abs((math.log2(channels) + b) / gamma))
     return t if t % 2 else t + 1

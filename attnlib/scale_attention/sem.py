@@ -35,8 +35,8 @@ class SEM(ScaleAttention):
     k for "cnn", 2 C for "ie"; C^2 / 8 + 97 C / 16 + 3 + k with all three and r = 16 dividing C.
 
     Raises:
-        ValueError: no operator, one twice or an unknown one; a reduction that leaves no hidden unit; a map of another
-            shape.
+        ValueError: no operator, one twice or an unknown one; a reduction that leaves "fc" no hidden unit; a map
+            of another shape.
         TypeError: channels or reduction is not an integer, operators no list or tuple; an input that is not floating
             point.
 
@@ -47,18 +47,13 @@ class SEM(ScaleAttention):
     def __init__(self, channels: int, reduction: int = 16, operators: tuple[str, ...] | list[str] = OPERATORS) -> None:
         check_count("channels", channels)
         check_count("reduction", reduction)
-        hidden = round(channels / reduction)
-        if hidden < 1:
-            raise ValueError(
-                f"reduction={reduction} does not fit channels={channels}: round(channels / reduction) hidden units "
-                f"are needed, at least 1; choose a reduction between 1 and {2 * channels - 1}"
-            )
         if not isinstance(operators, list | tuple):
             raise TypeError(f"operators must be a list or tuple such as {OPERATORS}, got {operators!r}")
         for operator in operators:
             check_choice("operator", operator, OPERATORS)
         if not operators or len(set(operators)) < len(operators):
             raise ValueError(f"operators must be some of {OPERATORS}, each at most once, got {operators!r}")
+        hidden = hidden_units(channels, reduction) if "fc" in operators else 0
         super().__init__(channels)
         self.reduction = reduction
         build = {
@@ -85,6 +80,21 @@ class SEM(ScaleAttention):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, reduction={self.reduction}"
+
+
+def hidden_units(channels: int, reduction: int) -> int:
+    """round(channels / reduction), the width of "fc".
+
+    Raises:
+        ValueError: no hidden unit is left.
+    """
+    hidden = round(channels / reduction)
+    if hidden < 1:
+        raise ValueError(
+            f"reduction={reduction} does not fit channels={channels}: round(channels / reduction) hidden units "
+            f"are needed, at least 1; choose a reduction between 1 and {2 * channels - 1}"
+        )
+    return hidden
 
 
 class AlongChannels(nn.Conv1d):

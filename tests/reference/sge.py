@@ -8,7 +8,7 @@ from tests.reference.scalar import sigmoid, zeros_like
 EPS = 1e-5
 
 
-def sge(x, weight, bias):
+def sge(x, weight, bias, unbiased=True):
     """x_i sigmoid(gamma (c_i - mean(c)) / (std(c) + eps) + beta), c_i = g . x_i, for each image and group.
 
     weight[k] and bias[k] are gamma and beta of group k.
@@ -18,7 +18,7 @@ def sge(x, weight, bias):
     for n, image in enumerate(x):
         for k in range(len(weight)):
             group = image[k * width : (k + 1) * width]
-            standard = standardised(similarity(group))
+            standard = standardised(similarity(group), unbiased)
             for i in range(len(standard)):
                 for j in range(len(standard[0])):
                     gate = sigmoid(weight[k] * standard[i][j] + bias[k])
@@ -41,11 +41,12 @@ def similarity(group):
     return scores
 
 
-def standardised(scores):
-    """Without its mean, over its deviation (H W - 1 in the denominator) plus eps; 0 where there is one pixel."""
+def standardised(scores, unbiased):
+    """Without its mean, over its deviation (of H W - 1 values or of H W) plus eps; 0 where there is one pixel."""
     values = [value for row in scores for value in row]
     if len(values) == 1:
         return [[0]]
     mean, variance = moments(values)
-    deviation = cmath.sqrt(variance * len(values) / (len(values) - 1))
+    degrees = len(values) - 1 if unbiased else len(values)
+    deviation = cmath.sqrt(variance * len(values) / degrees)
     return [[(value - mean) / (deviation + EPS) for value in row] for row in scores]

@@ -133,9 +133,7 @@ def test_a_single_image_is_refused_in_train_mode_and_nothing_is_counted(output_n
     bam, x = drawn(output_norm=output_norm).train(), torch.randn(1, 6, 9, 7, dtype=torch.float64)
     before = {name: tensor.clone() for name, tensor in bam.state_dict().items()}
     for call in (bam, bam.gate):
-        with pytest.raises(
-            ValueError, match=r"channel branch, .* over images, needs 2 .* got shape \(1, 6, 9, 7\)"
-        ):
+        with pytest.raises(ValueError, match=r"channel branch, .* over images, needs 2 .* got shape \(1, 6, 9, 7\)"):
             call(x)
     assert all(torch.equal(before[name], tensor) for name, tensor in bam.state_dict().items())
     assert bam.eval()(x).shape == x.shape

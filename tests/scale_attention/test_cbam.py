@@ -1,5 +1,7 @@
 """CBAM: sizes, initial state, the released string of operations, timm's parameters, ties, refusals."""
 
+from functools import partial
+
 import pytest
 import timm.layers.cbam
 import torch
@@ -28,6 +30,11 @@ def drawn(channels=6, seed=0, **arguments):
     for parameter in cbam.parameters():
         nn.init.normal_(parameter, generator=generator)
     return cbam
+
+
+def logits(gate, x):
+    """Of one of the two gates."""
+    return gate(*gate.pool(x)[1])
 
 
 def released(cbam, x):
@@ -97,7 +104,7 @@ def test_in_the_released_network_the_spatial_gate_starts_at_a_half():
     cbam.network_init_()
     x = torch.randn(2, 64, 9, 7)
     assert (create("cbam", 64, channel=False).gate(x) != 0.5).all()
-    spatial = cbam.gate(x) / torch.sigmoid(cbam.channel_gate(x)[1])
+    spatial = cbam.gate(x) / torch.sigmoid(logits(cbam.channel_gate, x))
     torch.testing.assert_close(spatial, torch.full_like(spatial, 0.5))
     assert torch.equal(cbam.channel_gate.reduce.weight, linear)
     assert not cbam.channel_gate.reduce.bias.any()
@@ -137,7 +144,7 @@ def test_the_released_operations_give_the_same_where_relu_made_ties():
 def test_of_equal_maxima_of_a_channel_the_first_gets_the_gradient(pools):
     cbam = drawn(spatial=False, channel_pools=pools)
     x = torch.zeros(1, 6, 3, 4, dtype=torch.float64, requires_grad=True)
-    cbam.channel_gate(x)[1].sum().backward()
+    logits(cbam.channel_gate, x).sum().backward()
     gradient = x.grad.flatten(2)
     assert (gradient[..., 0] != gradient[..., 1]).all()
     assert (gradient[..., 1:] == gradient[..., 1:2]).all()
@@ -146,7 +153,7 @@ def test_of_equal_maxima_of_a_channel_the_first_gets_the_gradient(pools):
 def test_of_equal_channels_of_a_pixel_the_first_gets_the_gradient():
     cbam = drawn(channel=False, norm=False)
     x = torch.zeros(1, 6, 3, 4, dtype=torch.float64, requires_grad=True)
-    cbam.spatial_gate(x)[1].sum().backward()
+    logits(cbam.spatial_gate, x).sum().backward()
     assert (x.grad[:, 0] != x.grad[:, 1]).all()
     assert (x.grad[:, 1:] == x.grad[:, 1:2]).all()
 
@@ -177,7 +184,7 @@ def test_the_second_gate_sees_the_gated_map_unless_both_are_parallel():
     x = torch.randn(2, 6, 9, 7, dtype=torch.float64)
     for order in ("channel-first", "spatial-first", "parallel"):
         cbam = drawn(order=order).eval()
-        channel, spatial = (lambda x, c=cbam: c.channel_gate(x)[1]), (lambda x, c=cbam: c.spatial_gate(x)[1])
+        channel, spatial = (partial(logits, gate) for gate in (cbam.channel_gate, cbam.spatial_gate))
         if order == "parallel":
             expected = x * torch.sigmoid(channel(x) + spatial(x))
         else:
@@ -186,6 +193,25 @@ def test_the_second_gate_sees_the_gated_map_unless_both_are_parallel():
             expected = expected * torch.sigmoid(second(expected))
         torch.testing.assert_close(cbam(x), expected, atol=1e-12, rtol=1e-12)
         torch.testing.assert_close(x * cbam.gate(x), expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", ["channel-first", "spatial-first", "parallel"])
+def test_gradients_that_a_hook_holds_are_never_added_to(order):
+    cbam, held = drawn(order=order), []
+
+    def hold(gradient):
+        held.append((gradient, gradient.clone()))
+
+    def watch(gate, inputs, output):
+        for tensor in output if isinstance(output, tuple) else (output,):
+            if tensor.requires_grad:
+                tensor.register_hook(hold)
+
+    for gate in (cbam.channel_gate, cbam.spatial_gate):
+        gate.register_forward_hook(watch)
+    cbam(torch.randn(2, 6, 5, 4, dtype=torch.float64, requires_grad=True)).square().sum().backward()
+    assert len(held) == 2
+    assert all(torch.equal(gradient, before) for gradient, before in held)
 
 
 # Others' parameters.

@@ -25,3 +25,8 @@ def test_zero_cuts_the_branch_off():
 def test_a_value_that_is_no_number_is_refused(value):
     with pytest.raises(ValueError, match=f"value must be a finite number, got {value!r}; 0.5 is a sigmoid at zero"):
         create("constant", 5, value=value)
+
+
+def test_a_value_in_quotes_is_refused(own_errors):
+    with pytest.raises(TypeError, match="value must be a finite number, got '0.5'"):
+        create("constant", 5, value="0.5")

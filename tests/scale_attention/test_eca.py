@@ -33,9 +33,9 @@ def test_kernel_size_is_rounded_up_to_odd_as_in_the_listing(channels, kernel_siz
     assert count(create("eca", channels)) == kernel_size
 
 
-def test_gamma_and_b_change_the_rule_and_kernel_size_overrules_it():
+def test_gamma_and_b_change_the_rule():
     assert create("eca", 64, gamma=1, b=0).conv.kernel_size == (7,)
-    assert create("eca", 64, gamma=1, b=0, kernel_size=3).conv.kernel_size == (3,)
+    assert create("eca", 64, gamma=2, b=1, kernel_size=5).conv.kernel_size == (5,)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,12 @@ def test_network_init_keeps_the_kernel():
         ({"kernel_size": 4}, ValueError, "kernel_size must be odd, .* got 4; try 3 or 5"),
         ({"kernel_size": 0}, ValueError, "kernel_size must be at least 1, got 0"),
         ({"kernel_size": 3.0}, TypeError, "kernel_size must be an int, got 3.0"),
-        ({"gamma": 0}, ValueError, "gamma must be above 0, got 0; the paper uses 2"),
-        ({"gamma": -2}, ValueError, "gamma must be above 0, got -2"),
+        ({"gamma": 0}, ValueError, "gamma must be a finite number above 0, got 0; the paper uses 2"),
+        ({"gamma": float("inf")}, ValueError, "gamma must be a finite number above 0, got inf"),
+        ({"gamma": "2"}, TypeError, "gamma must be a finite number above 0, got '2'"),
+        ({"b": float("nan")}, ValueError, "b must be a finite number, got nan; the paper uses 1"),
+        ({"kernel_size": 5, "b": 3}, ValueError, "kernel_size=5 leaves gamma=2 and b=3 without effect; pass kernel_si"),
+        ({"kernel_size": 5, "gamma": 1}, ValueError, "kernel_size=5 leaves gamma=1 and b=1 without effect"),
         ({"shared": "no"}, TypeError, "shared must be True or False, got 'no'"),
     ],
 )

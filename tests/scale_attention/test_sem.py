@@ -151,5 +151,9 @@ def test_arguments_that_do_not_fit_are_refused(arguments, error, says, own_error
         create("sem", 64, **arguments)
 
 
+def test_without_fc_any_reduction_will_do():
+    assert create("sem", 4, operators=("cnn", "ie")).operators.keys() == {"cnn", "ie"}
+
+
 def test_the_largest_reduction_leaves_one_hidden_unit():
     assert create("sem", 64, reduction=127).operators["fc"][0].out_features == 1

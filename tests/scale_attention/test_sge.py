@@ -64,9 +64,9 @@ def test_the_first_step_moves_scale_and_shift():
 # The standardised similarity.
 
 
-def standardised(x):
+def standardised(x, **arguments):
     """What the gate is made of, where scale is 1 and shift is 0: the logit of the gate, (N, G, H, W)."""
-    sge = create("sge", x.shape[1], groups=1).double()
+    sge = create("sge", x.shape[1], groups=1, **arguments).double()
     nn.init.ones_(sge.weight)
     nn.init.zeros_(sge.bias)
     return torch.logit(sge.gate(x)[:, :1])
@@ -75,8 +75,17 @@ def standardised(x):
 def test_the_deviation_divides_by_one_less_than_the_pixels():
     z = standardised(torch.randn(3, 4, 2, 2, dtype=torch.float64) + 2)
     torch.testing.assert_close(z.std((2, 3)), torch.ones(3, 1, dtype=torch.float64), atol=1e-4, rtol=0)
-    # The formula in the paper divides by the pixels: 15 % larger values on a map of 2 x 2.
-    assert z.std((2, 3), correction=0).max() < 0.88
+
+
+def test_the_paper_s_deviation_divides_by_the_pixels_and_gives_15_percent_more_on_2_by_2():
+    x = torch.randn(3, 4, 2, 2, dtype=torch.float64) + 2
+    ratio = standardised(x, unbiased=False) / standardised(x)
+    torch.testing.assert_close(ratio, torch.full_like(ratio, (4 / 3) ** 0.5), atol=1e-4, rtol=0)
+
+
+def test_in_quotes_it_is_refused(own_errors):
+    with pytest.raises(TypeError, match="unbiased must be True or False, got 'False'"):
+        create("sge", 12, groups=3, unbiased="False")
 
 
 def test_eps_is_added_to_the_deviation_not_to_the_variance():
