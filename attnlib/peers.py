@@ -71,8 +71,17 @@ def _hidden_units(module: nn.Module, ours: int, theirs: int) -> None:
         raise ValueError(f"{type(module).__name__} has {ours} hidden units where the peer has {theirs}; {fix}")
 
 
-def _kind(activation: nn.Module) -> str:
-    return type(activation).__name__.lower()
+def _same_eps(module: nn.Module, ours: nn.Module, theirs: nn.Module) -> None:
+    """Refuse a batch norm that adds another eps to its variance than the peer's."""
+    if ours.eps != theirs.eps:
+        raise ValueError(
+            f"a batch norm of {type(module).__name__} has eps={ours.eps} where the peer's has {theirs.eps}; set "
+            f"eps = {theirs.eps} on each of its batch norms first"
+        )
+
+
+def _kind(layer: nn.Module) -> str:
+    return type(layer).__name__.lower()
 
 
 def _under(prefix: str, layer: nn.Module, like: nn.Module) -> State:
@@ -141,6 +150,7 @@ def _timm_cbam(module: nn.Module, peer: nn.Module) -> State:
     )
     _agree(module, channel_pools=(tuple(sorted(ours.pools)), ("avg", "max")))  # their order does not matter
     _hidden_units(module, ours.reduce.out_features, channel.fc1.out_channels)
+    _same_eps(module, spatial.norm, norm)
     return (
         _under("channel_gate.reduce", channel.fc1, ours.reduce)
         | _under("channel_gate.expand", channel.fc2, ours.expand)
@@ -166,12 +176,18 @@ def _timm_ge(module: nn.Module, peer: nn.Module) -> State:
     if not learned:
         return {}
     _agree(module, channels=(module.channels, peer.gather.conv1.in_channels))
-    layers = zip(peer.gather, module.gather, strict=True)
-    return {
-        name: tensor
-        for position, (theirs, ours) in enumerate(layers)
-        for name, tensor in _under(f"gather.{position}", theirs, ours).items()
-    }
+    kinds = [_kind(layer) for layer in peer.gather]
+    _refuse(
+        peer,
+        no_batch_norm_behind_each_convolution=kinds.count("batchnorm2d") < kinds.count("conv2d"),
+        another_activation_than_ReLU_between_its_convolutions=not set(kinds) <= {"conv2d", "batchnorm2d", "relu"},
+    )
+    state = {}
+    for position, (theirs, ours) in enumerate(zip(peer.gather, module.gather, strict=True)):
+        if isinstance(ours, nn.BatchNorm2d):
+            _same_eps(module, ours, theirs)
+        state |= _under(f"gather.{position}", theirs, ours)
+    return state
 
 
 def _timm_non_local(module: nn.Module, peer: nn.Module) -> State:
@@ -185,6 +201,7 @@ def _timm_non_local(module: nn.Module, peer: nn.Module) -> State:
         norm=(module.norm is not None, True),
     )
     _hidden_units(module, module.g.out_channels, peer.g.out_channels)
+    _same_eps(module, module.norm, peer.norm)
     state = _under("phi", peer.p, module.phi) | _under("g", peer.g, module.g) | _under("out", peer.z, module.out)
     # The peer scales its scores by its full width, we by the embedding's or not at all: the queries take the ratio in.
     theta = {f"theta.{name}": tensor * (peer.scale / module.scale) for name, tensor in peer.t.state_dict().items()}

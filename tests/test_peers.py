@@ -16,14 +16,15 @@ from attnlib import create
 from attnlib.peers import load_peer
 
 
-def learned_ge(channels, extent):
+def learned_ge(channels, extent, activation=nn.ReLU, norm=nn.BatchNorm2d):
     """GatherExcite with parameters as timm lays it out; 1.0.31 fails to construct it."""
     peer, layers = GatherExcite(channels, extent=extent, use_mlp=False), OrderedDict()
     for i in range(1, extent.bit_length()):
         layers[f"conv{i}"] = nn.Conv2d(channels, channels, 3, stride=2, padding=1, groups=channels, bias=False)
-        layers[f"norm{i}"] = nn.BatchNorm2d(channels)
+        if norm is not None:
+            layers[f"norm{i}"] = norm(channels)
         if 2**i < extent:
-            layers[f"act{i}"] = nn.ReLU()
+            layers[f"act{i}"] = activation()
     peer.gather = nn.Sequential(layers)
     return peer
 
@@ -33,6 +34,13 @@ def se_like_ge(channels, hidden, extent=0):
     peer = GatherExcite(channels, extent=extent, use_mlp=False)
     peer.mlp = ConvMlp(channels, hidden)
     return peer
+
+
+def set_eps(module, eps):
+    """Of all batch norms."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = eps
 
 
 def drawn(module):
@@ -153,6 +161,40 @@ def test_timm_s_learned_global_form_pads_and_is_refused():
     peer.extent = 0
     with pytest.raises(TypeError, match="a padded kernel as large as the map"):
         load_peer(create("ge", 64, variant="theta", size=7), peer)
+
+
+@pytest.mark.parametrize(
+    ("extent", "parts", "says"),
+    [
+        (4, {"activation": nn.SiLU}, "another activation than ReLU between its convolutions"),
+        (4, {"norm": None}, "no batch norm behind each convolution"),
+        (2, {"norm": None}, "no batch norm behind each convolution"),
+        (2, {"norm": nn.InstanceNorm2d}, "no batch norm behind each convolution"),
+    ],
+)
+def test_timm_s_other_gathers_are_refused(extent, parts, says):
+    with pytest.raises(TypeError, match=f"this GatherExcite has {says}"):
+        load_peer(create("ge", 6, extent=extent, variant="theta"), learned_ge(6, extent, **parts))
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments", "peer"),
+    [
+        ("ge", {"extent": 4, "variant": "theta"}, learned_ge(64, 4)),
+        ("cbam", {"bias": False}, CbamModule(64)),
+        ("non_local", {"reduction": 8}, NonLocalAttn(64)),
+    ],
+)
+def test_norms_with_another_eps_are_refused_until_ours_have_it(key, arguments, peer):
+    module = create(key, 64, **arguments)
+    set_eps(peer, 0.25)
+    with pytest.raises(ValueError, match="has eps=1e-05 where the peer's has 0.25; set eps = 0.25 on each"):
+        load_peer(module, peer)
+    set_eps(module, 0.25)
+    peer, module = drawn(peer).eval(), module.double().eval()
+    load_peer(module, peer)
+    x = torch.randn(2, 64, 5, 7, dtype=torch.float64)
+    torch.testing.assert_close(module(x), peer(x), atol=1e-12, rtol=1e-12)
 
 
 def test_timm_s_theta_plus_lacks_a_relu_and_is_refused():
