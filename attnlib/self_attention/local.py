@@ -10,7 +10,7 @@ The two fast forms use that a relative position splits: q . r = (first half of q
 dense), instead of k^2 neighbours of every channel, and work through heads in chunks that stay in the cache.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -46,9 +46,28 @@ def local_attention(
     if not _eager(arguments):
         return windows_form(*arguments, kernel_size, border).to(value.dtype)
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in arguments)
-    device = query.device.type
-    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+    with full_precision(query.device.type):
         return _Local.apply(*arguments, kernel_size, border, learns).to(value.dtype)
+
+
+def local_weights(
+    query: Heads,
+    key: Heads | None,
+    row: Offsets | None,
+    column: Offsets | None,
+    kernel_size: int,
+    border: str,
+    chosen: Int[Tensor, " Q"] | None = None,
+) -> Float[Tensor, "N heads Q window"]:
+    """The shares that `local_attention` averages by, of the chosen pixels or all; in the precision that it uses."""
+    arguments = [t if t is None else at_least_float32(t) for t in (query, key, row, column)]
+    with full_precision(query.device.type):
+        return window_shares(*arguments, kernel_size, border, chosen)
+
+
+def full_precision(device: str) -> AbstractContextManager:
+    """Autocast off: it would take the products back to half precision."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def _eager(tensors: list[Tensor | None]) -> bool:
@@ -125,9 +144,10 @@ class _Local(Function):
         ctx.form, ctx.options = form(kernel_size, height, width, border), (kernel_size, border)
         rows, columns = _position_logits(query, row, column, kernel_size, border)
         y, *kept = ctx.form.forward(*_flat(query, key, value), rows, columns, learns)
-        if learns:
-            ctx.save_for_backward(query, key, value, row, column, y, *kept)
-        return y.view(value.shape)
+        if not learns:
+            return y.view(value.shape)
+        ctx.save_for_backward(query, key, value, row, column, y, *kept)
+        return y.view(value.shape).clone()  # what follows may work in place, as ReLU does; y itself is kept
 
     @staticmethod
     def backward(ctx, gradient):
@@ -183,16 +203,17 @@ def _outside(kernel_size: int, size: int, axis: int, device: torch.device) -> Te
 
 
 class _Shifts:
-    """A loop over the window's rows, on maps laid out as one line whose rows are as long as the padded map's.
+    """A loop over the window's rows, on maps laid out as one line, with kernel // 2 zeros between rows.
 
     Position p of the queries meets position p + a * pitch + b of the keys at offset (a, b): every offset is a shift.
-    What comes of the places that pad the queries' rows is not used: it is cut off, and gradients are 0 there.
+    What comes of the places between the queries' rows is not used: it is cut off, and gradients are 0 there.
     """
 
     def __init__(self, kernel_size: int, height: int, width: int, border: str) -> None:
         self.kernel_size, self.height, self.width = kernel_size, height, width
-        self.pitch = width + kernel_size - 1
-        self.length = height * self.pitch
+        self.reach = kernel_size // 2
+        self.pitch = width + self.reach
+        self.length = height * self.pitch + self.reach  # at its end as many zeros as a row of the window can shift
 
     def forward(self, q, k, v, rows, columns, learns):
         q, rows, columns, k, v = *map(self._queries, (q, rows, columns)), *map(self._keys, (k, v))
@@ -229,18 +250,19 @@ class _Shifts:
     # Layout.
 
     def _queries(self, x):
-        return F.pad(x, (0, self.kernel_size - 1)).flatten(-2)
+        return F.pad(F.pad(x, (0, self.reach)).flatten(-2), (0, self.reach))
 
     def _from_queries(self, y):
-        return y.unflatten(-1, (self.height, self.pitch))[..., : self.width]
+        return y[..., : -self.reach or None].unflatten(-1, (self.height, self.pitch))[..., : self.width]
 
     def _keys(self, x):
-        r = self.kernel_size // 2
-        return F.pad(x, (r, r, r, r + 1)).flatten(-2)  # one more row, so that the last shift is as long as the others
+        r = self.reach
+        return F.pad(F.pad(x, (r, 0, r, r)).flatten(-2), (0, 3 * r))  # as far as the last shift of the line goes
 
     def _from_keys(self, y):
-        r = self.kernel_size // 2
-        return y.unflatten(-1, (-1, self.pitch))[..., r : r + self.height, r : r + self.width]
+        r = self.reach
+        rows = y[..., : -3 * r or None].unflatten(-1, (-1, self.pitch))
+        return rows[..., r : r + self.height, r : r + self.width]
 
     def _window(self, like, count):
         return like.new_empty(count, self.kernel_size, self.kernel_size, self.length)
@@ -278,7 +300,7 @@ class _Shifts:
     def _spread(self, shares, q, room, keys):
         """Over offsets: each query, weighted, added to the keys of its window."""
         room = room[: len(q), : q.shape[1]]
-        # Row b moved b places to the right: what leaves it comes from places that pad the queries, where q is 0.
+        # Row b moved b places to the right: what leaves it comes from the line's last places, where q is 0.
         skewed = room.as_strided(room.shape, (*room.stride()[:2], self.length - 1, 1))
         for a in range(self.kernel_size):
             torch.mul(shares[:, None, a], q[:, :, None], out=room)
