@@ -253,3 +253,8 @@ class SelfAttention(Attention):
 def at_least_float32(x: Tensor) -> Tensor:
     """x, or its float32 copy where x is narrower: means and variances of bfloat16 maps need the digits."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x is channels_last and not, as maps of one channel or one pixel are, contiguous as well."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -10,8 +10,18 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, check_choice, check_count, check_divides, check_flag, check_map, check_odd
-from attnlib.self_attention.local import local_attention, window_shares
+from attnlib.base import (
+    SelfAttention,
+    check_choice,
+    check_count,
+    check_divides,
+    check_flag,
+    check_map,
+    check_odd,
+    check_queries,
+    is_channels_last,
+)
+from attnlib.self_attention.local import local_attention, local_weights
 from attnlib.self_attention.position_codes import sinusoidal_map
 
 POSITIONS = ("relative", "absolute", "none")
@@ -46,6 +56,7 @@ class SASA(SelfAttention):
     Shapes: x (N, C, H, W); the output (N, out_channels, H, W), with a stride ceil(H / stride) x ceil(W / stride); the
     weights (N, heads, queries, k * k), before the stride: key a * k + b is the pixel a - k // 2 rows below and
     b - k // 2 columns right of the query. With border="pad" the keys beyond the border hold the padding's share.
+    Compiled or exported, it runs in the form that copies every window, which takes several times the memory.
     Exported with a stride, it takes maps that leave two rows and columns or more.
 
     Parameters: 3 C out_channels + k out_channels. Each head has k row and k column vectors of its own, of
@@ -77,7 +88,7 @@ class SASA(SelfAttention):
         out_channels = channels if out_channels is None else out_channels
         check_count("out_channels", out_channels)
         check_odd("kernel_size", kernel_size)
-        check_divides("heads", heads, out_channels)
+        check_divides("heads", heads, out_channels, of="out_channels")
         check_choice("positions", positions, POSITIONS)
         check_flag("content", content)
         check_choice("border", border, BORDERS)
@@ -116,7 +127,7 @@ class SASA(SelfAttention):
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N out rows columns"]:
         check_map(x, self.channels)
-        layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         x = self._placed(x)
         heads = local_attention(
             self._heads(self.query, x),
@@ -134,9 +145,11 @@ class SASA(SelfAttention):
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N heads Q window"]:
         check_map(x, self.channels)
+        check_queries(queries, x.shape[2:].numel())
         x = self._placed(x)
-        query, key = self._heads(self.query, x), self._keys(x)
-        return window_shares(query, key, self.row, self.column, self.kernel_size, self.border, queries)
+        return local_weights(
+            self._heads(self.query, x), self._keys(x), self.row, self.column, self.kernel_size, self.border, queries
+        )
 
     def _placed(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         if self.positions != "absolute":
@@ -163,8 +176,3 @@ class SASA(SelfAttention):
             f"{self.channels}, {self.out_channels}, kernel_size={self.kernel_size}, heads={self.heads}, "
             f"positions={self.positions}, border={self.border}, projections={self.projections}, stride={self.stride}"
         )
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    """Whether x is channels_last and not, as maps of one channel or one pixel are, contiguous as well."""
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

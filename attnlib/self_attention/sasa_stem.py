@@ -10,7 +10,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from attnlib.base import SelfAttention, at_least_float32, check_choice, check_count, check_divides, check_map
+from attnlib.base import (
+    SelfAttention,
+    at_least_float32,
+    check_choice,
+    check_count,
+    check_divides,
+    check_map,
+    check_queries,
+    is_channels_last,
+)
 
 VALUES = ("aware", "convolution", "plain")
 
@@ -65,7 +74,7 @@ class SASAStem(SelfAttention):
     ) -> None:
         check_count("channels", channels)
         check_count("out_channels", out_channels)
-        check_divides("heads", heads, out_channels)
+        check_divides("heads", heads, out_channels, of="out_channels")
         check_count("kernel_size", kernel_size)
         check_count("mixtures", mixtures)
         check_choice("values", values, VALUES)
@@ -98,7 +107,7 @@ class SASAStem(SelfAttention):
         logits = logits + torch.einsum("nhcbq,hcqk->nhbqk", query, self._relative())
         shares = logits.masked_fill(self._missing(x)[:, None], -torch.inf).softmax(-1)
         y = self._pixels(torch.einsum("nhbqk,nhcbk->nhcbq", shares, value).to(projected.dtype), x)
-        layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         y = self.norm(y.contiguous(memory_format=layout))
         return F.max_pool2d(y, self.kernel_size, ceil_mode=True)
 
@@ -106,6 +115,7 @@ class SASAStem(SelfAttention):
         self, x: Float[Tensor, "N C H W"], queries: Int[Tensor, " Q"] | None = None
     ) -> Float[Tensor, "N heads Q block"]:
         self._check(x)
+        check_queries(queries, x.shape[2:].numel())
         if queries is None:
             queries = torch.arange(x.shape[2] * x.shape[3], device=x.device)
         k, (i, j) = self.kernel_size, (queries // x.shape[3], queries % x.shape[3])
@@ -162,7 +172,7 @@ class SASAStem(SelfAttention):
         k, (height, width) = self.kernel_size, x.shape[2:]
         y = y.flatten(1, 2).unflatten(3, (k, k)).unflatten(2, self._grid(x)).movedim(4, 3)
         y = y.flatten(4).flatten(2, 3)
-        return F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))  # cut off: below 0
+        return F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))  # below 0 it cuts, at any size that an export meets
 
     def _missing(self, x: Float[Tensor, "N C H W"]) -> Bool[Tensor, "blocks place"]:
         """Which places of each block are beyond the image."""
@@ -188,8 +198,3 @@ class SASAStem(SelfAttention):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, heads={self.heads}, kernel_size={self.kernel_size}, values={self.values}"
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    """Whether x is channels_last and not, as maps of one channel or one pixel are, contiguous as well."""
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

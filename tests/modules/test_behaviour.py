@@ -279,11 +279,11 @@ def test_pixels_that_are_not_alike_are_told_apart(case):
     if case.pixels_alike:
         return
     module, x = case.build().eval(), sample(case, *case.shape)
-    for axis in range(2, x.dim()):
-        turned = module(x.flip(axis))
-        if turned.shape != x.shape or not torch.allclose(turned.flip(axis), module(x), atol=1e-6):
-            return
-    raise AssertionError("turning the map about any axis turns the output")
+    y = module(x)
+    if y.shape == x.shape:
+        order = torch.randperm(x[0, 0].numel(), generator=torch.Generator().manual_seed(0))
+        exchanged = module(x.flatten(2)[..., order].view_as(x))
+        assert not torch.allclose(exchanged, y.flatten(2)[..., order].view_as(y), atol=1e-6)
 
 
 # Where self-attention looks.

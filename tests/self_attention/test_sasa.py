@@ -237,7 +237,7 @@ def test_network_init_is_that_of_both_ports():
     [
         (64, {"kernel_size": 4}, ValueError, "kernel_size must be odd.*got 4; try 3 or 5"),
         (64, {"kernel_size": 7.0}, TypeError, "kernel_size must be an int, got 7.0"),
-        (60, {}, ValueError, "heads must divide channels; it may be 1, 2, 3"),
+        (60, {}, ValueError, "heads must divide out_channels; it may be 1, 2, 3"),
         (64, {"heads": 0}, ValueError, "heads must be at least 1, got 0"),
         (24, {}, ValueError, "heads=8 cut 24 channels into heads of 3: .*even number.*positions='none'"),
         (64, {"out_channels": 0}, ValueError, "out_channels must be at least 1, got 0"),

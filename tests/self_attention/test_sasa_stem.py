@@ -186,7 +186,7 @@ def test_a_single_pixel_has_no_variance(own_errors):
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"heads": 5}, ValueError, "heads must divide channels; it may be 1, 2, 4"),
+        ({"heads": 5}, ValueError, "heads must divide out_channels; it may be 1, 2, 4"),
         ({"out_channels": 12}, ValueError, "heads=4 cut 12 channels into heads of 3: .*even"),
         ({"kernel_size": 0}, ValueError, "kernel_size must be at least 1, got 0"),
         ({"mixtures": 2.0}, TypeError, "mixtures must be an int, got 2.0"),
