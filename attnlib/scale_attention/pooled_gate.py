@@ -1,5 +1,7 @@
 """The gate over two axes of a map that CBAM and Triplet attention share: a convolution of a few pooled maps to one."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -34,7 +36,8 @@ class PooledGate(nn.Module):
             ValueError: fewer than two values in train mode.
         """
         if self.norm is not None:
-            check_values(f"the {name} gate", self.norm, size.numel(), size)
+            # Not size.numel(), which would fix the sizes that an export leaves open.
+            check_values(f"the {name} gate", self.norm, math.prod(size), size)
 
 
 # A kernel of one output channel and two input channels leaves a CPU's vectors empty. With the positions of one axis in
