@@ -172,7 +172,7 @@ class SASAStem(SelfAttention):
         k, (height, width) = self.kernel_size, x.shape[2:]
         y = y.flatten(1, 2).unflatten(3, (k, k)).unflatten(2, self._grid(x)).movedim(4, 3)
         y = y.flatten(4).flatten(2, 3)
-        return F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))  # below 0 it cuts, at any size that an export meets
+        return F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))  # below 0: cut, at any size exported
 
     def _missing(self, x: Float[Tensor, "N C H W"]) -> Bool[Tensor, "blocks place"]:
         """Which places of each block are beyond the image."""
