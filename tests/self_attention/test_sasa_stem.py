@@ -169,7 +169,10 @@ def test_defaults_are_the_paper_s_stem_of_a_resnet():
 def test_network_init_is_that_of_both_ports():
     torch.manual_seed(0)
     stem = create("sasa_stem", 64, out_channels=512)
+    torch.nn.init.normal_(stem.norm.weight)
     stem.network_init_()
+    assert (stem.norm.weight == 1).all()
+    assert not stem.norm.bias.any()
     for layer in (stem.query, stem.key, *stem.value):
         assert layer.weight.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
     for embedding in (stem.row, stem.column, stem.block_row, stem.block_column, stem.mixture):
