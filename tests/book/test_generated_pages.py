@@ -31,9 +31,14 @@ def test_only_documented_public_names_are_shown():
     assert [node.name for node in generated_pages.public(tree)] == ["a"]
 
 
-def test_the_map_has_every_module_and_marks_the_present_ones():
+def test_the_map_has_every_module_of_the_field_and_all_are_present():
     drawing = generated_pages.field_map()
-    assert drawing.count("<g class=") == 17
-    here = len(list(generated_pages.REPOSITORY.glob("attnlib/s*_attention/*.py")))
-    controls = 3  # the constant gate and the two __init__ files
-    assert drawing.count('<g class="here"') == here - controls
+    assert drawing.count("<g class=") == drawing.count('<g class="here"') == 17
+
+
+def test_the_map_marks_what_is_present(tmp_path, monkeypatch):
+    (tmp_path / "attnlib" / "scale_attention").mkdir(parents=True)
+    (tmp_path / "attnlib" / "scale_attention" / "eca.py").touch()
+    monkeypatch.setattr(generated_pages, "REPOSITORY", tmp_path)
+    drawing = generated_pages.field_map()
+    assert (drawing.count('<g class="here"'), drawing.count('<g class="later"')) == (1, 16)
