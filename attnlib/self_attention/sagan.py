@@ -37,7 +37,7 @@ class SAGAN(SelfAttention):
 
     Where the released code differs from the paper: values of C / 2 channels and pooled keys and values, which the text
     never mentions. Both networks of the paper normalise every weight spectrally, these four too: that is for the
-    network to do (torch.nn.utils.parametrizations.spectral_norm).
+    network to do (`spectral_norm` of PyTorch's parametrizations).
     """
 
     def __init__(self, channels: int, form: str = "released") -> None:
