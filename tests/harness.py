@@ -14,6 +14,14 @@ from attnlib import create, info
 
 STEP = 1e-30  # of the complex step: its square vanishes beside any value, so that there is no truncation error
 COORDINATES = 20  # checked of each tensor, drawn at random; all of a smaller one
+# A batch norm's entries in a state dict -> their names in the loop forms.
+NORM = {
+    "weight": "scale",
+    "bias": "shift",
+    "running_mean": "mean",
+    "running_var": "variance",
+    "num_batches_tracked": "batches",
+}
 SHAPES = ((2, 9, 7), (2, 13, 11), (3, 1, 6))  # N, H, W
 
 

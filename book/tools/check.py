@@ -14,6 +14,8 @@ from chapters import REPOSITORY, kernel_environment, notebooks
 TOOLS = Path(__file__).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 TWO_AT_A_TIME = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
+# The export tests are one file, which loadscope would leave to one worker.
+TEST_BY_TEST = ["-n", "2", "--dist", "worksteal"]
 # Wrong shapes are errors; compile and export cannot run under this option.
 SHAPES = "--jaxtyping-packages=attnlib,beartype.beartype"
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", *TWO_AT_A_TIME]
@@ -24,7 +26,7 @@ PARTS = {
     "outputs": [sys.executable, TOOLS / "outputs.py"],
     "imports": [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
     "unit tests": [*PYTEST, "tests", "--ignore=tests/site", "-m", "not export", SHAPES, *TWO_AT_A_TIME],
-    "export tests": [*PYTEST, "tests", "--ignore=tests/site", "-m", "export", *TWO_AT_A_TIME],
+    "export tests": [*PYTEST, "tests", "--ignore=tests/site", "-m", "export", *TEST_BY_TEST],
     "notebooks": [*PYTEST, *NBVAL, *notebooks()],
     "build": [sys.executable, TOOLS / "build.py", "--fresh"],
     "site": [*PYTEST, "tests/site"],

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from tests.cases.triplet import NORM
-from tests.harness import Case
+from tests.harness import NORM, Case
 from tests.reference.bam import bam
 
 _LAYERS = {

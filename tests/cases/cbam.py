@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from tests.cases.triplet import NORM, SHAPES
-from tests.harness import Case
+from tests.cases.triplet import SHAPES
+from tests.harness import NORM, Case
 from tests.reference.cbam import cbam
 
 _MATRICES = {"channel_gate.reduce.weight": "channel.w_0", "channel_gate.expand.weight": "channel.w_1"}

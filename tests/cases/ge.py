@@ -2,16 +2,9 @@
 
 from functools import partial
 
-from tests.harness import SHAPES, Case
+from tests.harness import NORM, SHAPES, Case
 from tests.reference.ge import gather_excite, gather_excite_free
 
-_NORM = {
-    "weight": "scale",
-    "bias": "shift",
-    "running_mean": "mean",
-    "running_var": "variance",
-    "num_batches_tracked": "batches",
-}
 _BOTTLENECK = {"excite.1.weight": "w_1", "excite.1.bias": "b_1", "excite.3.weight": "w_2", "excite.3.bias": "b_2"}
 # Exported maps have two windows or more a side; test_ge.py has those of one row.
 _SIZES = {0: SHAPES, 2: SHAPES, 4: ((2, 9, 7), (2, 13, 11), (2, 3, 6)), 8: ((2, 9, 11), (2, 17, 9), (2, 7, 8))}
@@ -34,7 +27,7 @@ def _learned(variant: str, extent: int = 0) -> Case:
     layers = max(1, extent.bit_length() - 1)
     symbols = {f"gather.{3 * i}.weight": f"kernels.{i}" for i in range(layers)}
     symbols |= {
-        f"gather.{3 * i + 1}.{ours}": f"norms.{i}.{theirs}" for i in range(layers) for ours, theirs in _NORM.items()
+        f"gather.{3 * i + 1}.{ours}": f"norms.{i}.{theirs}" for i in range(layers) for ours, theirs in NORM.items()
     }
     plus = variant == "theta+"
     arguments = {"variant": variant, **({"extent": extent} if extent else {}), **({"reduction": 3} if plus else {})}

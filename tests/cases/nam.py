@@ -2,21 +2,13 @@
 
 from functools import partial
 
-from tests.harness import Case
+from tests.harness import NORM, Case
 from tests.reference.nam import nam
-
-_NORM = {
-    "weight": "scale",
-    "bias": "shift",
-    "running_mean": "mean",
-    "running_var": "variance",
-    "num_batches_tracked": "batches",
-}
 
 
 def _case(channel: bool = True, spatial: bool = False, **options: bool) -> Case:
     parts = [part for part, present in (("channel", channel), ("spatial", spatial)) if present]
-    symbols = {f"{part}_norm.{ours}": f"{part}.{theirs}" for part in parts for ours, theirs in _NORM.items()}
+    symbols = {f"{part}_norm.{ours}": f"{part}.{theirs}" for part in parts for ours, theirs in NORM.items()}
     arguments = ({} if channel else {"channel": False}) | ({"spatial": True} if spatial else {}) | options
     return Case("nam", 6, partial(nam, **options), symbols, arguments, pixels_alike=not spatial)
 

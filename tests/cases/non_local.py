@@ -2,16 +2,9 @@
 
 from functools import partial
 
-from tests.harness import Case
+from tests.harness import NORM, Case
 from tests.reference.non_local import non_local
 
-_NORM = {
-    "weight": "scale",
-    "bias": "shift",
-    "running_mean": "mean",
-    "running_var": "variance",
-    "num_batches_tracked": "batches",
-}
 _SHAPES = ((2, 5, 7), (1, 9, 7), (2, 1, 6))
 _SHAPES_OF_POOLED = ((2, 5, 7), (1, 9, 7), (2, 2, 6))
 
@@ -25,7 +18,7 @@ def case(**arguments: object) -> Case:
     if pairwise == "concat":
         symbols["pair.weight"] = "w"
     if arguments.get("norm", True):
-        symbols |= {f"norm.{ours}": f"norm.{theirs}" for ours, theirs in _NORM.items()}
+        symbols |= {f"norm.{ours}": f"norm.{theirs}" for ours, theirs in NORM.items()}
     shapes = {
         1: ((2, 9), (1, 13), (3, 6)),
         2: _SHAPES_OF_POOLED if subsample else _SHAPES,

@@ -1,16 +1,9 @@
 """Triplet attention."""
 
-from tests.harness import Case
+from tests.harness import NORM, Case
 from tests.reference.triplet import triplet
 
 SHAPES = ((2, 9, 7), (1, 13, 11), (2, 1, 6))
-NORM = {
-    "weight": "scale",
-    "bias": "shift",
-    "running_mean": "mean",
-    "running_var": "variance",
-    "num_batches_tracked": "batches",
-}
 
 
 def _case(*names: str, kernel_size: int = 7) -> Case:

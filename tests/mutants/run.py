@@ -71,7 +71,7 @@ def run_tests(key: str, mutant: Mutant | None) -> int:
     """pytest's exit status on a copy of the repository with the slip in it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("attnlib", "tests"):
+        for name in ("attnlib", "benchmarks", "tests"):
             shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "records"))
         shutil.copy(REPOSITORY / "pyproject.toml", copy)
         if mutant is not None:

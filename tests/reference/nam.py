@@ -2,6 +2,7 @@
 
 import cmath
 
+from tests.reference.layers import moments
 from tests.reference.scalar import constant, magnitude, sigmoid, zeros_like
 
 EPS, MOMENTUM = 1e-5, 0.1
@@ -61,18 +62,6 @@ def gated(x, norm, index, training, detach_scale, signed):
                     z = norm["scale"][k] * normal + norm["shift"][k]
                     y[n][c][i][j] = value * sigmoid(weight[k] * z)
     return y, new
-
-
-def moments(values):
-    """Mean and biased variance."""
-    mean = 0
-    for value in values:
-        mean += value
-    mean = mean / len(values)
-    variance = 0
-    for value in values:
-        variance += (value - mean) * (value - mean)
-    return mean, variance / len(values)
 
 
 def weights(scale, detach_scale, signed):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from attnlib import create
+from benchmarks.released import bam as released
 
 
 def count(module):
@@ -19,14 +20,6 @@ def drawn(channels=6, **arguments):
     for parameter in bam.parameters():
         nn.init.normal_(parameter, generator=generator)
     return bam
-
-
-def released(bam, x):
-    """The released sequence of operations, with this module's parameters and its window of H x H."""
-    pooled = F.avg_pool2d(x, x.shape[2], stride=x.shape[2]).view(x.shape[0], -1)
-    channel = bam.channel_branch(pooled).unsqueeze(2).unsqueeze(3).expand_as(x)
-    spatial = bam.spatial_branch(x).expand_as(x)
-    return (1 + torch.sigmoid(channel * spatial)) * x
 
 
 # Sizes.

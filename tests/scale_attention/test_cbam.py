@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import timm.layers.cbam
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from attnlib import create
+from benchmarks.released import cbam as released
 
 PLACES = {  # of ResNets: width of a stage's blocks -> how many
     "resnet18": {64: 2, 128: 2, 256: 2, 512: 2},
@@ -35,18 +35,6 @@ def drawn(channels=6, seed=0, **arguments):
 def logits(gate, x):
     """Of one of the two gates."""
     return gate(*gate.pool(x)[1])
-
-
-def released(cbam, x):
-    """The released sequence of operations, with this module's parameters."""
-    channel, spatial = cbam.channel_gate, cbam.spatial_gate
-    logits = 0
-    for pool in (F.avg_pool2d, F.max_pool2d):
-        pooled = pool(x, x.shape[2:], stride=x.shape[2:])
-        logits = logits + channel.expand(F.relu(channel.reduce(pooled.flatten(1))))
-    x = x * torch.sigmoid(logits)[:, :, None, None].expand_as(x)
-    z = torch.cat([torch.max(x, 1)[0].unsqueeze(1), torch.mean(x, 1).unsqueeze(1)], 1)
-    return x * torch.sigmoid(spatial.norm(spatial.conv(z)))
 
 
 # Sizes.
