@@ -11,7 +11,8 @@ on a CPU. Three things make it faster:
     x, mean, variance = moments(x)             per image and channel
     x, (mean, max), ... = pooled(x, dim, ...)  mean and maximum over an axis, or over several axes together
     y = gated(x, gate, ...)                    x times the sum of gates that broadcast to it
-    y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift), the channels shuffled or not
+    y = gated_in_turn(x, gate, ...)            x times each gate
+    y = self_gated(x, scale, shift)            x times sigmoid(scale * x + shift)
 
 The x handed on is for gates: they mark the gradient that they make as their own (`ours`), to be added to in place; any
 other is copied first. It is not for sums such as x + y, which would pass a gate's marked gradient on to y as well.
@@ -26,7 +27,7 @@ from torch.autograd import Function, forward_ad
 
 from attnlib.base import at_least_float32
 
-CHUNK = 2 << 20  # bytes of the map that are worked on at a time
+CHUNK = 4 << 20  # bytes of the map that are worked on at a time
 Dims = int | tuple[int, ...]
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -61,15 +62,16 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _Moments.apply(x) if fusable(x) else _moments(x)
 
 
-def pooled(x: Tensor, *dims: Dims) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:
-    """x, and for each of `dims` the mean and the maximum over it, of length 1 there.
+def pooled(x: Tensor, *dims: Dims, gate: Tensor | None = None) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:
+    """x, and for each of `dims` the mean and the maximum over it, of length 1 there; with a gate, those of x * gate.
 
     One of `dims` is an axis or a tuple of neighbouring axes, which are reduced together. Among equal values the first
-    is the maximum: it alone gets the gradient.
+    is the maximum: it alone gets the gradient. The gated map is not stored.
     """
-    if not fusable(x):
-        return _pooled(x, *dims)
-    x, *found = _Pooled.apply(x, *dims)
+    if fusable(x, *([] if gate is None else [gate])):
+        x, *found = _Pooled.apply(x, gate, *dims)
+    else:
+        x, *found = _pooled(x, gate, *dims)
     return x, *zip(found[::2], found[1::2], strict=True)
 
 
@@ -78,13 +80,14 @@ def gated(x: Tensor, *gates: Tensor) -> Tensor:
     return _Gated.apply(x, *gates) if fusable(x, *gates) else _gated(x, *gates)
 
 
-def self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool = False) -> Tensor:
-    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1).
+def gated_in_turn(x: Tensor, *gates: Tensor) -> Tensor:
+    """x times each of one or two gates, which have x's rank and broadcast to x."""
+    return _GatedInTurn.apply(x, *gates) if fusable(x, *gates) else _gated_in_turn(x, *gates)
 
-    With `shuffle` the two halves of the channels are interleaved on the way: output 2i is channel i, output 2i + 1 is
-    channel i + C/2.
-    """
-    return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift, shuffle)
+
+def self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * sigmoid(scale * x + shift), with scale and shift of shape (N or 1, C, 1, 1)."""
+    return (_SelfGated.apply if fusable(x, scale, shift) else _self_gated)(x, scale, shift)
 
 
 def batch_moments(x: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -121,8 +124,9 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return x, mean, variance
 
 
-def _pooled(x: Tensor, *dims: Dims) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:
-    return x, *((x.mean(dim, keepdim=True), _first_max(x, dim)) for dim in dims)
+def _pooled(x: Tensor, gate: Tensor | None, *dims: Dims) -> tuple[Tensor, ...]:
+    z = x if gate is None else x * gate
+    return x, *(statistic for dim in dims for statistic in (z.mean(dim, keepdim=True), _first_max(z, dim)))
 
 
 def _first_max(x: Tensor, dim: Dims) -> Tensor:
@@ -139,9 +143,14 @@ def _gated(x: Tensor, *gates: Tensor) -> Tensor:
     return x * total
 
 
-def _self_gated(x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
-    y = x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
-    return nn.functional.channel_shuffle(y, 2) if shuffle else y
+def _gated_in_turn(x: Tensor, *gates: Tensor) -> Tensor:
+    for gate in gates:
+        x = x * gate
+    return x
+
+
+def _self_gated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return x * torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
 
 
 # What fused forms are made of.
@@ -224,43 +233,56 @@ class _Moments(Function):
 
 class _Pooled(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, gate: Tensor | None, *dims: Dims) -> tuple[Tensor, ...]:
         shapes = [[1 if i in _axes(dim) else side for i, side in enumerate(x.shape)] for dim in dims]
         found = [(x.new_empty(shape), x.new_empty(shape)) for shape in shapes]
-        for rows, _ in chunks(x, 0):
-            for dim, (mean, largest) in zip(dims, found, strict=True):
-                torch.mean(x[rows], dim, keepdim=True, out=mean[rows])
-                if _in_vectors(x, dim):
-                    largest[rows] = _first_maxima(x[rows], dim)[0]
+        # Where each maximum is, if finding it says so; else the backward pass looks for its value.
+        places = [
+            torch.empty(shape, dtype=torch.long) if _in_vectors(x, dim) else None
+            for dim, shape in zip(dims, shapes, strict=True)
+        ]
+        for rows, z in _each(x, gate):
+            for dim, (mean, largest), place in zip(dims, found, places, strict=True):
+                torch.mean(z, dim, keepdim=True, out=mean[rows])
+                if place is None:
+                    torch.amax(z, dim, keepdim=True, out=largest[rows])
                 else:
-                    torch.amax(x[rows], dim, keepdim=True, out=largest[rows])
-        ctx.dims = dims
-        ctx.save_for_backward(x, *(largest for _, largest in found))
+                    largest[rows], place[rows] = _first_maxima(z, dim)
+        ctx.dims, ctx.places = dims, places
+        ctx.save_for_backward(x, gate, *(largest for _, largest in found))
         ctx.set_materialize_grads(False)
         return x, *(statistic for pair in found for statistic in pair)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, *maxima = ctx.saved_tensors
+        x, gate, *maxima = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def flat(x: Tensor, *dims: Dims) -> tuple[Tensor, ...]:
-                x, *pairs = _pooled(x, *dims)
-                return x, *(statistic for pair in pairs for statistic in pair)
-
-            return differentiable(flat, ctx, [x, *ctx.dims], [gradient, *gradients])
+            return differentiable(_pooled, ctx, [x, gate, *ctx.dims], [gradient, *gradients])
         dx = to_add_to(gradient, x)
-        pairs = list(zip(ctx.dims, maxima, gradients[::2], gradients[1::2], strict=True))
-        for rows, (at_maximum,) in chunks(x, 1):
-            for dim, largest, to_mean, to_max in pairs:
+        dgate = None if gate is None else x.new_empty(_for_each(gate, x).shape)
+        found = list(zip(ctx.dims, maxima, ctx.places, gradients[::2], gradients[1::2], strict=True))
+        for (rows, z), (_, (at_maximum, dz)) in zip(_each(x, gate), chunks(x, 2), strict=True):
+            dz = dx[rows] if gate is None else dz.zero_()
+            for dim, largest, place, to_mean, to_max in found:
                 if to_mean is not None:
-                    dx[rows].add_(to_mean[rows] / (x[0].numel() // largest[0].numel()))
-                if to_max is not None and _in_vectors(x, dim):
-                    dx[rows].scatter_add_(dim, _first_maxima(x[rows], dim)[1], to_max[rows])
+                    dz += to_mean[rows] / (x[0].numel() // largest[0].numel())
+                if to_max is not None and place is not None:
+                    dz.scatter_add_(dim, place[rows], to_max[rows])
                 elif to_max is not None:
-                    _mark_first(x[rows], largest[rows], dim, out=at_maximum)
-                    dx[rows].addcmul_(at_maximum, to_max[rows])
-        return ours(dx), *[None] * len(ctx.dims)
+                    _mark_first(z, largest[rows], dim, out=at_maximum)
+                    dz.addcmul_(at_maximum, to_max[rows])
+            if gate is not None:
+                dx[rows].addcmul_(dz, _for_each(gate, x)[rows])
+                dgate[rows] = dz.mul_(x[rows]).sum_to_size(dgate[rows].shape)
+        if gate is not None:
+            dgate = dgate.sum_to_size(gate.shape)
+        return ours(dx), dgate, *[None] * len(ctx.dims)
+
+
+def _each(x: Tensor, gate: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+    """Chunks of x, or of x * gate."""
+    for rows, room in chunks(x, int(gate is not None)):
+        yield rows, x[rows] if gate is None else torch.mul(x[rows], _for_each(gate, x)[rows], out=room[0])
 
 
 def _axes(dim: Dims) -> tuple[int, ...]:
@@ -336,36 +358,63 @@ def _total(gates: Sequence[Tensor], room: Sequence[Tensor]) -> Tensor:
     return total
 
 
+class _GatedInTurn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *gates)
+        y = torch.empty_like(x)
+        each = [_for_each(gate, x) for gate in gates]
+        for rows, _ in chunks(x, 0):
+            torch.mul(x[rows], each[0][rows], out=y[rows])
+            if len(gates) == 2:
+                y[rows].mul_(each[1][rows])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *gates = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return differentiable(_gated_in_turn, ctx, [x, *gates], [gradient])
+        each = [_for_each(gate, x) for gate in gates]
+        dx, to_gates = torch.empty_like(x), [x.new_empty(gate.shape) for gate in each]
+        for rows, (product, without) in chunks(x, 2):
+            torch.mul(gradient[rows], each[0][rows], out=dx[rows])
+            torch.mul(gradient[rows], x[rows], out=product)
+            if len(gates) == 2:
+                dx[rows].mul_(each[1][rows])
+                to_gates[1][rows] = torch.mul(product, each[0][rows], out=without).sum_to_size(each[1][rows].shape)
+                product.mul_(each[1][rows])
+            to_gates[0][rows] = product.sum_to_size(each[0][rows].shape)
+        found = [g.sum_to_size(gate.shape) for g, gate in zip(to_gates, gates, strict=True)]
+        return ours(dx), *found
+
+
 class _SelfGated(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, shuffle: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, shift)
-        ctx.shuffle = shuffle
         y = torch.empty_like(x)
         scale, shift = _for_each(scale, x), _for_each(shift, x)
         for rows, (gate,) in chunks(x, 1):
             torch.mul(x[rows], scale[rows], out=gate).add_(shift[rows]).sigmoid_()
-            torch.mul(_halves(x[rows], shuffle), _halves(gate, shuffle), out=_interleaved(y[rows], shuffle))
+            torch.mul(x[rows], gate, out=y[rows])
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift = ctx.saved_tensors
-        shuffle = ctx.shuffle
         if torch.is_grad_enabled():
-            return differentiable(_self_gated, ctx, [x, scale, shift, shuffle], [gradient])
-        to_x, to_scale, to_shift, _ = ctx.needs_input_grad
+            return differentiable(_self_gated, ctx, [x, scale, shift], [gradient])
+        to_x, to_scale, to_shift = ctx.needs_input_grad
         dx = torch.empty_like(x) if to_x else None
         dscale, dshift = x.new_empty(2, *x.shape[:2], 1, 1)
         scale_of, shift_of = _for_each(scale, x), _for_each(shift, x)
         for rows, (gate, logit) in chunks(x, 2):
             torch.mul(x[rows], scale_of[rows], out=gate).add_(shift_of[rows]).sigmoid_()
-            given = _interleaved(gradient[rows], shuffle)
-            torch.mul(given, _halves(x[rows], shuffle), out=_halves(logit, shuffle))
+            torch.mul(gradient[rows], x[rows], out=logit)
             sigmoid_backward(logit, gate, grad_input=logit)
             if to_x:
-                torch.mul(given, _halves(gate, shuffle), out=_halves(dx[rows], shuffle))
-                dx[rows].addcmul_(logit, scale_of[rows])
+                torch.mul(gradient[rows], gate, out=dx[rows]).addcmul_(logit, scale_of[rows])
             if to_shift:
                 torch.sum(logit, (2, 3), keepdim=True, out=dshift[rows])
             if to_scale:
@@ -374,15 +423,4 @@ class _SelfGated(Function):
             ours(dx) if to_x else None,
             dscale.sum_to_size(scale.shape) if to_scale else None,
             dshift.sum_to_size(shift.shape) if to_shift else None,
-            None,
         )
-
-
-def _halves(x: Tensor, shuffle: bool) -> Tensor:
-    """x with an axis for its two halves of channels, where a shuffle will interleave them."""
-    return x.unflatten(1, (2, -1)) if shuffle else x
-
-
-def _interleaved(y: Tensor, shuffle: bool) -> Tensor:
-    """The view of a shuffled map that matches `_halves(x)`: writing to it is the shuffle, reading from it undoes it."""
-    return y.unflatten(1, (-1, 2)).transpose(1, 2) if shuffle else y

@@ -7,7 +7,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from attnlib import create
 from attnlib.scale_attention import fused
-from attnlib.scale_attention.fused import fusable, gated, moments, pooled, self_gated
+from attnlib.scale_attention.fused import fusable, gated, gated_in_turn, moments, pooled, self_gated
 from tests.cases import CASES
 from tests.harness import draw, has_statistics, sample, statistics_of
 
@@ -70,11 +70,14 @@ FUNCTIONS = {
     "moments": (moments, []),
     "pooled over pixels": (lambda x: pooled(x, (2, 3)), []),
     "pooled three ways": (lambda x: pooled(x, 1, 2, 3), []),
+    "pooled, gated already": (lambda x, gate: pooled(x, 1, 3, gate=gate), [(5, 6, 1, 1)]),
+    "pooled over pixels, one gate for all images": (lambda x, gate: pooled(x, (2, 3), gate=gate), [(1, 1, 5, 7)]),
+    "gated_in_turn, once": (gated_in_turn, [(5, 1, 5, 7)]),
+    "gated_in_turn, twice": (gated_in_turn, [(1, 6, 1, 1), (5, 1, 5, 7)]),
     "gated": (gated, [(5, 6, 1, 1)]),
     "gated, one gate for all images": (gated, [(1, 1, 5, 7)]),
     "gated by three": (gated, [(5, 1, 5, 7), (5, 6, 1, 7), (5, 6, 5, 1)]),
     "self_gated": (self_gated, [(5, 6, 1, 1), (5, 6, 1, 1)]),
-    "self_gated, shuffled": (lambda *t: self_gated(*t, shuffle=True), [(5, 6, 1, 1), (5, 6, 1, 1)]),
     "self_gated, one scale for all images": (self_gated, [(1, 6, 1, 1), (1, 6, 1, 1)]),
     "moments, then gated": (lambda x: gated(x := moments(x)[0], x.mean((2, 3), keepdim=True)), []),
     "moments into scale and shift": (lambda x: self_gated(*moments(x)), []),
