@@ -6,8 +6,8 @@
 What is timed is the attention alone, from query, key, value and relative positions to the heads' output: the three
 projections around it are the same in every form. A ratio is ours / theirs, both timed in turn, pair by pair; the table
 also says how many times as fast that is. The allocator is the default one: the C library takes blocks above 32 MB from
-the system each time, and the page faults of its copies are a part of what the opponents cost. --keep-freed leaves them
-out. Opponents:
+the system each time, and the page faults of its copies are a part of what the opponents cost (each form is timed right
+after a run of its own, so that neither pays the other's). --keep-freed leaves them out. Opponents:
 
     unfold     windows copied by F.unfold, then multiplied and summed, as public ports of the paper do it
     windows    our own readable form: windows copied from a strided view, then matrix products
@@ -170,7 +170,7 @@ def measure(
                 torch.testing.assert_close(own(*tensors), other(*tensors), atol=1e-3, rtol=1e-3)
             for which in PASSES:
                 progress.update(task, description=f"{size} x {size} {border} {name} {which}", advance=1)
-                found = compare(step(own, tensors, which), step(other, tensors, which), device, pairs)
+                found = compare(step(own, tensors, which), step(other, tensors, which), device, pairs, settle=True)
                 memory = [peak_bytes(way, size, which, device) for way in (own, other)]
                 yield {
                     "size": size,

@@ -46,15 +46,24 @@ class Comparison:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
-def compare(first: Callable[[], Any], second: Callable[[], Any], device: torch.device, pairs: int) -> Comparison:
-    """Time both in pairs, now one before the other and now the other, after each has run twice."""
+def compare(
+    first: Callable[[], Any], second: Callable[[], Any], device: torch.device, pairs: int, settle: bool = False
+) -> Comparison:
+    """Time both in pairs, now one before the other and now the other, after each has run twice.
+
+    With `settle` each runs once untimed before it is timed: under the default allocator the blocks that one way gives
+    back to the system cost the next way page faults, which it would not pay among its own kind.
+    """
     for _ in range(2):
         first()
         second()
     times: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs):
         for way in (0, 1) if pair % 2 else (1, 0):
-            times[way].append(milliseconds((first, second)[way], device))
+            run = (first, second)[way]
+            if settle:
+                run()
+            times[way].append(milliseconds(run, device))
     ratios = [one / other for one, other in zip(*times, strict=True)]
     lower, ratio, upper = statistics.quantiles(ratios, n=4) if pairs > 1 else ratios * 3
     return Comparison(ratio, lower, upper, *map(statistics.median, times))
@@ -94,6 +103,16 @@ def header(device: torch.device, settings: dict[str, Any], packages: tuple[str, 
         },
         "settings": settings,
     }
+
+
+def measured_before(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that a run cut off has left; none where it was on another machine, of other versions or settings."""
+    try:
+        left = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    same = all(left[name] == json.loads(json.dumps(head[name])) for name in ("machine", "versions", "settings"))
+    return left["rows"] if same else []
 
 
 def _cpu_model() -> str:

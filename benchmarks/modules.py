@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from attnlib import create, info, list_modules
 from attnlib.base import check_choice
 from benchmarks import released
-from benchmarks.measure import ALLOCATOR, TABLES, compare, header, keep_freed_memory, save
+from benchmarks.measure import ALLOCATOR, TABLES, compare, header, keep_freed_memory, measured_before, save
 
 Pass = Literal["forward", "forward+backward"]
 Mode = Literal["eager", "compiled"]
@@ -86,13 +86,23 @@ def peers(key: str, channels: int) -> dict[str, nn.Module]:
 
 
 def measure(
-    keys: list[str], sizes: list[str], modes: list[Mode], device: torch.device, pairs: int, progress: Progress
-) -> Iterator[dict[str, Any]]:
-    """One row for each module, size, pass, mode and what it is measured against."""
-    task = progress.add_task("", total=len(keys) * len(sizes) * len(PASSES) * len(modes))
+    keys: list[str],
+    sizes: list[str],
+    modes: list[Mode],
+    device: torch.device,
+    pairs: int,
+    progress: Progress,
+    done: set[tuple[str, str, str]],
+) -> Iterator[list[dict[str, Any]]]:
+    """For each mode, module and size that is not done: a row for each pass and what it is measured against."""
+    task = progress.add_task("", total=len(keys) * len(sizes) * len(modes))
     for mode in modes:
         for key in keys:
             for size in sizes:
+                if (mode, key, size) in done:
+                    progress.advance(task)
+                    continue
+                rows = []
                 batch, *shape = SIZES[size]
                 batch = BATCHES.get(key, {}).get(size, batch)
                 ours = create(key, shape[0], **info(key).arguments_for(shape[0], tuple(shape[1:])))
@@ -111,8 +121,9 @@ def measure(
                     for name, other in ways.items():
                         found = compare(own, other, device, pairs)
                         where = {"module": key, "size": size, "batch": batch, "pass": which, "mode": mode}
-                        yield where | {"against": name} | found.as_row()
-                    progress.advance(task)
+                        rows.append(where | {"against": name} | found.as_row())
+                progress.advance(task)
+                yield rows
 
 
 class Released(nn.Module):
@@ -246,7 +257,10 @@ def main(
         typer.Option(help="Where the rows go, as JSON. A full run goes to the package's results if this is not given."),
     ] = None,
 ) -> None:
-    """Time the modules beside the released codes' operations, pip's peers and the floor; print and file the ratios."""
+    """Time the modules beside the released codes' operations, pip's peers and the floor; print and file the ratios.
+
+    A run that is cut off goes on where it stopped when the same command is given again.
+    """
     try:
         for name, chosen_names, known in (("module", modules, KEYS), ("size", sizes, SIZES)):
             for value in chosen_names or ():
@@ -268,23 +282,8 @@ def main(
         notes.append(f"torch.compile cannot be measured here: {reason}")
         console.print(notes[-1], highlight=False)
     pairs = 3 if quick else pairs
-    rows = []
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        for row in measure(modules or KEYS, sizes or list(SIZES), modes, torch.device(device), pairs, progress):
-            rows.append(row)
-    show(rows, console)
     full = modules is None and sizes is None and mode == "both" and not quick
     path = output or (TABLES / f"{device}-modules.json" if full else None)
-    if path is None:
-        console.print("Part of a run: nothing was filed; --output PATH files it.")
-        return
     settings = {
         "pairs": pairs,
         "forward": "evaluation mode, no gradients",
@@ -295,7 +294,28 @@ def main(
         "at most, against the fastest peer": PEER_GOALS,
         "allocator": ALLOCATOR,
     }
-    save(path, header(torch.device(device), settings, ("timm", "torchvision")) | {"notes": notes, "rows": rows})
+    head = header(torch.device(device), settings, ("timm", "torchvision")) | {"notes": notes}
+    part = path and path.with_suffix(".part.json")
+    rows = measured_before(part, head) if part else []
+    done = {(row["mode"], row["module"], row["size"]) for row in rows}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        for found in measure(modules or KEYS, sizes or list(SIZES), modes, torch.device(device), pairs, progress, done):
+            rows += found
+            if part:
+                save(part, head | {"rows": rows})
+    show(rows, console)
+    if path is None:
+        console.print("Part of a run: nothing was filed; --output PATH files it.")
+        return
+    save(path, head | {"rows": rows})
+    part.unlink(missing_ok=True)
     console.print(f"written: {path}")
 
 

@@ -42,7 +42,13 @@ def scaled_dot_product(
     """softmax(scale query key^T) value, equation (1), step by step; see `attention_weights` for mask and scale.
 
     `torch.nn.functional.scaled_dot_product_attention` computes the same, and mostly without ever holding all weights.
+
+    Raises:
+        ValueError: as `attention_weights`; another number of values than of keys.
+        TypeError: as `attention_weights`.
     """
+    if value.dim() < 2 or key.shape[-2:-1] != value.shape[-2:-1]:
+        raise ValueError(f"each key needs one value, got keys {tuple(key.shape)} and values {tuple(value.shape)}")
     return attention_weights(query, key, mask, scale) @ value
 
 
@@ -62,13 +68,16 @@ def attention_weights(
         scale: 1 / sqrt(d) by default: products of unit normal vectors have variance d.
 
     Raises:
-        ValueError: query and key of different length.
+        ValueError: query or key is no set of vectors, there is no key, or their vectors differ in length.
         TypeError: a mask that is no tensor, or one of integers, which could mean either.
     """
-    if query.shape[-1] != key.shape[-1]:
+    if min(query.dim(), key.dim()) < 2 or query.shape[-1] != key.shape[-1]:
         raise ValueError(
-            f"query and key must have vectors of one length, got {tuple(query.shape)} and {tuple(key.shape)}"
+            "query and key must have shapes (..., vectors, d) with one length d, "
+            f"got {tuple(query.shape)} and {tuple(key.shape)}"
         )
+    if key.shape[-2] == 0:
+        raise ValueError(f"there is no key to attend to, got key of shape {tuple(key.shape)}; give one or more")
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if mask is None:
         return torch.softmax(scores, -1)

@@ -20,7 +20,7 @@ from torch.autograd import Function, forward_ad
 
 from attnlib.base import at_least_float32
 
-CHUNK = 1 << 18  # numbers in the buffer that one chunk of heads works in: 1 MB in float32
+CHUNK = 1 << 19  # numbers in the buffer that one chunk of heads works in: 2 MB in float32
 DENSE = 3  # maps of up to so many windows are small: for k = 7 up to 12 x 12, where both forms take as long
 Heads = Float[Tensor, "N heads C H W"]
 Offsets = Float[Tensor, "heads half kernel"]

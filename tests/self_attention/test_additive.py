@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.export import Dim
 
 from attnlib.self_attention.additive import AdditiveAttention
 from tests.harness import draw
@@ -69,3 +70,50 @@ def test_sizes_that_are_none_are_refused(name, value, error, own_errors):
 def test_vectors_of_another_shape_are_refused(query, key, says, own_errors):
     with pytest.raises(ValueError, match=says):
         drawn()(draw(query, 0), draw(key, 1))
+
+
+def test_half_precision_is_close_and_keeps_the_key_s_type():
+    attention, query, key = drawn(), draw((2, 6, 3), 0), draw((2, 7, 5), 1)
+    exact, _ = attention(query, key)
+    contexts, weights = attention.bfloat16()(query.bfloat16(), key.bfloat16())
+    assert contexts.dtype == weights.dtype == torch.bfloat16
+    torch.testing.assert_close(contexts.double(), exact, atol=0.05, rtol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        contexts, _ = attention.float()(query.float(), key.float())
+    torch.testing.assert_close(contexts.double(), exact, atol=0.05, rtol=0.05)
+
+
+# Compiled and exported.
+
+OPEN = {"query": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}, "key": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
+
+
+@pytest.mark.export
+def test_compiles_in_one_graph():
+    inputs, results = (draw((2, 6, 3), 0), draw((2, 7, 5), 1)), []
+    for compiled in (False, True):
+        attention, leaves = drawn(), [tensor.clone().requires_grad_() for tensor in inputs]
+        call = torch.compile(attention, fullgraph=True, backend="aot_eager") if compiled else attention
+        contexts, weights = call(*leaves)
+        (contexts.square().sum() + weights.square().sum()).backward()
+        gradients = [tensor.grad for tensor in (*leaves, *attention.parameters())]
+        results.append([contexts.detach(), weights.detach(), *gradients])
+    for eager, traced in zip(*results, strict=True):
+        torch.testing.assert_close(traced, eager, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.export
+def test_exports_and_runs_elsewhere_with_open_numbers_of_queries_and_keys():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    attention = drawn().float().eval()
+    example, other = ((draw((n, q, 3), 0).float(), draw((n, k, 5), 1).float()) for n, q, k in ((2, 6, 7), (3, 4, 9)))
+    program = torch.export.export(attention, example, dynamic_shapes=OPEN).module()
+    torch.testing.assert_close(program(*other), attention(*other))
+    model = torch.onnx.export(
+        attention, example, dynamo=True, dynamic_shapes=OPEN, verbose=False, external_data=False
+    ).model_proto
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    found = session.run(None, {name: tensor.numpy() for name, tensor in zip(names, other, strict=True)})
+    for one, expected in zip(found, attention(*other), strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), expected)

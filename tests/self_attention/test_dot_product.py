@@ -290,9 +290,25 @@ def test_a_map_of_another_size_than_the_positions_have_is_refused(positions, siz
             call(torch.randn(1, 6, *size))
 
 
-def test_vectors_of_two_lengths_are_refused(own_errors):
-    with pytest.raises(ValueError, match=r"one length, got \(5, 3\) and \(4, 2\)"):
-        attention_weights(torch.randn(5, 3), torch.randn(4, 2))
+@pytest.mark.parametrize(
+    ("query", "key", "says"),
+    [
+        ((5, 3), (4, 2), r"one length d, got \(5, 3\) and \(4, 2\)"),
+        ((3,), (4, 3), r"shapes \(..., vectors, d\) .*got \(3,\) and \(4, 3\)"),
+        ((5, 3), (0, 3), r"no key to attend to, got key of shape \(0, 3\)"),
+    ],
+)
+def test_vectors_that_cannot_be_compared_are_refused(query, key, says, own_errors):
+    with pytest.raises(ValueError, match=says):
+        attention_weights(torch.randn(query), torch.randn(key))
+    with pytest.raises(ValueError, match=says):
+        scaled_dot_product(torch.randn(query), torch.randn(key), torch.randn(key))
+
+
+@pytest.mark.parametrize("values", [(3, 2), (4,)])
+def test_another_number_of_values_than_of_keys_is_refused(values, own_errors):
+    with pytest.raises(ValueError, match=r"each key needs one value, got keys \(4, 3\) and values"):
+        scaled_dot_product(torch.randn(5, 3), torch.randn(4, 3), torch.randn(values))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from attnlib import create
@@ -139,14 +141,16 @@ def test_absolute_positions_are_added_to_the_input():
 
 
 @pytest.mark.parametrize("arguments", [{}, {"positions": "none"}, {"content": False}], ids=str)
-@pytest.mark.parametrize("size", [(9, 8), (24, 20)], ids=str)  # of which one is dense and one is not
-def test_translation_equivariance_away_from_the_border(arguments, size):
-    sasa, x = drawn(**arguments), sample(size=size)
-    moved = sasa(x.roll((2, 1), (2, 3)))
-    torch.testing.assert_close(
-        moved[..., 3:-1, 2:-1], sasa(x).roll((2, 1), (2, 3))[..., 3:-1, 2:-1], atol=1e-12, rtol=0
-    )
-    assert not torch.allclose(moved, sasa(x).roll((2, 1), (2, 3)))
+@pytest.mark.parametrize(("kernel_size", "least"), [(5, 6), (3, 9)], ids=["dense", "loop over offsets"])
+@given(extra=st.tuples(*[st.integers(0, 2)] * 2), down=st.integers(0, 2), right=st.integers(0, 2))
+def test_translation_equivariance_away_from_the_border(arguments, kernel_size, least, extra, down, right):
+    sasa = drawn(**arguments, kernel_size=kernel_size)
+    x, reach = sample(size=(least + extra[0], least + extra[1])), kernel_size // 2
+    moved, y = sasa(x.roll((down, right), (2, 3))), sasa(x).roll((down, right), (2, 3))
+    # What the roll brought in from the other side, and the window's reach beside it, may differ.
+    inside = (..., slice(down + reach, -reach), slice(right + reach, -reach))
+    torch.testing.assert_close(moved[inside], y[inside], atol=1e-12, rtol=0)
+    assert torch.allclose(moved, y) == (down == right == 0)
 
 
 def test_without_positions_the_pixels_of_a_window_can_be_exchanged():
