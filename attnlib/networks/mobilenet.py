@@ -1,8 +1,8 @@
 """MobileNets: Howard et al., MobileNets, arXiv 1704.04861 (V1); Sandler et al., MobileNetV2, CVPR 2018.
 
-V1 is a chain of depthwise separable convolutions: a 3 x 3 on each channel alone, then a 1 x 1 across channels. V2 widens
-in front of the 3 x 3, narrows behind it and adds shortcuts between the narrow ends; at 224 x 224 it is torchvision's.
-Both also in kuangliu's form for 32 x 32 images, which has fewer strides.
+V1 is a chain of depthwise separable convolutions: a 3 x 3 on each channel alone, then a 1 x 1 across channels. V2
+widens in front of the 3 x 3, narrows behind it and adds shortcuts between the narrow ends; at 224 x 224 it is
+torchvision's. Both also in kuangliu's form for 32 x 32 images, which has fewer strides.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
-from torchvision.ops.misc import Conv2dNormActivation
+from torchvision.ops import Conv2dNormActivation
 
 from attnlib.base import check_count, check_number
 from attnlib.networks.parts import fan_out_init_
@@ -46,8 +46,8 @@ class MobileNetV1(nn.Module):
     Args:
         classes: outputs of the linear layer.
         width: the paper's alpha: every layer has floor(alpha c) of its c channels.
-        stem_stride: stride of the first convolution: 2 in the paper, 1 in kuangliu's pytorch-cifar, which is the paper's
-            network otherwise.
+        stem_stride: stride of the first convolution: 2 in the paper, 1 in kuangliu's pytorch-cifar, where nothing else
+            differs.
 
     Shapes: images (N, 3, H, W), 224 x 224 in the paper and 32 x 32 with a stem_stride of 1, to scores (N, classes).
 
@@ -149,7 +149,7 @@ def mobilenet_v2_cifar(classes: int = 10) -> MobileNetV2:
 
 NETWORKS = {
     "mobilenet_v1": (MobileNetV1, 224),
-    "mobilenet_v1_0.7": (partial(MobileNetV1, width=0.7), 224),
+    "mobilenet_v1_070": (partial(MobileNetV1, width=0.7), 224),
     "mobilenet_v1_cifar": (partial(MobileNetV1, stem_stride=1), 32),
     "mobilenet_v2": (mobilenet_v2, 224),
     "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),

@@ -1,7 +1,7 @@
 """ResNeXts for 32 x 32 images: Xie, Girshick, Dollar, Tu and He, Aggregated Residual Transformations, CVPR 2017.
 
-A convolution to 64 channels, three stages of n bottlenecks to 256, 512 and 1024 channels whose 3 x 3 is cut into groups,
-on maps of 32, 16 and 8 pixels, the mean over the map, a linear layer. The blocks are torchvision's.
+A convolution to 64 channels, three stages of n bottlenecks to 256, 512 and 1024 channels whose 3 x 3 is cut into
+groups, on maps of 32, 16 and 8 pixels, the mean over the map, a linear layer. The blocks are torchvision's.
 """
 
 from functools import partial
@@ -23,8 +23,7 @@ class CifarResNeXt(nn.Module):
         cardinality: the paper's C, groups of each 3 x 3 convolution.
         base_width: the paper's d, channels of one group in the first stage; they double with each further stage.
         classes: outputs of the linear layer.
-        stem: side of the first convolution's kernel: 3 as in the paper and bearpaw's pytorch-classification, 1 in
-            kuangliu's pytorch-cifar.
+        stem: side of the first convolution's kernel, 3 in the paper.
 
     Shapes: images (N, 3, H, W), 32 x 32 in the paper, to scores (N, classes).
 
@@ -35,8 +34,8 @@ class CifarResNeXt(nn.Module):
     Initialisation: as the ResNets of the authors' code, convolutions from N(0, 2 / (k^2 C_out)), C_out over all groups,
     and a linear bias of 0.
 
-    Source: the paper's Section 5.4; the 3 x 3 has a stage's stride. Names without a published plan of their own, 2 x 64d
-    and 32 x 4d, are kuangliu's and have his 1 x 1 stem.
+    Source: bearpaw's pytorch-classification for 8 x 64d and 16 x 64d, kuangliu's pytorch-cifar for 2 x 64d and 32 x 4d,
+    which have its 1 x 1 stem; the 3 x 3 has a stage's stride in both.
     """
 
     def __init__(self, depth: int, cardinality: int, base_width: int, classes: int = 10, stem: int = 3) -> None:
@@ -49,12 +48,11 @@ class CifarResNeXt(nn.Module):
 
         def stage(in_channels: int, width: int, stride: int) -> nn.Sequential:
             out_channels = width * Bottleneck.expansion
-            projection = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+            convolution = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+            projection = nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
             # torchvision multiplies the groups' width by width / 64, which doubles it with each stage.
             block = partial(Bottleneck, planes=width, groups=cardinality, base_width=base_width)
-            first = block(
-                in_channels, stride=stride, downsample=nn.Sequential(projection, nn.BatchNorm2d(out_channels))
-            )
+            first = block(in_channels, stride=stride, downsample=projection)
             return nn.Sequential(first, *(block(out_channels) for _ in range(n - 1)))
 
         self.conv1 = nn.Conv2d(3, 64, stem, padding=stem // 2, bias=False)

@@ -1,12 +1,12 @@
-"""VGG16 with batch norms for 32 x 32 images, after Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015.
+"""VGG16 with batch norms for 32 x 32 images, after Simonyan and Zisserman, ICLR 2015.
 
-Thirteen 3 x 3 convolutions in five stages, each stage ending in 2 x 2 max pooling; of the paper's three linear layers one
-is left, because 32 x 32 pixels end as one.
+Thirteen 3 x 3 convolutions in five stages, each stage ending in 2 x 2 max pooling, and one of the paper's three linear
+layers, since 32 x 32 pixels end as a single one.
 """
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.ops.misc import Conv2dNormActivation
+from torchvision.ops import Conv2dNormActivation
 
 from attnlib.base import check_count
 from attnlib.networks.parts import fan_out_init_

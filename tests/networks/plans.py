@@ -1,0 +1,57 @@
+"""What the tests of the backbones count and train."""
+
+import torch
+from torch import nn
+
+from attnlib.profiling.cost import profile
+
+
+def parameters(build, *arguments, **options):
+    """Of the network that `build` makes, made without memory."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(*arguments, **options).parameters())
+
+
+def million_macs(build, image_size, **options):
+    """Of one image, in convolutions and linear layers, of which the networks consist; their weights stay unset."""
+    with torch.device("meta"):
+        model = build(**options)
+    macs = profile(model.to_empty(device="cpu"), image_size).macs_by_operator
+    assert macs.keys() <= {"convolution", "linear"}
+    return sum(macs.values()) / 1e6
+
+
+def unlearned(model, image_size, classes):
+    """Parameters without a finite gradient after one step on two images, and those whose gradient is 0 throughout."""
+    scores = model(torch.randn(2, 3, image_size, image_size))
+    assert scores.shape == (2, classes)
+    nn.functional.cross_entropy(scores, torch.tensor([0, classes - 1])).backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return [name for name, grad in gradients.items() if grad is None or not grad.isfinite().all() or not grad.any()]
+
+
+def repeats_under_a_seed(build, **options):
+    """Whether two networks under one seed are equal, and one under another seed is not."""
+    states = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        states.append(build(**options).state_dict())
+    first, second, other = states
+    return all(torch.equal(first[name], second[name]) for name in first) and any(
+        not torch.equal(first[name], other[name]) for name in first
+    )
+
+
+def shuffle_norms_(model):
+    """Scales, shifts and statistics that no two norms share, so that swapped norms or a missing one show."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.bias.data, module.running_mean):
+                tensor.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return model
+
+
+def branch_end(block):
+    """The last child that is a convolution or a norm: where `attach` finds the end of a residual branch."""
+    return [child for child in block.children() if isinstance(child, nn.Conv2d | nn.BatchNorm2d)][-1]
