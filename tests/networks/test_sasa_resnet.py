@@ -86,9 +86,9 @@ def test_multiply_adds_of_the_stems(values, stem, once):
     assert cost.macs == network_macs(26, CONV, STEM_MACS[stem], side=32, classes=10) + once
 
 
-# The tables: FLOPs printed and by our count, in billions, two to a multiply-add; parameters printed, in millions, and by
-# our count. Our FLOPs lie within 0.125 of the printed ones, most within 0.05. The printed parameters
-# are ours rounded (13.7, 25.5, 25.6) or cut off (14.1, 16.7, 25.0) after one digit; no single rule fits all of them.
+# The tables: FLOPs as printed and by our count, in billions, two to a multiply-add; parameters as printed, in millions,
+# and by our count. Our FLOPs lie within 0.125 of the printed ones, most within 0.05. The printed parameters are ours
+# rounded (13.7, 25.5, 25.6) or cut off (14.1, 16.7, 25.0) after one digit; no single rule fits all of them.
 FULL = {"stem": STEM_MACS["mixtures"]}
 TABLES = [
     ("1: 26, baseline", (26, CONV), {}, (4.7, 4.685), (13.7, 13_696_552)),
