@@ -7,6 +7,7 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck, resnet101
 
 from attnlib.errors import UnknownNameError
+from attnlib.networks.attach import attach
 from attnlib.networks.segmentation import BLOCKS, HEADS, NETWORKS, Segmenter, dilated_resnet, segmenter
 
 # Parameters of the heads without the 3 x 3 reduction, and of that: ocnet.yml.
@@ -106,9 +107,9 @@ def test_the_released_crop_gives_a_map_of_97_pixels():
 @pytest.mark.parametrize("stem", ["deep", "plain"])
 def test_the_side_of_the_map_is_predicted(stem):
     model = small(stem=stem)
-    to_map = nn.Sequential(model.stem, model.layer1, model.layer2).to("meta")
     for side in range(1, 43):
-        assert to_map(torch.empty(2, 3, side, 8, device="meta")).shape[2] == model._map_side(side)
+        x = torch.empty(2, 256, *model.stem(torch.empty(2, 3, side, 1)).shape[2:])
+        assert model.layer2(x).shape[2] == model._map_side(side)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -118,9 +119,9 @@ def test_every_parameter_learns_from_both_losses(head):
     assert len(ends) == {"none": 0, "pyramid_oc": 4}.get(head, 1)
     for end in ends:  # the contexts start behind these zeros
         nn.init.normal_(end.weight, std=0.05)
-    main, auxiliary = model(torch.randn(2, 3, 41, 50))
-    assert main.shape == auxiliary.shape == (2, 5, 41, 50)
-    target = torch.randint(5, (2, 41, 50))
+    main, auxiliary = model(torch.randn(1, 3, 41, 50))
+    assert main.shape == auxiliary.shape == (1, 5, 41, 50)
+    target = torch.randint(5, (1, 41, 50))
     loss = F.cross_entropy(main, target) + 0.4 * F.cross_entropy(auxiliary, target)
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
@@ -165,6 +166,12 @@ def test_heads_share_the_backbone_under_one_seed():
 
     first, second = backbone("none"), backbone("base_oc")
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_attention_attaches_to_the_backbone():
+    model = small()
+    assert [place.channels for place in attach(model, "se")] == [256, 512, 1024, 2048]
+    assert model.eval()(torch.randn(1, 3, 24, 24)).shape == (1, 5, 24, 24)
 
 
 # Refusals.
