@@ -1,5 +1,7 @@
 """What the tests of the backbones count and train."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -40,6 +42,19 @@ def repeats_under_a_seed(build, **options):
     return all(torch.equal(first[name], second[name]) for name in first) and any(
         not torch.equal(first[name], other[name]) for name in first
     )
+
+
+def not_fan_out_initialised(model):
+    """Convolutions whose weights are not N(0, 2 / (k^2 C_out)), by six standard errors, and biases other than 0."""
+    wrong = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            side, _ = module.kernel_size
+            spread = module.weight.std(correction=0).item() / math.sqrt(2 / (side**2 * module.out_channels))
+            wrong += [f"{name}.weight"] * (abs(spread - 1) > 6 / math.sqrt(2 * module.weight.numel()))
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            wrong += [f"{name}.bias"] * bool(module.bias.any())
+    return wrong
 
 
 def shuffle_norms_(model):

@@ -13,7 +13,14 @@ from attnlib.networks.mobilenet import (
     mobilenet_v2,
     mobilenet_v2_cifar,
 )
-from tests.networks.plans import million_macs, parameters, repeats_under_a_seed, shuffle_norms_, unlearned
+from tests.networks.plans import (
+    million_macs,
+    not_fan_out_initialised,
+    parameters,
+    repeats_under_a_seed,
+    shuffle_norms_,
+    unlearned,
+)
 
 # Parameters by the number of classes; classes and million multiply-adds.
 COUNTS = {
@@ -149,6 +156,15 @@ def test_the_shortcut_is_there_wherever_the_map_keeps_its_size(expansion, out_ch
 def test_every_parameter_learns(name):
     torch.manual_seed(0)
     assert not unlearned(NETWORKS[name][0](classes=7), 40, 7)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1_cifar", "mobilenet_v2_cifar"])
+def test_first_weights_are_torchvisions_choice(name):
+    torch.manual_seed(0)
+    model = NETWORKS[name][0](classes=100)
+    assert not not_fan_out_initialised(model)
+    classifier = next(module for module in model.modules() if isinstance(module, nn.Linear))
+    assert classifier.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_cifar", "mobilenet_v2_cifar"])

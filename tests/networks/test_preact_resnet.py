@@ -6,7 +6,15 @@ import torch.nn.functional as F
 
 from attnlib.errors import UnknownNameError
 from attnlib.networks.preact_resnet import NETWORKS, PreActBlock, PreActBottleneck, PreActResNet
-from tests.networks.plans import branch_end, million_macs, parameters, repeats_under_a_seed, shuffle_norms_, unlearned
+from tests.networks.plans import (
+    branch_end,
+    million_macs,
+    not_fan_out_initialised,
+    parameters,
+    repeats_under_a_seed,
+    shuffle_norms_,
+    unlearned,
+)
 
 # Parameters with 10 and 100 classes, million multiply-adds with 10.
 COUNTS = {
@@ -100,6 +108,11 @@ def test_the_classifier_reads_the_mean_of_the_last_norm_and_relu():
 def test_every_parameter_learns(depth, block):
     torch.manual_seed(0)
     assert not unlearned(PreActResNet(depth, 7, block), 16, 7)
+
+
+def test_first_weights_are_those_of_the_released_code():
+    torch.manual_seed(0)
+    assert not not_fan_out_initialised(PreActResNet(20, block="bottleneck"))
 
 
 def test_weights_repeat_under_a_seed():

@@ -2,10 +2,19 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from attnlib.networks.resnext import NETWORKS, CifarResNeXt
-from tests.networks.plans import branch_end, million_macs, parameters, repeats_under_a_seed, unlearned
+from tests.networks.plans import (
+    branch_end,
+    million_macs,
+    not_fan_out_initialised,
+    parameters,
+    repeats_under_a_seed,
+    shuffle_norms_,
+    unlearned,
+)
 
 # Parameters by the number of classes, million multiply-adds with 10.
 COUNTS = {
@@ -62,9 +71,28 @@ def test_a_branch_ends_in_its_last_child():
     torch.testing.assert_close(block(x), block.downsample(x).relu())
 
 
+@pytest.mark.parametrize("stem", [1, 3])
+def test_the_stem_and_the_classifier_around_the_stages(stem):
+    torch.manual_seed(0)
+    model = shuffle_norms_(CifarResNeXt(11, 2, 4, classes=5, stem=stem)).eval()
+    x = torch.randn(2, 3, 12, 10)
+    norm = model.bn1
+    y = F.conv2d(x, model.conv1.weight, padding=(stem - 1) // 2)
+    y = F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias).clamp(min=0)
+    for stage, shape in ((model.layer1, (12, 10)), (model.layer2, (6, 5)), (model.layer3, (3, 3))):
+        y = stage(y)
+        assert y.shape[2:] == shape
+    torch.testing.assert_close(model(x), y.flatten(2).sum(-1) / 9 @ model.fc.weight.T + model.fc.bias)
+
+
 def test_every_parameter_learns():
     torch.manual_seed(0)
     assert not unlearned(CifarResNeXt(11, 4, 8, classes=7), 16, 7)
+
+
+def test_first_weights_are_those_of_the_released_code():
+    torch.manual_seed(0)
+    assert not not_fan_out_initialised(CifarResNeXt(11, 4, 8))
 
 
 def test_weights_repeat_under_a_seed():

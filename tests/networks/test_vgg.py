@@ -6,7 +6,14 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from attnlib.networks.vgg import NETWORKS, CifarVGG16
-from tests.networks.plans import million_macs, parameters, repeats_under_a_seed, shuffle_norms_, unlearned
+from tests.networks.plans import (
+    million_macs,
+    not_fan_out_initialised,
+    parameters,
+    repeats_under_a_seed,
+    shuffle_norms_,
+    unlearned,
+)
 
 
 def test_counts():
@@ -47,11 +54,11 @@ def test_weights_repeat_under_a_seed():
     assert repeats_under_a_seed(CifarVGG16)
 
 
-def test_the_classifier_starts_small():
+def test_first_weights_are_torchvisions_choice():
     torch.manual_seed(0)
-    fc = CifarVGG16(classes=100).fc
-    assert fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
-    assert not fc.bias.any()
+    model = CifarVGG16(classes=100)
+    assert not not_fan_out_initialised(model)
+    assert model.fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
 @pytest.mark.parametrize("size", [(31, 40), (40, 31), (1, 1)])

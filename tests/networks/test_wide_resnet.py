@@ -6,7 +6,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from attnlib.networks.wide_resnet import NETWORKS, WideBlock, WideResNet
-from tests.networks.plans import branch_end, million_macs, parameters, repeats_under_a_seed, shuffle_norms_, unlearned
+from tests.networks.plans import (
+    branch_end,
+    million_macs,
+    not_fan_out_initialised,
+    parameters,
+    repeats_under_a_seed,
+    shuffle_norms_,
+    unlearned,
+)
 
 # Parameters with 10 and 100 classes, million multiply-adds with 10.
 COUNTS = {
@@ -74,16 +82,16 @@ def test_a_widening_block_projects_what_its_first_norm_and_relu_give(in_channels
 def test_dropout_acts_before_the_second_convolution_and_in_training_only():
     torch.manual_seed(0)
     block = WideBlock(40, 40, 1, dropout=0.3)
-    nn.init.dirac_(block.conv2.weight)  # shows what the second convolution reads
+    reads = []
+    block.conv2.register_forward_pre_hook(lambda layer, arguments: reads.append(arguments[0]))
     x = torch.randn(4, 40, 8, 8)
-    with torch.no_grad():
-        inner = torch.relu(block.bn2(block.conv1(torch.relu(block.bn1(x)))))
-        read = block(x) - x
-        kept = read.abs() > 1e-6
-        share = (kept & (inner > 0)).sum() / (inner > 0).sum()
-        assert share.item() == pytest.approx(0.7, abs=0.02)
-        torch.testing.assert_close(read[kept], inner[kept] / 0.7, rtol=1e-4, atol=1e-5)
-        assert torch.equal(block.eval()(x), block(x))
+    inner = torch.relu(block.bn2(block.conv1(torch.relu(block.bn1(x)))))
+    y = block(x)
+    kept = reads[0] > 0
+    assert (kept.sum() / (inner > 0).sum()).item() == pytest.approx(0.7, abs=0.02)
+    torch.testing.assert_close(reads[0], inner * kept / 0.7)
+    torch.testing.assert_close(y, x + block.conv2(reads[0]))
+    assert torch.equal(block.eval()(x), block(x))
 
 
 def test_every_block_has_the_dropout_asked_for():
@@ -109,6 +117,11 @@ def test_the_classifier_reads_the_mean_of_the_last_norm_and_relu():
 def test_every_parameter_learns(widen):
     torch.manual_seed(0)
     assert not unlearned(WideResNet(10, widen, classes=7, dropout=0.3), 16, 7)
+
+
+def test_first_weights_are_those_of_the_released_code():
+    torch.manual_seed(0)
+    assert not not_fan_out_initialised(WideResNet(10, 2))
 
 
 def test_weights_repeat_under_a_seed():
