@@ -191,6 +191,7 @@ def test_the_conditional_norm_starts_as_a_plain_one():
     norm, x = ConditionalBatchNorm(6, 3), torch.randn(5, 6, 4, 4)
     torch.testing.assert_close(norm(x, torch.tensor([0, 1, 2, 0, 1])), F.batch_norm(x, None, None, training=True))
     torch.testing.assert_close(norm.norm.running_mean, 0.001 * x.mean((0, 2, 3)))
+    assert draw(Generator)[0].bn.momentum == 0.0001
 
 
 def test_the_discriminator_is_its_equation():
