@@ -19,7 +19,8 @@ class ModuleInfo:
         placement: where in a network the paper puts it.
         status: a candid line on what to expect.
         target: "module:Class" of the implementation.
-        at_block_end: whether the paper puts it behind the last norm of a residual branch, where `attach` does.
+        rule: the paper's placement among `attnlib.networks.RULES`, where `attach` puts it by default; None where its
+            place is in no existing network.
         groups_for: the number of groups that `attach` and the recipes use at a width, where the paper's default does
             not fit every width; None where the module has no groups.
         needs_size: a function of the keyword arguments: does the module need the map's size?
@@ -32,7 +33,7 @@ class ModuleInfo:
     placement: str
     status: str
     target: str = field(repr=False)
-    at_block_end: bool = False
+    rule: str | None = None
     groups_for: Callable[[int], int] | None = field(default=None, repr=False)
     needs_size: Callable[[dict[str, Any]], bool] = field(default=lambda arguments: False, repr=False)
 
@@ -95,7 +96,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="does what the paper says; about 10 % more parameters on ResNet-50, next to no multiply-adds",
         target="attnlib.scale_attention.se:SE",
-        at_block_end=True,
+        rule="block-end",
     ),
     ModuleInfo(
         key="ge",
@@ -105,7 +106,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="the default has no parameters at all; with parameters and global extent it is tied to one map size",
         target="attnlib.scale_attention.ge:GE",
-        at_block_end=True,
+        rule="block-end",
         needs_size=_ge_has_a_kernel_as_large_as_the_map,
     ),
     ModuleInfo(
@@ -116,6 +117,7 @@ _ENTRIES = (
         placement="between the stages of a network, after each of the first three",
         status="multiplies its two branches as the released code does; the paper's text adds them (combine='sum')",
         target="attnlib.scale_attention.bam:BAM",
+        rule="stage-end",
     ),
     ModuleInfo(
         key="cbam",
@@ -126,7 +128,7 @@ _ENTRIES = (
         status="nearly all of its parameters are the channel gate's; the spatial gate has a batch norm that the paper "
         "does not mention",
         target="attnlib.scale_attention.cbam:CBAM",
-        at_block_end=True,
+        rule="block-end",
     ),
     ModuleInfo(
         key="sge",
@@ -136,7 +138,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="two parameters a group; starts as a constant gate of 0.731",
         target="attnlib.scale_attention.sge:SGE",
-        at_block_end=True,
+        rule="block-end",
         groups_for=sge_groups,
     ),
     ModuleInfo(
@@ -147,7 +149,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="the paper's 80 parameters on ResNet-50 are hand-set kernels; its formula gives 86",
         target="attnlib.scale_attention.eca:ECA",
-        at_block_end=True,
+        rule="block-end",
     ),
     ModuleInfo(
         key="iebn",
@@ -157,6 +159,7 @@ _ENTRIES = (
         placement="in place of every batch norm but those of the shortcuts",
         status="a batch norm whose scale starts at 0.269: compare it with a constant gain",
         target="attnlib.scale_attention.iebn:IEBN",
+        rule="norms",
     ),
     ModuleInfo(
         key="triplet",
@@ -167,7 +170,7 @@ _ENTRIES = (
         status="300 parameters whatever the width; two of its branches slide a kernel over the channels, whose order "
         "has no meaning at the start",
         target="attnlib.scale_attention.triplet:Triplet",
-        at_block_end=True,
+        rule="block-end",
     ),
     ModuleInfo(
         key="nam",
@@ -178,7 +181,7 @@ _ENTRIES = (
         status="starts as an almost constant gate of 0.5; compare it with that constant. The spatial part and a "
         "sparsity penalty that acts are in the paper, not in the released code",
         target="attnlib.scale_attention.nam:NAM",
-        at_block_end=True,
+        rule="block-end",
         needs_size=lambda arguments: bool(arguments.get("spatial")),
     ),
     ModuleInfo(
@@ -190,7 +193,7 @@ _ENTRIES = (
         status="light as claimed, but 708 parameters on ResNet-50, not 300; starts as a constant gate of 0.731 and "
         "a permutation of the channels",
         target="attnlib.scale_attention.sa:SA",
-        at_block_end=True,
+        rule="block-end",
         groups_for=sa_groups,
     ),
     ModuleInfo(
@@ -201,7 +204,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="SE, ECA and IEBN's gate in one product; starts as a gate of about 0.094",
         target="attnlib.scale_attention.sem:SEM",
-        at_block_end=True,
+        rule="block-end",
     ),
     ModuleInfo(
         key="dot_product",
@@ -224,6 +227,7 @@ _ENTRIES = (
         status="starts as the identity; the released code scales its scores and pools before the projections, the "
         "paper does neither",
         target="attnlib.self_attention.non_local:NonLocal",
+        rule="middle-stages",
     ),
     ModuleInfo(
         key="base_oc",
@@ -272,6 +276,7 @@ _ENTRIES = (
         status="no official code; the text's grouped projections contradict the printed parameter counts, dense ones "
         "reproduce them",
         target="attnlib.self_attention.sasa:SASA",
+        rule="convolutions",
     ),
     ModuleInfo(
         key="sasa_stem",
@@ -292,7 +297,7 @@ _ENTRIES = (
         placement=_BEFORE_ADDITION,
         status="not attention: one number for every value, the control that attention has to beat",
         target="attnlib.scale_attention.constant:Constant",
-        at_block_end=True,
+        rule="block-end",
     ),
 )
 

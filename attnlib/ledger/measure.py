@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from attnlib import networks
-from attnlib.networks.attach import map_sizes, residual_ends
+from attnlib.networks.attach import output_shapes
+from attnlib.networks.placement import RULES
 from attnlib.profiling.trace import count_operations
 
 # Share of a map that a module's pooling layers read in its paper's released code; other modules have no such layer.
@@ -75,9 +77,8 @@ def multiply_adds(network: Network) -> int:
 def gated_values(backbone: str) -> int:
     """Values in the maps that attention gates: the sum of C H W over the residual blocks of `backbone`."""
     model = Network(backbone).build_empty()
-    ends = residual_ends(model)
-    sizes = map_sizes(model, list(ends), networks.image_size(backbone))
-    return sum(norm.num_features * sizes[path][0] * sizes[path][1] for path, norm in ends.items())
+    ends = RULES["block-end"].find(model)
+    return sum(prod(shape) for shape in output_shapes(model, list(ends), networks.image_size(backbone)).values())
 
 
 def operations(network: Network, counting: str) -> int:

@@ -5,9 +5,11 @@
 """
 
 from attnlib.networks.attach import AttachedModule, WithAttention, attach, attention_modules, detach
-from attnlib.networks.zoo import create, image_size, list_networks
+from attnlib.networks.placement import RULES
+from attnlib.networks.zoo import create, image_size, kind, list_networks
 
 __all__ = [
+    "RULES",
     "AttachedModule",
     "WithAttention",
     "attach",
@@ -15,5 +17,6 @@ __all__ = [
     "create",
     "detach",
     "image_size",
+    "kind",
     "list_networks",
 ]

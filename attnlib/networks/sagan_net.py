@@ -258,9 +258,11 @@ def _check_labels(labels: Tensor, number: int) -> None:
         raise ValueError(f"labels must be ({number},), one class per image, got shape {tuple(labels.shape)}")
 
 
-NETWORKS = {
+GENERATORS = {
     "sagan_generator": (Generator, 128),
-    "sagan_discriminator": (Discriminator, 128),
     "sagan_generator_cifar": (partial(Generator, image_size=32, attention_at=16), 32),
+}
+DISCRIMINATORS = {
+    "sagan_discriminator": (Discriminator, 128),
     "sagan_discriminator_cifar": (partial(Discriminator, image_size=32, attention_at=16), 32),
 }

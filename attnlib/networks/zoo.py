@@ -8,8 +8,21 @@ from torch import nn
 from torchvision.models import resnet
 from torchvision.models.resnet import Bottleneck
 
+from attnlib.base import check_choice
 from attnlib.errors import unknown
-from attnlib.networks.attach import attach
+from attnlib.networks import (
+    detection,
+    mobilenet,
+    preact_resnet,
+    residual_attention_net,
+    resnext,
+    sagan_net,
+    sasa_resnet,
+    segmentation,
+    vgg,
+    wide_resnet,
+)
+from attnlib.networks.attach import Placement, attach
 from attnlib.networks.cifar_resnet import CifarResNet
 
 
@@ -36,20 +49,54 @@ def _small_stem(name: str, classes: int) -> nn.Module:
 
 
 # name -> (builder of the number of classes, side of the images it was made for)
-_NETWORKS: dict[str, tuple[Callable[[int], nn.Module], int]] = {
+Table = dict[str, tuple[Callable[..., nn.Module], int]]
+
+_CLASSIFIERS: Table = {
     **{f"resnet{depth}": (partial(CifarResNet, depth), 32) for depth in (8, 20, 32, 44, 56, 110)},
     **{f"resnet{depth}_a": (partial(CifarResNet, depth, shortcut="A"), 32) for depth in (20, 32, 44, 56, 110)},
+    "resnet110_bottleneck": (partial(CifarResNet, 110, block="bottleneck"), 32),
     "resnet164": (partial(CifarResNet, 164, block="bottleneck"), 32),
-    **{f"{name}_cifar": (partial(_small_stem, name), 32) for name in ("resnet18", "resnet50")},
+    **{f"resnet{depth}_cifar": (partial(_small_stem, f"resnet{depth}"), 32) for depth in (18, 34, 50, 101)},
+    **preact_resnet.NETWORKS,
+    **wide_resnet.NETWORKS,
+    **resnext.NETWORKS,
+    **vgg.NETWORKS,
     **{f"resnet{depth}": (partial(_imagenet, f"resnet{depth}"), 224) for depth in (18, 34, 50, 101, 152)},
     **{f"resnet{depth}_v1": (partial(_stride_first, f"resnet{depth}"), 224) for depth in (50, 101, 152)},
+    "resnext50": (partial(_imagenet, "resnext50_32x4d"), 224),
+    **mobilenet.NETWORKS,
+    **residual_attention_net.NETWORKS,
+    **sasa_resnet.NETWORKS,
 }
+_TABLES: dict[str, Table] = {
+    "classifier": _CLASSIFIERS,
+    "detector": detection.NETWORKS,
+    "segmenter": segmentation.NETWORKS,
+    "generator": sagan_net.GENERATORS,
+    "discriminator": sagan_net.DISCRIMINATORS,
+}
+_NETWORKS: Table = {name: entry for table in _TABLES.values() for name, entry in table.items()}
 
 
-def list_networks() -> list[str]:
-    """Names of the networks: resnetN and resnetN_a (option A) for CIFAR; *_cifar: ImageNet widths, 3 x 3 stem;
-    resnet18 to resnet152 for ImageNet as in torchvision; *_v1: stride in the first 1 x 1."""
-    return list(_NETWORKS)
+def list_networks(kind: str | None = None) -> list[str]:
+    """Names of the networks, of all kinds or of one: classifier, detector, segmenter, generator or discriminator.
+
+    *_a: option A; *_preact: pre-activation; *_cifar: made for 32 x 32 images from a form for larger ones; *_v1: stride
+    in the first 1 x 1; *_sasa: stand-alone self-attention; attentionN: residual attention.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
+    if kind is None:
+        return list(_NETWORKS)
+    check_choice("kind", kind, list(_TABLES))
+    return list(_TABLES[kind])
+
+
+def kind(name: str) -> str:
+    """What the network `name` is: classifier, detector, segmenter, generator or discriminator."""
+    _entry(name)
+    return next(kind for kind, table in _TABLES.items() if name in table)
 
 
 def image_size(name: str) -> int:
@@ -63,6 +110,7 @@ def create(
     attention: str = "none",
     attention_args: Mapping[str, Any] | None = None,
     image_size: int | tuple[int, int] | None = None,
+    placement: Placement | None = None,
 ) -> nn.Module:
     """Build the network `name` and attach `attention` to it; "none" is the plain network.
 
@@ -74,6 +122,7 @@ def create(
         attention: a key of `attnlib.list_modules()`, a control, or "none".
         attention_args: arguments of the module.
         image_size: side or (H, W) of the images, for modules with parameters per position; default the network's own.
+        placement: where the attention goes, see `attach`; default the paper's place.
 
     Raises:
         UnknownNameError: no such network or module; the message lists the near matches.
@@ -87,7 +136,7 @@ def create(
     model = build(classes=classes)
     if attention != "none":
         size = own_size if image_size is None else image_size
-        attach(model, attention, image_size=size, **(attention_args or {}))
+        attach(model, attention, size, placement, **(attention_args or {}))
     return model
 
 

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
-from torchvision.models import resnet
+from torchvision.models import mobilenet_v2, resnet
 
 from attnlib import create as create_module
 from attnlib import networks
@@ -23,6 +23,12 @@ BACKBONES = {
     "timm resnet18": lambda: timm.create_model("resnet18", num_classes=10, zero_init_last=False),
     "timm resnet26": lambda: timm.create_model("resnet26", num_classes=10, zero_init_last=False),
 }
+OTHERS = {
+    "torchvision resnext50": lambda: resnet.resnext50_32x4d(num_classes=10),
+    "torchvision mobilenet_v2": lambda: mobilenet_v2(num_classes=10),
+    "timm mobilenetv2": lambda: timm.create_model("mobilenetv2_050", num_classes=10),
+    "timm resnet14t": lambda: timm.create_model("resnet14t", num_classes=10, zero_init_last=False),
+}
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 every_attention = pytest.mark.parametrize(
     ("attention", "arguments"),
@@ -33,7 +39,7 @@ every_attention = pytest.mark.parametrize(
 
 def build(backbone):
     torch.manual_seed(0)
-    return BACKBONES[backbone]()
+    return (BACKBONES | OTHERS)[backbone]()
 
 
 def images():
@@ -205,7 +211,7 @@ def test_attention_is_attached_once():
 
 
 def test_a_model_without_residual_blocks_is_refused():
-    with pytest.raises(ValueError, match="Sequential has no residual block .*list_networks"):
+    with pytest.raises(ValueError, match="Sequential has no place .* 'block-end' goes behind the last layer of every"):
         attach(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), "se")
 
 
@@ -220,23 +226,162 @@ def test_one_size_for_all_layers_is_refused():
     assert not attention_modules(model)
 
 
-def test_other_norms_than_batch_norms_are_refused_by_layer():
-    model = resnet.resnet18(num_classes=10, norm_layer=lambda width: nn.GroupNorm(4, width))
-    with pytest.raises(ValueError, match="layer layer1.0.bn2 is GroupNorm.*batch norm"):
-        attach(model, "se")
-    assert not attention_modules(model)
-
-
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ((32,), TypeError), ("32", TypeError)])
 def test_an_image_size_that_is_none_is_refused(size, error, own_errors):
     with pytest.raises(error, match="image_size must"):
         networks.create("resnet8", attention="nam", attention_args={"spatial": True}, image_size=size)
 
 
-@pytest.mark.parametrize("name", ["bam", "iebn", "residual_attention", "non_local", "sasa"])
-def test_a_module_whose_place_is_elsewhere_is_refused(name):
+@pytest.mark.parametrize("name", ["residual_attention", "dot_product", "sagan", "asp_oc", "sasa_stem"])
+def test_a_module_without_a_place_in_a_network_is_refused_unless_told_where(name):
     model = build("ours")
     before = snapshot(model)
-    with pytest.raises(ValueError, match=f"{name!r} does not go at the end of a residual branch.*its place is"):
+    with pytest.raises(ValueError, match=f"{name!r} has no place in an existing network: .*placement="):
         attach(model, name)
     assert same_state(before, snapshot(model))
+
+
+# Where each paper puts its module.
+
+
+def paths(attached):
+    return [entry.path for entry in attached]
+
+
+@pytest.mark.parametrize("backbone", [*BACKBONES, *OTHERS])
+def test_the_end_of_each_branch_is_found_in_other_architectures_too(backbone):
+    """A gate of zero leaves a block's shortcut: nothing else of the branch comes behind the gate."""
+    model = build(backbone).eval()
+    attach(model, "constant", value=0.0)
+    blocks = [m for m in model.modules() if any(isinstance(c, networks.WithAttention) for c in m.children())]
+    inside = [m for m in model.modules() if isinstance(m, networks.WithAttention)]
+    assert inside
+    seen = []
+    for module in inside:
+        module.register_forward_hook(lambda module, args, output: seen.append(not output.any()))
+    model(images())
+    assert seen == [True] * len(inside)
+    for block in blocks:
+        if getattr(block, "downsample", 0) is None:  # a ResNet's block with the identity as its shortcut
+            x = torch.randn(2, block.conv1.in_channels, 6, 6)
+            assert torch.equal(block(x), torch.relu(x))
+
+
+def test_bam_stands_behind_the_stages_but_the_last():
+    assert paths(attach(build("torchvision resnet50"), "bam")) == ["layer1.2", "layer2.3", "layer3.5"]
+    assert paths(attach(networks.create("resnet20"), "bam")) == ["layer1.2", "layer2.2"]
+    assert [e.channels for e in attach(build("timm resnet26"), "bam", dry_run=True)] == [256, 512, 1024]
+
+
+def test_non_local_has_its_five_blocks_in_resnet_50_and_101():
+    expected = {50: ["layer3.1", "layer3.3", "layer3.5"], 101: ["layer3.6", "layer3.13", "layer3.20"]}
+    for depth, third in expected.items():
+        with torch.device("meta"):
+            model = getattr(resnet, f"resnet{depth}")()
+        assert paths(attach(model, "non_local", dry_run=True)) == ["layer2.1", "layer2.3", *third]
+
+
+def test_iebn_stands_for_every_norm_of_resnet_164_but_those_of_the_shortcuts():
+    with torch.device("meta"):
+        model = networks.create("resnet164", 100)
+    plain = sum(p.numel() for p in model.parameters())
+    assert len(attach(model, "iebn")) == 163
+    assert sum(p.numel() for p in model.parameters()) - plain == 24_224
+    assert not any("downsample" in path for path in attention_modules(model))
+
+
+def test_sasa_stands_for_every_3_x_3_of_the_blocks_and_takes_its_stride_over():
+    model = build("torchvision resnet50")
+    attached = attach(model, "sasa", kernel_size=3)
+    assert len(attached) == 16
+    strides = {path: module.stride for path, module in attention_modules(model).items() if module.stride != 1}
+    assert strides == {"layer2.0.conv2": 2, "layer3.0.conv2": 2, "layer4.0.conv2": 2}
+    assert [m.kernel_size for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)] == [(7, 7)]
+    assert model(images()).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("iebn", {}), ("sasa", {"kernel_size": 3, "heads": 4})])
+def test_detach_brings_replaced_layers_back_in_the_type_and_mode_of_the_model(name, arguments):
+    model = build("ours")
+    before, layers = snapshot(model), dict(model.named_modules())
+    expected = copy.deepcopy(model).double().eval()(images().double())
+    attach(model, name, **arguments)
+    model.double().eval()
+    assert not torch.allclose(model(images().double()), expected)
+    detach(model)
+    assert dict(model.named_modules()) == layers
+    assert same_state(
+        {key: value.double() if value.is_floating_point() else value for key, value in before.items()},
+        model.state_dict(),
+    )
+    assert torch.equal(model(images().double()), expected)
+
+
+def test_iebn_takes_over_what_the_norms_have_learned():
+    model = build("ours")
+    for _ in range(3):
+        model(images())
+    expected = model.eval()(images())
+    attach(model, "iebn")
+    with torch.no_grad():
+        for module in attention_modules(model).values():
+            module.gate_shift.fill_(50.0)  # every gate is 1
+    torch.testing.assert_close(model(images()), expected)
+
+
+# Other places.
+
+
+def test_a_pattern_and_a_function_choose_layers():
+    model = build("torchvision resnet50")
+    assert paths(attach(model, "se", placement="layer4.*.bn2", dry_run=True)) == [f"layer4.{i}.bn2" for i in range(3)]
+    attached = attach(model, "sagan", placement=lambda model: ["layer3"])
+    assert attached == [AttachedModule("layer3", 1024, None, {})]
+    assert model(images()).shape == (2, 10)
+
+
+def test_behind_the_last_convolution_is_before_its_norm():
+    model = build("torchvision resnet18")
+    assert paths(attach(model, "eca", placement="last-convolution"))[:2] == ["layer1.0.conv2", "layer1.1.conv2"]
+    assert model(images()).shape == (2, 10)
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing():
+    model = build("ours")
+    before, described = snapshot(model), repr(model)
+    said = attach(model, "sa", dry_run=True)
+    assert repr(model) == described
+    assert same_state(before, model.state_dict())
+    assert said == attach(model, "sa")
+
+
+@pytest.mark.parametrize(
+    ("name", "placement", "says"),
+    [
+        ("se", "layer9.*", "CifarResNet has no place for the module: no path matches 'layer9"),
+        ("se", lambda model: [], "CifarResNet has no place for the module: <lambda> returned no path"),
+        ("se", "block-ends", "no placement is called 'block-ends'; did you mean 'block-end'"),
+        ("se", "norms", "'se' cannot go in place of every batch norm .*choose among block-end"),
+        ("iebn", "block-end", r"'iebn' cannot go behind .*choose among norms"),
+        ("iebn", "layer?.*.conv1", "'iebn' stands for a BatchNorm2d, but layer layer1.0.conv1 is Conv2d"),
+        ("sasa", "layer?.*.bn1", "'sasa' stands for a Conv2d, but layer layer1.0.bn1 is BatchNorm2d"),
+        ("se", "*fc", r"layer fc \(Linear\) gives \(1, 10\); attention follows layers"),
+    ],
+)
+def test_a_placement_that_does_not_fit_changes_nothing(name, placement, says, own_errors):
+    model = build("ours")
+    before, described = snapshot(model), repr(model)
+    with pytest.raises(ValueError, match=says):
+        attach(model, name, placement=placement)
+    assert repr(model) == described
+    assert same_state(before, model.state_dict())
+
+
+def test_sasa_refuses_grouped_convolutions():
+    with pytest.raises(ValueError, match="'sasa' does not fit layer layer1.0.conv2: attention stands for plain conv"):
+        attach(build("torchvision resnext50"), "sasa")
+
+
+def test_a_norm_of_another_kind_ends_a_branch_as_well():
+    model = resnet.resnet18(num_classes=10, norm_layer=lambda width: nn.GroupNorm(4, width))
+    assert paths(attach(model, "se"))[0] == "layer1.0.bn2"

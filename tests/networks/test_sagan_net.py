@@ -9,7 +9,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from attnlib.errors import UnknownNameError
 from attnlib.networks import sagan_net
 from attnlib.networks.sagan_net import (
-    NETWORKS,
+    DISCRIMINATORS,
+    GENERATORS,
     ConditionalBatchNorm,
     Discriminator,
     Generator,
@@ -102,7 +103,7 @@ def test_the_replica_s_published_counts_are_ours_and_what_it_adds(without_norms)
 
 
 def test_the_exported_networks_have_the_documented_sizes(without_norms):
-    sizes = {name: side for name, (_, side) in NETWORKS.items()}
+    sizes = {name: side for name, (_, side) in (GENERATORS | DISCRIMINATORS).items()}
     assert sizes == {
         "sagan_generator": 128,
         "sagan_discriminator": 128,
@@ -110,7 +111,7 @@ def test_the_exported_networks_have_the_documented_sizes(without_norms):
         "sagan_discriminator_cifar": 32,
     }
     with torch.device("meta"):
-        networks = {name: build(classes=10) for name, (build, _) in NETWORKS.items()}
+        networks = {name: build(classes=10) for name, (build, _) in (GENERATORS | DISCRIMINATORS).items()}
     assert all(network.image_size == sizes[name] for name, network in networks.items())
     assert count(networks["sagan_generator_cifar"]) == generator_parameters(10, 32) + 5 * 128**2 // 4 + 1
     assert count(networks["sagan_discriminator_cifar"]) == discriminator_parameters(10, 32) + 5 * 64**2 // 4 + 1
@@ -175,6 +176,16 @@ def test_a_generator_block_is_its_equation():
         y = F.conv2d(y, block.conv2.weight, block.conv2.bias, padding=1)
         shortcut = F.conv2d(x, block.shortcut.weight, block.shortcut.bias)[:, :, doubled[:10]][..., doubled]
         torch.testing.assert_close(block(x, labels), y + shortcut)
+
+
+def test_the_generator_ends_in_norm_relu_convolution_and_tanh():
+    built, z, labels = draw(Generator)
+    seen = []
+    built.blocks[-1].register_forward_hook(lambda block, args, output: seen.append(output))
+    with torch.no_grad():
+        images = built.eval()(z, labels)
+        x = (seen[0] / (1 + 1e-5) ** 0.5).relu()  # the norm's running statistics are 0 and 1
+        torch.testing.assert_close(images, F.conv2d(x, built.conv.weight, padding=1).tanh())
 
 
 def class_norm(norm, x, labels):

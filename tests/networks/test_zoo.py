@@ -7,8 +7,10 @@ from torchvision.models.resnet import Bottleneck
 
 from attnlib.catalogue import sa_groups
 from attnlib.errors import UnknownNameError
-from attnlib.networks import create, image_size, list_networks
+from attnlib.networks import create, image_size, kind, list_networks
 from attnlib.networks.cifar_resnet import CifarResNet, PadShortcut
+
+KINDS = ("classifier", "detector", "segmenter", "generator", "discriminator")
 
 
 def basic(n):
@@ -30,8 +32,11 @@ NETWORKS = {
     "resnet44_a": ({10: 658_586, 100: 664_436}, basic(7)),
     "resnet56_a": ({10: 853_018, 100: 858_868}, basic(9)),
     "resnet110_a": ({10: 1_727_962, 100: 1_733_812}, basic(18)),
+    "resnet110_bottleneck": ({10: 1_147_738, 100: 1_170_868}, {64: 12, 128: 12, 256: 12}),
     "resnet164": ({10: 1_704_154, 100: 1_727_284}, {64: 18, 128: 18, 256: 18}),
     "resnet18_cifar": ({10: 11_173_962, 100: 11_220_132}, WIDE),
+    "resnet34_cifar": ({10: 21_282_122, 100: 21_328_292}, {64: 3, 128: 4, 256: 6, 512: 3}),
+    "resnet101_cifar": ({10: 42_512_970, 100: 42_697_380}, {256: 3, 512: 4, 1024: 23, 2048: 3}),
     "resnet50_cifar": ({10: 23_520_842, 100: 23_705_252}, DEEP),
     "resnet18": ({1000: 11_689_512}, WIDE),
     "resnet34": ({1000: 21_797_672}, {64: 3, 128: 4, 256: 6, 512: 3}),
@@ -41,6 +46,7 @@ NETWORKS = {
     "resnet50_v1": ({1000: 25_557_032}, DEEP),
     "resnet101_v1": ({1000: 44_549_160}, {256: 3, 512: 4, 1024: 23, 2048: 3}),
     "resnet152_v1": ({1000: 60_192_808}, {256: 3, 512: 8, 1024: 36, 2048: 3}),
+    "resnext50": ({1000: 25_028_904}, DEEP),
 }
 # Parameters that an attention adds to a block of width C.
 ADDED = {
@@ -57,8 +63,21 @@ def parameters(*arguments, **options):
         return sum(parameter.numel() for parameter in create(*arguments, **options).parameters())
 
 
-def test_the_table_has_every_network():
-    assert sorted(NETWORKS) == sorted(list_networks())
+def test_every_name_is_of_one_kind():
+    by_kind = {kind: list_networks(kind) for kind in KINDS}
+    assert [name for names in by_kind.values() for name in names] == list_networks()
+    assert len(set(list_networks())) == len(list_networks())
+    assert all(kind(name) == expected for expected, names in by_kind.items() for name in names)
+    assert set(NETWORKS) < set(by_kind["classifier"])
+    with pytest.raises(UnknownNameError, match="no kind is called .classifiers.; did you mean .classifier."):
+        list_networks("classifiers")
+
+
+@pytest.mark.parametrize("name", list_networks("classifier"))
+def test_a_classifier_takes_images_of_its_size(name):
+    with torch.device("meta"):
+        scores = create(name, 7).eval()(torch.empty(2, 3, image_size(name), image_size(name)))
+    assert scores.shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

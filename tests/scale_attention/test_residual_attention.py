@@ -35,6 +35,12 @@ def test_larger_maps_than_the_gradients_are_checked_on(shape, training):
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_a_width_that_is_no_power_of_two(training):
+    for case in CASES:
+        check_forward(replace(case, channels=12), case.shape, training)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_three_levels_as_on_the_largest_maps_of_the_imagenet_networks(training):
     """From three on, the maps of the way down could be taken in the wrong order."""
     case = replace(CASES[0], arguments={"levels": 3}, reference=partial(residual_attention, levels=3))
