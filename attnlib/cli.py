@@ -27,8 +27,7 @@ err = Console(stderr=True)
 Attention = Annotated[
     str,
     typer.Option(
-        help="A module that goes at the end of a residual branch (see: attnlib list), constant, or none for the plain "
-        "network."
+        help="A module (see: attnlib list), put where its paper puts it, constant, or none for the plain network."
     ),
 ]
 Arguments = Annotated[
@@ -187,6 +186,54 @@ def train(
             markup=False,
             soft_wrap=True,
         )
+
+
+@app.command("attach")
+def attach_command(
+    network: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. timm:resnet26.")],
+    module: Annotated[str, typer.Argument(help="A key from: attnlib list.")],
+    placement: Annotated[
+        str | None,
+        typer.Option(
+            help="block-end, last-convolution, stage-end, middle-stages, norms, convolutions, or a pattern of paths "
+            "such as 'layer?.*.bn3'; default the paper's place."
+        ),
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images, for parameters per position.")] = None,
+    arguments: Arguments = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go where.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the initial weights of the network with attention, a state dict."),
+    ] = None,
+) -> None:
+    """Put a module into a network and say what went where; with --dry-run nothing is built."""
+    with plain_errors():
+        if dry_run == (output is not None):
+            raise ValueError("give --dry-run to see the places, or --out FILE to write the network's initial weights")
+        import torch
+
+        from attnlib.networks.attach import attach
+        from attnlib.networks.external import build
+
+        with torch.device("meta" if dry_run else "cpu"):
+            model = build(network)
+            before = sum(parameter.numel() for parameter in model.parameters())
+            attached = attach(model, module, image_size, placement, **_parse(arguments))
+        table = Table("how", "layer", "channels", "map", "arguments", title=f"{module} in {network}")
+        for entry in attached:
+            size = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
+            shown = ", ".join(f"{key}={value}" for key, value in entry.arguments.items())
+            table.add_row(entry.how, entry.path, str(entry.channels), size, shown)
+        out.print(table)
+        after = sum(parameter.numel() for parameter in model.parameters())
+        out.print(f"{len(attached)} places; parameters {before:,} -> {after:,} ({after - before:+,})", highlight=False)
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            temporary = output.with_name(f".{output.name}.tmp")
+            torch.save(model.state_dict(), temporary)
+            temporary.replace(output)
+            out.print(f"written: {output}", soft_wrap=True)
 
 
 @app.command()
