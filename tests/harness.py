@@ -88,13 +88,13 @@ class Case:
         """The same, its parameters and running statistics random and partly negative."""
         module = self.create(size)
         generator = torch.Generator().manual_seed(seed)
-        for name, tensor in module.state_dict().items():
+        for index, (name, tensor) in enumerate(module.state_dict().items()):
             if not tensor.is_floating_point():
                 tensor.fill_(7)
                 continue
             values = 0.2 + 0.6 * torch.rand(tensor.numel(), generator=generator, dtype=torch.float64)
             if not name.endswith("running_var"):
-                values[::3] *= -1
+                values[index % 3 :: 3] *= -1  # every third, not always the first: some tensors have one entry
             tensor.copy_(values.view_as(tensor))
         return module.to(dtype)
 

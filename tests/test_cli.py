@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
-from attnlib import list_modules
+from attnlib import list_modules, networks
 from attnlib.cli import _parse, app
 from attnlib.training import Record, loop
 
@@ -106,6 +106,31 @@ def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("network", "module", "counted"),
+    [
+        ("resnet164", "iebn", r"163 places; parameters 1,704,154 -> 1,728,378 \(\+24,224\)"),
+        ("torchvision:resnet50", "se", r"16 places; parameters 25,557,032 -> 28,088,024 \(\+2,530,992\)"),
+        ("timm:resnet26", "bam", r"3 places; parameters 15,995,176 -> 16,353,243 \(\+358,067\)"),
+    ],
+)
+def test_attach_says_what_would_go_where(network, module, counted):
+    shown = attnlib("attach", network, module, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(counted, shown.output)
+    assert "layer1" in shown.output
+
+
+def test_attach_writes_the_initial_weights(tmp_path):
+    path = tmp_path / "new" / "weights.pt"
+    arguments = ("attach", "resnet8", "nam", "--arg", "spatial=true", "--image-size", "32", "--out", path)
+    shown = attnlib(*arguments)
+    assert re.search(r"after.*layer2\.0\.bn2.*32.*16 x 16.*spatial=True", shown.output)
+    model = networks.create("resnet8", 10, "nam", {"spatial": True}, image_size=32)
+    model.load_state_dict(torch.load(path, weights_only=True))
+    assert [entry.name for entry in path.parent.iterdir()] == ["weights.pt"]
+
+
 @pytest.mark.usefixtures("own_errors")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
@@ -113,6 +138,13 @@ def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
         (("info", "sse"), "no module is called 'sse'; did you mean 'se'"),
         (("list", "--family", "scales"), "'scale'"),
         (("data", "fetch", "cifar"), "'cifar10' or 'cifar100'"),
+        (("attach", "resnet20", "se"), "give --dry-run to see the places, or --out FILE"),
+        (("attach", "resnet51", "se", "--dry-run"), "no network is called 'resnet51'"),
+        (("attach", "timm:resnet51", "se", "--dry-run"), "no network of timm is called 'resnet51'; did you mean"),
+        (("attach", "keras:resnet50", "se", "--dry-run"), "comes torchvision or timm, got 'keras'"),
+        (("attach", "resnet20", "sagan", "--dry-run"), "'sagan' has no place in an existing network"),
+        (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), "no placement is called 'fc'"),
+        (("attach", "resnet20", "se", "--placement", "layer9.*", "--dry-run"), "no path matches 'layer9"),
         (("profile", "resnet51"), "no network is called 'resnet51'"),
         (("profile", "resnet8", "--attention", "nan"), "'nam'"),
         (("profile", "resnet8", "--image-size", "0"), "got 0|image_size=0"),

@@ -10,6 +10,7 @@ from attnlib.errors import UnknownNameError
 from attnlib.networks import create, image_size, kind, list_networks
 from attnlib.networks.cifar_resnet import CifarResNet, PadShortcut
 
+SASA_WIDTHS = {64: 3, 128: 4, 256: 6, 512: 3}
 KINDS = ("classifier", "detector", "segmenter", "generator", "discriminator")
 
 
@@ -95,7 +96,7 @@ def test_attention_adds_what_its_formula_says(name, attention):
     assert parameters(name, classes, attention) == plain + added
 
 
-# Totals that the papers' fact sheets counted on official code or printed: se.yml, nam.yml, sa.yml.
+# Totals that the papers' fact sheets counted on official code or printed.
 @pytest.mark.parametrize(
     ("name", "classes", "attention", "arguments", "total"),
     [
@@ -120,6 +121,54 @@ def test_attention_adds_what_its_formula_says(name, attention):
         ("resnet50", 1000, "sa", {}, 25_557_740),
         ("resnet101", 1000, "sa", {}, 44_550_684),
         ("resnet152", 1000, "sa", {}, 60_195_052),
+        ("resnet18", 1000, "sge", {}, 11_690_536),
+        ("resnet34", 1000, "sge", {}, 21_799_720),
+        ("resnet50", 1000, "sge", {}, 25_559_080),
+        ("resnet101", 1000, "sge", {}, 44_553_384),
+        ("resnet152", 1000, "sge", {}, 60_199_208),
+        ("resnet18", 1000, "triplet", {}, 11_691_912),
+        ("resnet34", 1000, "triplet", {}, 21_802_472),
+        ("resnet50", 1000, "triplet", {}, 25_561_832),
+        ("resnet101", 1000, "triplet", {}, 44_559_060),
+        ("mobilenet_v2", 1000, "triplet", {}, 3_509_972),
+        ("resnet50", 1000, "eca", {}, 25_557_118),
+        ("resnet101", 1000, "eca", {}, 44_549_160 + 171),
+        ("resnet34", 1000, "eca", {}, 21_797_672 + 74),
+        ("resnet18", 1000, "cbam", {}, 11_779_392),
+        ("resnet34", 1000, "cbam", {}, 21_960_468),
+        ("resnet50", 1000, "cbam", {}, 28_089_624),
+        ("resnet101", 1000, "cbam", {}, 49_330_172),
+        ("resnet152", 1000, "cbam", {}, 66_826_848),
+        ("resnet18", 1000, "bam", {}, 11_689_512 + 22_991),
+        ("resnet50", 1000, "bam", {}, 25_915_099),
+        ("resnet50", 1000, "bam", {"output_norm": True}, 25_918_689),
+        ("resnet101", 1000, "bam", {}, 44_907_227),
+        ("resnet50_cifar", 100, "bam", {}, 24_063_319),
+        ("resnet101_cifar", 100, "bam", {}, 43_055_447),
+        ("wrn28_8", 100, "bam", {}, 23_422_830),
+        ("wrn28_10", 100, "bam", {}, 36_570_756),
+        ("resnext29_8x64d", 100, "bam", {}, 34_604_822),
+        ("resnext29_16x64d", 100, "bam", {}, 68_333_334),
+        ("resnet164_preact", 100, "bam", {}, 1_732_018),
+        ("resnet164_preact", 100, "bam", {"output_norm": True}, 1_732_406),
+        ("resnet164_preact", 10, "se", {"bias": False}, 1_896_794),
+        ("resnet164_preact", 100, "se", {}, 1_928_492),
+        ("wrn16_8", 10, "se", {}, 11_049_290),
+        ("resnet50", 1000, "ge", {"extent": 4}, 25_557_032),
+        ("resnet50", 1000, "ge", {"extent": 2, "variant": "theta"}, 25_723_176),
+        ("resnet50", 1000, "ge", {"extent": 4, "variant": "theta"}, 25_889_320),
+        ("resnet50", 1000, "ge", {"extent": 8, "variant": "theta"}, 26_055_464),
+        ("resnet50", 1000, "ge", {"variant": "theta"}, 31_106_600),
+        ("resnet50", 1000, "ge", {"variant": "theta+"}, 33_637_592),
+        ("resnet101", 1000, "ge", {"variant": "theta"}, 53_545_512),
+        ("resnet164", 100, "sem", {}, 1_970_104),
+        ("resnet164", 10, "sem", {}, 1_946_974),
+        ("resnet164", 100, "iebn", {}, 1_751_508),
+        ("resnet164", 10, "iebn", {}, 1_728_378),
+        # Two blocks of 526,592 and three of 2,101,760.
+        ("resnet50", 1000, "non_local", {}, 25_557_032 + 2 * 526_592 + 3 * 2_101_760),
+        # Every 3 x 3 of 9 d^2 becomes 3 d^2 and 7 d of relative positions; the stem stays.
+        ("resnet50", 1000, "sasa", {}, 25_557_032 - sum(n * (6 * d * d - 7 * d) for d, n in SASA_WIDTHS.items())),
     ],
 )
 def test_totals_known_from_the_papers_code(name, classes, attention, arguments, total):
@@ -129,7 +178,7 @@ def test_totals_known_from_the_papers_code(name, classes, attention, arguments, 
 # What distinguishes the families.
 
 
-@pytest.mark.parametrize("name", list_networks())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_maps_halve_where_the_plan_says(name):
     with torch.device("meta"):
         model = create(name, attention="nam", attention_args={"channel": False, "spatial": True})
