@@ -245,25 +245,32 @@ def profile(
         int | None, typer.Option(help="Side of the image in pixels; default what the network was made for.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Outputs; default 1000 for the ImageNet networks, 10 for the others.")
+        int | None, typer.Option(help="Default those of the usual data: ImageNet 1000, COCO 91, CIFAR-10 10 ...")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Count what a network costs for one image: parameters, multiply-adds (MACs), activations, peak memory."""
+    """Count what a network costs for one image: parameters, multiply-adds (MACs), activations, peak memory.
+
+    Of a detector, the pyramid and the heads that run at every pixel are counted; boxes and the heads that run once per
+    proposal are not.
+    """
     with plain_errors():
         from attnlib import networks
+        from attnlib.base import check_count
         from attnlib.profiling.cost import profile as count
+        from attnlib.profiling.inputs import counted, usual_classes
 
-        own_size = networks.image_size(backbone)
-        size = own_size if image_size is None else image_size
-        outputs = classes if classes is not None else 1000 if own_size == 224 else 10
+        size = networks.image_size(backbone) if image_size is None else image_size
+        check_count("image_size", size)
+        outputs = usual_classes(backbone) if classes is None else classes
         model = networks.create(backbone, outputs, attention, _parse(arguments), size)
-        cost = count(model, size)
+        part = counted(backbone, model, size)
+        cost = count(part.model, inputs=part.inputs)
         if as_json:
-            typer.echo(json.dumps(cost.as_dict(), indent=1))
+            typer.echo(json.dumps({"counted": part.words} | cost.as_dict(), indent=1))
             return
         label = backbone if attention == "none" else f"{backbone} with {attention}"
-        table = Table("quantity", title=f"{label}, one image of {size} x {size}")
+        table = Table("quantity", title=f"{label}, one image of {size} x {size}: {part.words}")
         table.add_column("value", justify="right")
         table.add_row("parameters", f"{cost.parameters:,}")
         table.add_row("MACs", f"{cost.macs:,}", end_section=not cost.macs_by_operator)

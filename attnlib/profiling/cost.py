@@ -3,11 +3,12 @@
 Figures are multiply-adds and are called MACs; the one rule that says what is one stands in `operators.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from attnlib.base import check_count, check_size
 from attnlib.profiling.memory import peak_training_bytes
@@ -88,34 +89,46 @@ def _difference(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in added.items() if count}
 
 
-def profile(model: nn.Module, image_size: int | tuple[int, int] = 224, in_channels: int = 3) -> Cost:
+def profile(
+    model: nn.Module,
+    image_size: int | tuple[int, int] = 224,
+    in_channels: int = 3,
+    inputs: Sequence[Tensor] | None = None,
+) -> Cost:
     """Count what `model` costs for one image; the model itself is not changed.
 
     MACs, elementwise work and activations come from one traced forward pass in evaluation mode with real tensors (with
-    torch's fused attention path off, which hides its products); memory from one training step on the meta device.
+    torch's fused attention path off, which hides its products); memory from one training step on the meta device. A
+    model on the meta device is traced on the CPU with zeros for its weights.
 
     Args:
         model: any network or module that takes a map (1, in_channels, H, W).
         image_size: H and W in pixels, or (H, W).
         in_channels: 3 for an image; the width C to profile one module on its own.
+        inputs: the arguments of a model that takes anything else, e.g. (noise, labels), in place of the map; the sizes
+            are then theirs.
 
     Raises:
-        TypeError: `model` is not an nn.Module; a size or a number of channels that is not whole.
-        ValueError: one below 1.
+        TypeError: `model` is not an nn.Module; a size or a number of channels that is not whole; an input that is no
+            tensor.
+        ValueError: a size or a number of channels below 1.
         UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; build one with networks.create")
-    size = check_size("image_size", image_size)
-    check_count("in_channels", in_channels)
+    if inputs is None:
+        size = check_size("image_size", image_size)
+        check_count("in_channels", in_channels)
+        like = next(model.parameters(), torch.empty(0))
+        inputs = [torch.zeros(1, in_channels, *size, dtype=like.dtype, device=like.device)]
+    elif isinstance(inputs, Tensor) or not all(isinstance(each, Tensor) for each in inputs):
+        raise TypeError(f"inputs must be the model's arguments, a sequence of tensors, got {type(inputs).__name__}")
 
-    like = next(model.parameters(), torch.empty(0))
-    x = torch.zeros(1, in_channels, *size, dtype=like.dtype, device=like.device)
-    counts = count_operations(model, x)
+    counts = count_operations(model, *inputs)
     return Cost(
         sum(parameter.numel() for parameter in model.parameters()),
         counts["macs"],
         counts["elementwise"],
         sum(counts["activations"].values()),
-        peak_training_bytes(model, x),
+        peak_training_bytes(model, *inputs),
     )

@@ -43,23 +43,24 @@ class LiveBytes(TorchDispatchMode):
         return result
 
 
-def peak_training_bytes(model: nn.Module, x: Tensor) -> int:
-    """Most bytes that live at once while `model(x).sum()` is computed and back-propagated in float32.
+def peak_training_bytes(model: nn.Module, *inputs: Tensor) -> int:
+    """Most bytes that live at once while `model(*inputs).sum()` is computed and back-propagated in float32.
 
-    Counted: parameters, buffers, the input, everything kept for the backward pass, its intermediate results and the
+    Counted: parameters, buffers, the inputs, everything kept for the backward pass, its intermediate results and the
     gradients. Left out: optimiser state, workspaces inside a kernel, and what an allocator rounds up or holds back.
     Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1. The model
     is not changed.
     """
-    shadow, x = copy_modules(model, _on_meta).train(), _on_meta(x)
+    shadow = copy_modules(model, _on_meta).train()
+    inputs = tuple(map(_on_meta, inputs))
     for module in shadow.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
     memory = LiveBytes()
-    for tensor in (*shadow.parameters(), *shadow.buffers(), x):
+    for tensor in (*shadow.parameters(), *shadow.buffers(), *inputs):
         memory.add(tensor)
     with memory, torch.enable_grad():
-        loss = reduce(torch.add, [output.sum() for output in tree_leaves(shadow(x))])
+        loss = reduce(torch.add, [output.sum() for output in tree_leaves(shadow(*inputs))])
         if loss.requires_grad:  # a module without trainable parameters only runs forward
             loss.backward()
     return memory.peak

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from attnlib.profiling.operators import UnknownOperatorError, counts_nothing, handlers
 
@@ -15,16 +16,21 @@ with warnings.catch_warnings():
     from fvcore.nn.jit_analysis import JitModelAnalysis
 
 
-def count_operations(model: nn.Module, x: Tensor) -> dict[str, dict[str, int]]:
-    """Trace `model(x)` in evaluation mode and count: {"macs" | "elementwise" | "activations": {operator: count}}.
+def count_operations(model: nn.Module, *inputs: Tensor) -> dict[str, dict[str, int]]:
+    """Trace `model(*inputs)` in evaluation mode; returns {"macs" | "elementwise" | "activations": {operator: count}}.
 
-    torch's fused attention path is off meanwhile, since it hides its products. The model is not changed.
+    torch's fused attention path is off meanwhile, since it hides its products. Weights made of others, as by spectral
+    norm, are there before the trace: making them is no work of an image. Tensors on the meta device are replaced by
+    zeros, since the tracer does not run there. The model is not changed.
 
     Raises:
         UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
     """
-    shadow = copy_modules(model, lambda tensor: tensor).eval()
-    analysis = _Analysis(shadow, x).set_op_handle(**handlers()).uncalled_modules_warnings(False)
+    shadow = copy_modules(model, _with_values).eval()
+    _make_weights(shadow)
+    analysis = (
+        _Analysis(shadow, tuple(map(_with_values, inputs))).set_op_handle(**handlers()).uncalled_modules_warnings(False)
+    )
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -45,6 +51,23 @@ def copy_modules(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Mod
     What is done to the copy, or left on it by an error half-way, never reaches the model.
     """
     return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
+
+
+def _with_values(tensor: Tensor) -> Tensor:
+    if not tensor.is_meta:
+        return tensor
+    zeros = torch.zeros_like(tensor, device="cpu")
+    return nn.Parameter(zeros, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else zeros
+
+
+def _make_weights(copied: nn.Module) -> None:
+    """Plain weights in place of parametrised ones. torch's own removal changes the class, which the model shares."""
+    for module in filter(parametrize.is_parametrized, list(copied.modules())):
+        made = {name: getattr(module, name).detach() for name in module.parametrizations}
+        del module.parametrizations
+        module.__class__ = type(module).__bases__[0]
+        for name, weight in made.items():
+            module.register_parameter(name, nn.Parameter(weight, requires_grad=False))
 
 
 class _Analysis(JitModelAnalysis):
