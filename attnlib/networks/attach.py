@@ -49,10 +49,10 @@ class AttachedModule:
 
     Attributes:
         path: of the layer that it follows or stands for.
-        how: "after" the layer or "instead" of it.
-        channels: the width of the map there.
+        channels: the width of the map that it takes.
         size: (H, W) of the map, where it had to be found; else None.
-        arguments: of the module, with those that followed from the width.
+        arguments: of the module, with those that followed from the width or the layer.
+        how: "after" the layer or "instead" of it.
     """
 
     path: str

@@ -133,7 +133,7 @@ def places(model: nn.Module, placement: str | Callable[[nn.Module], Iterable[str
             model that returns paths.
 
     Raises:
-        ValueError: nothing matches; the message says what was looked for.
+        ValueError: nothing matches, the message says what was looked for; or a layer and one inside of it match.
         AttributeError: a function returned a path that the model does not have.
     """
     if callable(placement):
@@ -149,6 +149,9 @@ def places(model: nn.Module, placement: str | Callable[[nn.Module], Iterable[str
         raise unknown("placement", placement, [*RULES])
     if not found:
         raise ValueError(f"{type(model).__name__} has no place for the module: {looked_for}; see attnlib attach --help")
+    for path in found:
+        if outer := [other for other in found if path.startswith(f"{other}.")]:
+            raise ValueError(f"the placement finds {outer[0]} and {path} inside of it; one module goes to one of them")
     return found
 
 

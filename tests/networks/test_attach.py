@@ -365,6 +365,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing():
         ("iebn", "block-end", r"'iebn' cannot go behind .*choose among norms"),
         ("iebn", "layer?.*.conv1", "'iebn' stands for a BatchNorm2d, but layer layer1.0.conv1 is Conv2d"),
         ("sasa", "layer?.*.bn1", "'sasa' stands for a Conv2d, but layer layer1.0.bn1 is BatchNorm2d"),
+        ("se", "layer1*", "the placement finds layer1 and layer1.0 inside of it"),
         ("se", "*fc", r"layer fc \(Linear\) gives \(1, 10\); attention follows layers"),
     ],
 )
