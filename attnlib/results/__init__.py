@@ -5,6 +5,7 @@
 """
 
 from attnlib.results.archive import records, store
+from attnlib.results.costs import CostTable, cost_table, costs
 from attnlib.results.speed import Measurements, measurements
 
-__all__ = ["Measurements", "measurements", "records", "store"]
+__all__ = ["CostTable", "Measurements", "cost_table", "costs", "measurements", "records", "store"]

@@ -8,12 +8,14 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from attnlib import networks
 from attnlib.profiling.cost import Cost, UnknownOperatorError, profile
+from attnlib.profiling.trace import count_operations
+from tests.profiling.flops import flop_counter_macs
 
 
 class Function(nn.Module):
@@ -28,15 +30,7 @@ class Function(nn.Module):
 
 
 def torch_macs(model, channels, height, width):
-    """Half of torch's FLOPs; its fast attention path and fused kernels off, since it counts some of them as nothing."""
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            model.eval()(torch.zeros(1, channels, height, width))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(True)
-    assert counter.get_total_flops() % 2 == 0
-    return counter.get_total_flops() // 2
+    return flop_counter_macs(model, torch.zeros(1, channels, height, width))
 
 
 @pytest.mark.parametrize(
@@ -185,19 +179,57 @@ def test_network(name, image_size, macs):
     assert cost.activations == activations.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
 
 
-def test_pooling_costs_the_same_in_every_spelling():
+def elementwise_work(function, *size):
+    counts = count_operations(Function(function), torch.zeros(1, *size))
+    assert not counts["macs"] and not counts["activations"]
+    return sum(counts["elementwise"].values())
+
+
+SIDE = st.integers(1, 9)
+
+
+@settings(max_examples=10, deadline=None)
+@given(SIDE, SIDE, SIDE)
+def test_pooling_costs_the_same_in_every_spelling(channels, height, width):
     spellings = [
         lambda x: x.mean((2, 3)),
+        lambda x: x.mean((-1, -2), keepdim=True),
         lambda x: x.sum((2, 3)),
         lambda x: x.amax((2, 3)),
         lambda x: x.flatten(2).mean(-1),
+        lambda x: x.permute(0, 2, 3, 1).flatten(1, 2).mean(1),
         lambda x: F.adaptive_avg_pool2d(x, 1),
+        lambda x: F.adaptive_avg_pool1d(x.flatten(2), 1),
         lambda x: F.adaptive_max_pool2d(x, 1),
-        lambda x: F.avg_pool2d(x, (9, 11)),
-        lambda x: F.max_pool2d(x, (9, 11)),
+        lambda x: F.avg_pool2d(x, (height, width)),
+        lambda x: F.max_pool2d(x, (height, width)),
+        nn.AdaptiveAvgPool2d(1),
     ]
-    costs = [profile(Function(f), (9, 11), in_channels=6) for f in spellings]
-    assert {(cost.macs, cost.elementwise) for cost in costs} == {(0, 6 * 9 * 11)}
+    assert {elementwise_work(f, channels, height, width) for f in spellings} == {channels * height * width}
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(2, 9), SIDE)
+def test_norms_cost_the_same_in_every_spelling(groups, width_of_a_group, height, width):
+    channels = groups * width_of_a_group
+    size = (channels, height, width)
+    spellings = [
+        lambda x: F.batch_norm(x, x.new_zeros(channels), x.new_ones(channels)),
+        lambda x: F.batch_norm(x.flatten(2), x.new_zeros(channels), x.new_ones(channels), x.new_ones(channels)),
+        nn.BatchNorm2d(channels),
+        nn.BatchNorm2d(channels, affine=False),
+        nn.BatchNorm2d(channels, track_running_stats=False),
+        lambda x: F.group_norm(x, groups),
+        nn.GroupNorm(groups, channels),
+        nn.GroupNorm(groups, channels, affine=False),
+        F.instance_norm,
+        nn.InstanceNorm2d(channels, affine=True),
+        lambda x: F.layer_norm(x, size),
+        nn.LayerNorm(size),
+        lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (channels,)),
+        lambda x: F.rms_norm(x, size),
+    ]
+    assert {elementwise_work(f, *size) for f in spellings} == {channels * height * width}
 
 
 def test_elementwise_counts_the_largest_tensor_once():

@@ -1,0 +1,135 @@
+"""What each network costs with each module: the table that `attnlib.results.costs()` reads.
+
+    python -m benchmarks.costs                 renew the table: minutes
+    python -m benchmarks.costs -n resnet20     some networks, printed and not filed
+
+Nothing is timed: the figures are the same on every machine. A run that is cut off goes on where it stopped.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+import attnlib
+from attnlib import networks
+from attnlib.base import check_choice
+from attnlib.profiling.cost import profile
+from attnlib.profiling.inputs import usual_classes
+from attnlib.results.costs import TABLE
+from benchmarks.measure import save
+
+NETWORKS = (
+    *("resnet20", "resnet56", "resnet110", "resnet164", "resnet18_cifar", "resnet50_cifar"),
+    *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"),
+)
+# Those that have a place in any network, and two baselines.
+MODULES = ("none", *(key for key in (*attnlib.list_modules(), "constant") if attnlib.info(key).rule is not None))
+PRODUCTS = ("convolution", "linear", "matmul", "attention")
+
+_PACKAGE = Path(attnlib.__file__).parent
+_DECIDING = ("networks", "scale_attention", "self_attention", "profiling", "base.py", "catalogue.py", "registry.py")
+
+
+def stamp() -> str:
+    """Hash of the syntax trees of the sources that the figures depend on: comments and line breaks change nothing."""
+    sys.path.append(str(_PACKAGE.parent / "book" / "tools"))
+    try:
+        from stamp import source_digest
+    finally:
+        sys.path.pop()
+    paths = [path for name in _DECIDING for path in sorted((_PACKAGE / name).rglob("*.py")) or [_PACKAGE / name]]
+    digests = (f"{path.relative_to(_PACKAGE).as_posix()} {source_digest(path.read_text('utf-8'))}" for path in paths)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+def cost_row(network: str, module: str) -> dict[str, str | int]:
+    """One row of the table.
+
+    Raises:
+        ValueError: the module does not go into this network.
+    """
+    size, classes = networks.image_size(network), usual_classes(network)
+    with torch.device("meta"):
+        model = networks.create(network, classes, module)
+    cost = profile(model, size)
+    return {
+        "network": network,
+        "module": module,
+        "image_size": size,
+        "classes": classes,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        **{operator: cost.macs_by_operator.get(operator, 0) for operator in PRODUCTS},
+        "elementwise": cost.elementwise,
+        "activations": cost.activations,
+        "peak_training_bytes": cost.peak_memory_bytes,
+    }
+
+
+def begun(part: Path, head: dict[str, Any]) -> dict[str, Any]:
+    """The table that a run cut off has left; an empty one where there is none or it is of other sources."""
+    try:
+        left = json.loads(part.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        left = {}
+    same = all(left.get(name) == value for name, value in head.items())
+    return left if same else head | {"left_out": {}, "rows": []}
+
+
+def main(
+    chosen: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", help=f"One of {', '.join(NETWORKS)}; may be repeated; default all."),
+    ] = None,
+) -> None:
+    """Compute the table of costs and file it in the package's results."""
+    try:
+        for name in chosen or ():
+            check_choice("network", name, NETWORKS)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    console = Console()
+    head = {"stamp": stamp(), "torch": torch.__version__.partition("+")[0]}
+    part = TABLE.with_suffix(".part.json")
+    table = head | {"left_out": {}, "rows": []} if chosen else begun(part, head)
+    done = {(row["network"], row["module"]) for row in table["rows"]}
+    pairs = [(network, module) for network in chosen or NETWORKS for module in MODULES]
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as progress:
+        task = progress.add_task("", total=len(pairs))
+        for network, module in pairs:
+            progress.update(task, description=f"{network} {module}")
+            if (network, module) not in done:
+                try:
+                    table["rows"].append(cost_row(network, module))
+                except ValueError as error:
+                    table["left_out"][f"{network} with {module}"] = str(error)
+                if not chosen:
+                    save(part, table)
+            progress.advance(task)
+    if chosen:
+        show(table["rows"], console)
+        console.print("Part of the table: nothing was filed.")
+        return
+    save(TABLE, table)
+    part.unlink()
+    console.print(f"written: {TABLE}")
+
+
+def show(rows: list[dict[str, Any]], console: Console) -> None:
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else value for value in row.values()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

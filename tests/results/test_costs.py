@@ -1,0 +1,70 @@
+"""The table of costs: complete, of the sources that are here, and right where it is computed again."""
+
+import json
+import random
+
+import pytest
+
+from attnlib.results import costs
+from attnlib.results.costs import cost_table
+from benchmarks.costs import MODULES, NETWORKS, begun, cost_row, stamp
+
+TABLE = cost_table()
+CHEAP = [row for row in TABLE.rows if row["network"] in ("resnet20", "resnet18_cifar", "resnet18", "mobilenet_v2")]
+
+
+def test_the_table_is_of_these_sources():
+    assert TABLE.stamp == stamp(), "sources of the costs have changed: `python -m benchmarks.costs` renews the table"
+
+
+# Other rows whenever the sources change: a table of other sources is renewed, and these rows prove that it was.
+@pytest.mark.parametrize(
+    "row", random.Random(stamp()).sample(CHEAP, 10), ids=lambda row: f"{row['network']}-{row['module']}"
+)
+def test_a_row_computed_again_is_the_same(row):
+    assert cost_row(row["network"], row["module"]) == row
+
+
+def test_every_pair_is_there_or_has_a_reason():
+    rows = [(row["network"], row["module"]) for row in TABLE.rows]
+    assert len(set(rows)) == len(rows)
+    there = {f"{network} with {module}" for network, module in rows}
+    assert not there & TABLE.left_out.keys()
+    assert there | TABLE.left_out.keys() == {f"{network} with {module}" for network in NETWORKS for module in MODULES}
+    assert {pair.split(" with ")[0] for pair in TABLE.left_out} <= {"mobilenet_v2"}, "all fit in a ResNet"
+
+
+def test_the_frame_is_tidy_and_its_parts_add_up():
+    frame = costs()
+    assert len(frame) == len(TABLE.rows)
+    figures = ["parameters", "macs", "elementwise", "activations", "peak_training_bytes"]
+    assert (frame[figures] > 0).all(axis=None)
+    assert (frame[["convolution", "linear", "matmul", "attention"]].sum(axis=1) == frame.macs).all()
+    plain = frame[frame.module == "none"].set_index("network")
+    gated = frame[frame.module == "se"].set_index("network")
+    assert (gated[figures] > plain.loc[gated.index, figures]).all(axis=None)
+    # the published count of torchvision, and the multiply-adds that its documentation gives in billions
+    assert plain.parameters["resnet50"] == 25_557_032
+    assert round(plain.macs["resnet50"] / 1e9, 2) == 4.09
+
+
+def test_a_table_that_is_not_there_names_the_command(tmp_path):
+    with pytest.raises(ValueError, match=r"no table of costs at .*; `python -m benchmarks.costs` computes it"):
+        costs(tmp_path / "costs.json")
+
+
+def test_another_file_is_refused_by_its_field(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"stamp": "0", "torch": "2", "left_out": {}}))
+    with pytest.raises(ValueError, match=r"x.json is not a table of costs: .*rows"):
+        costs(tmp_path / "x.json")
+
+
+def test_a_run_goes_on_only_with_rows_of_the_same_sources(tmp_path):
+    part, head = tmp_path / "costs.part.json", {"stamp": "1", "torch": "2.15.0"}
+    empty = head | {"left_out": {}, "rows": []}
+    assert begun(part, head) == empty
+    left = head | {"left_out": {"a with b": "too narrow"}, "rows": [{"network": "a", "module": "c"}]}
+    part.write_text(json.dumps(left))
+    assert begun(part, head) == left
+    assert begun(part, head | {"torch": "2.16.0"}) == head | {"torch": "2.16.0", "left_out": {}, "rows": []}
+    assert begun(part, head | {"stamp": "2"})["rows"] == []
