@@ -188,7 +188,7 @@ def elementwise_work(function, *size):
 SIDE = st.integers(1, 9)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(SIDE, SIDE, SIDE)
 def test_pooling_costs_the_same_in_every_spelling(channels, height, width):
     spellings = [
@@ -208,7 +208,7 @@ def test_pooling_costs_the_same_in_every_spelling(channels, height, width):
     assert {elementwise_work(f, channels, height, width) for f in spellings} == {channels * height * width}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(2, 9), SIDE)
 def test_norms_cost_the_same_in_every_spelling(groups, width_of_a_group, height, width):
     channels = groups * width_of_a_group
