@@ -132,6 +132,7 @@ def test_the_backbone_is_copied_without_what_follows_its_stages():
     assert not {id(p) for p in network.parameters()} & {id(p) for p in model.parameters()}
 
 
+@pytest.mark.usefixtures("own_errors")
 def test_nothing_stays_behind_on_the_stages():
     pyramid = detector("retinanet", create("resnet8"), 3).backbone
     pyramid.eval()(torch.randn(1, 3, 32, 32))

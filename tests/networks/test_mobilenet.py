@@ -182,6 +182,7 @@ def test_weights_repeat_under_a_seed(name):
         ({"stem_stride": 0}, ValueError, "stem_stride must be at least 1, got 0"),
     ],
 )
+@pytest.mark.usefixtures("own_errors")
 def test_v1_refusals(arguments, error, says):
     with pytest.raises(error, match=says):
         MobileNetV1(**arguments)

@@ -33,6 +33,7 @@ def test_a_depth_between_two_legal_ones_names_both(depth, layers, extra, choose)
 
 
 @pytest.mark.parametrize("depth", [20.0, "20", True])
+@pytest.mark.usefixtures("own_errors")
 def test_a_depth_is_whole(depth):
     with pytest.raises(TypeError, match="depth must be an int"):
         blocks_per_stage(depth, 6, 2)

@@ -130,6 +130,7 @@ def test_weights_repeat_under_a_seed():
         ({"depth": 20, "block": 4}, TypeError, "block must be a string, got 4"),
     ],
 )
+@pytest.mark.usefixtures("own_errors")
 def test_refusals(arguments, error, says):
     with pytest.raises(error, match=says):
         PreActResNet(**arguments)

@@ -336,6 +336,7 @@ def test_a_depth_outside_the_family_lists_its_neighbours(options, says):
 
 @pytest.mark.parametrize("name", ["depth", "classes", "p", "t", "r"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-36, ValueError), (56.0, TypeError), (True, TypeError)])
+@pytest.mark.usefixtures("own_errors")
 def test_counts_of_a_cifar_network(name, value, error):
     with pytest.raises(error, match=rf"{name} must be .*got {value}; pass a whole number"):
         CifarResidualAttentionNet(**{"depth": 56, name: value})
@@ -358,6 +359,7 @@ def test_unknown_options_list_the_known(option, value, near):
         ((1, 1, 1.0), TypeError, "modules of stage 3 must be an int, got 1.0"),
     ],
 )
+@pytest.mark.usefixtures("own_errors")
 def test_counts_of_an_imagenet_network(modules, error, says):
     with pytest.raises(error, match=says):
         ResidualAttentionNet(modules)

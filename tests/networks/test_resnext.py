@@ -110,6 +110,7 @@ def test_weights_repeat_under_a_seed():
         ((29, 8, 64, 10, 2), ValueError, "stem must be odd.*got 2; try 1 or 3"),
     ],
 )
+@pytest.mark.usefixtures("own_errors")
 def test_refusals(arguments, error, says):
     with pytest.raises(error, match=says):
         CifarResNeXt(*arguments)

@@ -68,6 +68,7 @@ def test_an_image_too_small_for_the_poolings_is_refused(size):
 
 
 @pytest.mark.parametrize(("classes", "error"), [(0, ValueError), (10.0, TypeError)])
+@pytest.mark.usefixtures("own_errors")
 def test_classes_are_a_count(classes, error):
     with pytest.raises(error, match=f"classes must be .*, got {classes}"):
         CifarVGG16(classes)

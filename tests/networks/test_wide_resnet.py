@@ -143,6 +143,7 @@ def test_weights_repeat_under_a_seed():
         ({"depth": 28, "widen": 10, "dropout": "0.3"}, TypeError, "dropout must be a number"),
     ],
 )
+@pytest.mark.usefixtures("own_errors")
 def test_refusals(arguments, error, says):
     with pytest.raises(error, match=says):
         WideResNet(**arguments)

@@ -19,6 +19,9 @@ from attnlib.profiling.trace import count_operations
 from benchmarks.costs import stamp
 from tests.profiling.flops import flop_counter_macs
 
+# A trace hands sizes over as tensors, which the type checker would refuse where a signature says int or float.
+pytestmark = pytest.mark.usefixtures("own_errors")
+
 # The smallest network of each make. The others have more, wider or deeper of the same layers, and a trace of hundreds
 # of them takes seconds: a few are tried, other ones whenever the code that is counted changes.
 SMALLEST = (

@@ -67,7 +67,7 @@ def test_page(view, page_name):
 def test_every_solution_opens(view, page_name):
     page = view(page_name)
     solutions = page.locator("article .solution.dropdown").all()
-    if page_name.startswith("notebooks/"):
+    if page_name.count("/") == 2:  # a chapter, notebooks/<family>/<key>.html; the pages above it are for reference
         assert len(solutions) >= 3
     for solution in solutions:
         content = solution.locator(".toggle-details__content, .section, p").last
