@@ -26,7 +26,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 
-from attnlib import plots
+from attnlib import info, plots
 from attnlib.overview import overview
 from attnlib.results import measurements
 
@@ -37,7 +37,9 @@ plots.use()
 #
 # Parameters of one module with its default arguments at two widths $C$. The counts are taken from the modules
 # themselves; the tests compare each with the formula of its paper. A module that depends on $C$ linearly or not at all
-# is called light; those with a bottleneck $C \to C/r \to C$ or with projections $C \to C$ grow with $C^2$.
+# is called light; those with a bottleneck $C \to C/r \to C$ or with projections $C \to C$ grow with $C^2$. The last
+# column is the name of the paper's place as `attach` takes it, such as `block-end`: behind the last layer of every
+# residual branch, before the shortcut is added.
 
 # %% tags=["nbval-check-output", "hide-input"]
 entries = pd.DataFrame(overview())
@@ -47,8 +49,9 @@ for width in (64, 256):
         .map(lambda counts, width=width: counts[width])
         .astype("Int64")
     )
+entries["place"] = [info(key).rule or "a network of its own" for key in entries["key"]]
 plots.table(
-    entries[["key", "name", "family", "C = 64", "C = 256", "placement"]],
+    entries[["key", "name", "family", "C = 64", "C = 256", "place"]],
     "Every module: parameters at two widths, and where its paper puts it",
 )
 
