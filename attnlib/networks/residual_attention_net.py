@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlib import registry
 from attnlib.base import check_count
-from attnlib.scale_attention.residual_attention import ResidualAttention
 
 
 class PreActivationUnit(nn.Module):
@@ -183,8 +183,9 @@ class CifarResidualAttentionNet(nn.Module):
         return self.fc(torch.relu(self.bn(x)).mean((2, 3)))
 
 
-def _modules(count: int, channels: int, **arguments: Any) -> list[ResidualAttention]:
-    return [ResidualAttention(channels, **arguments) for _ in range(count)]
+def _modules(count: int, channels: int, **arguments: Any) -> list[nn.Module]:
+    # By name: whoever lists the networks need not load the module.
+    return [registry.create("residual_attention", channels, **arguments) for _ in range(count)]
 
 
 def _cifar_stage(m: int, in_channels: int, channels: int, stride: int, **arguments: Any) -> nn.Sequential:
