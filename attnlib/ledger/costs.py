@@ -1,47 +1,104 @@
 """Every published cost beside the same cost recomputed."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from attnlib.ledger.measure import Network, operations, parameters
+from pydantic import BaseModel, ConfigDict
+
+from attnlib.ledger.measure import Module, Network, operations, parameters
 from attnlib.published.schema import CostColumn, load
 
 if TYPE_CHECKING:
     import pandas
 
 
-def costs(key: str) -> "pandas.DataFrame":
-    """One row for each cost that the paper `key` prints, in the unit it is printed in.
+@dataclass(frozen=True)
+class Ratio:
+    """A cell that prints how many times as much one network costs as another."""
 
-    `attnlib/ledger/<key>.py` says which network a cell belongs to (a pair where the cell is a difference of two), or
-    why it is not recomputed. Columns: table, row, column, published, measured, difference (measured - published),
-    agrees (to the printed digits), reason (why there is no measured value), confidence (of the published value).
+    network: Network | Module
+    baseline: Network | Module
+
+
+# What a printed cost belongs to: a network, a pair (the first minus the second), a ratio, or a count of no network's.
+Measurable = Network | Module | tuple[Network | Module, Network | Module] | Ratio | int
+
+
+class Cell(BaseModel):
+    """One printed cost, in the unit it is printed in.
+
+    Attributes:
+        measured: by the rule that the table's file states; null where `reason` says why it is not recomputed.
+        agrees: whether `measured` rounds to what is printed.
+        confidence: of the published value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    unit: str
+    published: float | int
+    measured: float | None = None
+    agrees: bool | None = None
+    reason: str = ""
+    confidence: str
+
+
+def cells(key: str) -> list[Cell]:
+    """Every cost that the paper `key` prints, in the order of its file.
+
+    `network_of` in `attnlib/ledger/<key>.py` says what a cell belongs to, or why it is not recomputed.
+
+    Raises:
+        UnknownNameError: no such paper; the message lists the near matches.
+    """
+    paper = load(key)
+    network_of = import_module(f"attnlib.ledger.{key}").network_of
+    found = []
+    for table in paper.tables:
+        for column, rule in table.costs.items():
+            for row in paper.rows(table.id):
+                if row[column] is None:
+                    continue
+                common = {
+                    "paper": key,
+                    "table": table.label,
+                    "row": _label(row),
+                    "column": column,
+                    "unit": table.columns[column],
+                    "published": row[column],
+                    "confidence": table.confidence,
+                }
+                network = network_of(table.id, row, column)
+                if isinstance(network, str):
+                    found.append(Cell(**common, reason=network))
+                else:
+                    measured = _measure(network, rule)
+                    agrees = abs(measured - row[column]) <= printed_tolerance(row[column], rule.decimals)
+                    found.append(Cell(**common, measured=measured, agrees=agrees))
+    return found
+
+
+def costs(key: str) -> "pandas.DataFrame":
+    """The same as a table, with difference = measured - published.
+
+    Columns: table, row, column, published, measured, difference, agrees, reason, confidence.
 
     Raises:
         UnknownNameError: no such paper; the message lists the near matches.
     """
     import pandas
 
-    network_of = import_module(f"attnlib.ledger.{load(key).key}").network_of
-    cells = []
-    for table in load(key).tables:
-        for column, rule in table.costs.items():
-            for row in load(key).rows(table.id):
-                network, published = network_of(table.id, row, column), row[column]
-                cell = {"table": table.label, "row": _label(row), "column": column, "published": published}
-                cell["confidence"] = table.confidence
-                if published is None:
-                    continue
-                if isinstance(network, str):
-                    cell["reason"] = network
-                else:
-                    measured = _measure(network, rule)
-                    cell |= {"measured": measured, "difference": measured - published}
-                    cell["agrees"] = abs(measured - published) <= printed_tolerance(published, rule.decimals)
-                cells.append(cell)
+    frame = pandas.DataFrame([cell.model_dump() for cell in cells(key)], columns=list(Cell.model_fields))
+    frame["measured"] = frame["measured"].astype(float)
+    frame["difference"] = frame["measured"] - frame["published"]
     columns = ["table", "row", "column", "published", "measured", "difference", "agrees", "reason", "confidence"]
-    return pandas.DataFrame(cells, columns=columns)
+    return frame[columns]
 
 
 def _label(row: dict) -> str:
@@ -49,7 +106,11 @@ def _label(row: dict) -> str:
     return " ".join(v for v in row.values() if isinstance(v, str)) or str(next(iter(row.values())))
 
 
-def _measure(network: Network | tuple[Network, Network], rule: CostColumn) -> float:
+def _measure(network: Measurable, rule: CostColumn) -> float:
+    if isinstance(network, int):
+        return network / rule.unit
+    if isinstance(network, Ratio):
+        return _measure(network.network, rule) / _measure(network.baseline, rule)
     if isinstance(network, tuple):
         return _measure(network[0], rule) - _measure(network[1], rule)
     count = parameters(network) if rule.quantity == "parameters" else operations(network, rule.counting)

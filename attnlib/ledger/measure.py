@@ -11,20 +11,26 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from attnlib import networks
-from attnlib.networks.attach import output_shapes
+from attnlib.networks import external
+from attnlib.networks.attach import Placement, attach, output_shapes
 from attnlib.networks.placement import RULES
+from attnlib.profiling.inputs import counted
 from attnlib.profiling.trace import count_operations
 
 # Share of a map that a module's pooling layers read in its paper's released code; other modules have no such layer.
-POOLED = {"se": 1.0, "sa": 0.5}
+POOLED = {"se": 1.0, "eca": 1.0, "sge": 1.0, "sa": 0.5}
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network of `attnlib.networks`, with attention, and changed by a function where the paper's is not there.
+    """A network by name, with attention, and changed by a function where the paper's is not there.
 
     Attributes:
+        backbone: a name of `attnlib.networks.list_networks()`, or torchvision:NAME or timm:NAME (1000 classes).
         arguments: of the attention, as ("name", value) pairs.
+        change: what is done to the finished network, in place.
+        placement: see `attnlib.networks.attach`; default the paper's place.
+        side: of the square image that operations are counted for; default the one that the network was made for.
     """
 
     backbone: str
@@ -32,9 +38,19 @@ class Network:
     arguments: tuple[tuple[str, Any], ...] = ()
     classes: int = 1000
     change: Callable[[nn.Module], None] | None = None
+    placement: Placement | None = None
+    side: int | None = None
+
+    @property
+    def image_size(self) -> int:
+        if self.side is not None:
+            return self.side
+        return 224 if ":" in self.backbone else networks.image_size(self.backbone)
 
     def build(self) -> nn.Module:
-        model = networks.create(self.backbone, self.classes, self.attention, dict(self.arguments))
+        model = external.build(self.backbone) if ":" in self.backbone else networks.create(self.backbone, self.classes)
+        if self.attention != "none":
+            attach(model, self.attention, self.image_size, self.placement, **dict(self.arguments))
         if self.change is not None:
             self.change(model)
         return model
@@ -44,31 +60,58 @@ class Network:
         with torch.device("meta"), _Undrawn():
             return self.build()
 
+    def part(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """What of the network is counted, and its inputs; see `profiling.inputs.counted`."""
+        model = self.build_empty()
+        if ":" in self.backbone:
+            return model, (torch.zeros(1, 3, self.image_size, self.image_size, device="meta"),)
+        what = counted(self.backbone, model, self.image_size)
+        return what.model, what.inputs
+
+
+@dataclass(frozen=True)
+class Module:
+    """Any module, for a cost that is not a whole network's: one attention module, a head.
+
+    Attributes:
+        make: builds it; a function of the file or a `partial` of hashable arguments, so that counts are kept.
+        shapes: of its inputs, (1, C, H, W) each.
+    """
+
+    make: Callable[[], nn.Module]
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    def build_empty(self) -> nn.Module:
+        """The module on the meta device, its initial values not drawn."""
+        with torch.device("meta"), _Undrawn():
+            return self.make()
+
+    def part(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        return self.build_empty(), tuple(torch.zeros(shape, device="meta") for shape in self.shapes)
+
 
 class _Undrawn(TorchFunctionMode):
     """Leaves out the drawing of random values, which takes longer than to count a network."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+        drawing = (Tensor.normal_, Tensor.uniform_, nn.init.trunc_normal_)
+        return args[0] if func in drawing else func(*args, **(kwargs or {}))
 
 
 @cache
-def parameters(network: Network) -> int:
+def parameters(network: Network | Module) -> int:
     """How many parameters a network has."""
     return sum(parameter.numel() for parameter in network.build_empty().parameters())
 
 
 @cache
-def work(network: Network) -> dict[str, dict[str, int]]:
-    """Operations on one image of the size that the network was made for; see `profiling.trace.count_operations`."""
-    model = network.build_empty().to_empty(device="cpu")
-    for tensor in model.state_dict().values():
-        tensor.zero_()  # whatever lies in empty memory may be numbers that a CPU is slow with
-    side = networks.image_size(network.backbone)
-    return count_operations(model, torch.zeros(1, 3, side, side))
+def work(network: Network | Module) -> dict[str, dict[str, int]]:
+    """Operations on one image; see `profiling.trace.count_operations`."""
+    model, inputs = network.part()
+    return count_operations(model, *inputs)
 
 
-def multiply_adds(network: Network) -> int:
+def multiply_adds(network: Network | Module) -> int:
     """Multiply-adds of a network."""
     return sum(work(network)["macs"].values())
 
@@ -81,11 +124,15 @@ def gated_values(backbone: str) -> int:
     return sum(prod(shape) for shape in output_shapes(model, list(ends), networks.image_size(backbone)).values())
 
 
-def operations(network: Network, counting: str) -> int:
+def operations(network: Network | Module, counting: str) -> int:
     """Operations of a network by a rule of `published.schema.CostColumn`."""
     if counting == "multiply-adds":
         return multiply_adds(network)
+    if counting == "two-per-multiply-add":
+        return 2 * multiply_adds(network)
     counts = work(network)["elementwise"]
-    layers = 2 * counts["batch_norm"]
+    layers = 2 * counts.get("batch_norm", 0)
     layers += sum(counts.get(name, 0) for name in ("relu", "max_pool2d", "adaptive_avg_pool2d"))
-    return multiply_adds(network) + layers + round(POOLED.get(network.attention, 0) * gated_values(network.backbone))
+    if isinstance(network, Network) and network.attention in POOLED:
+        layers += round(POOLED[network.attention] * gated_values(network.backbone))
+    return multiply_adds(network) + layers

@@ -37,9 +37,12 @@ class Finding:
 
 
 class Verdict(BaseModel):
-    """A claim with what became of it; `published`, `measured` and `tolerance` are in `unit`."""
+    """A claim with what became of it; `published`, `measured` and `tolerance` are in `unit`.
 
-    model_config = ConfigDict(frozen=True)
+    `check` is the function in attnlib/ledger/<paper>.py that measured it; null where records did, or would.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     paper: str
@@ -52,6 +55,7 @@ class Verdict(BaseModel):
     verdict: Word
     note: str
     confidence: str
+    check: str | None
 
 
 def judge(key: str) -> list[Verdict]:
@@ -84,6 +88,7 @@ def _judge(key: str, claim: Claim, checks: object) -> Verdict:
         verdict=word,
         note=note,
         confidence=claim.confidence,
+        check=claim.check,
     )
 
 

@@ -42,19 +42,22 @@ class CostColumn(_Data):
     The rules for operations:
 
     * multiply-adds: of convolutions, linear maps and matrix products; our MACs;
+    * two-per-multiply-add: twice as many, a multiplication and an addition each;
     * layers: those, two more for each element of a batch norm, one for each element of a ReLU and one for each input
       element of a pooling layer. Some profilers that hook a network's layers count in this way.
     """
 
     quantity: Literal["parameters", "operations"]
     unit: float = Field(gt=0)
-    counting: Literal["each", "multiply-adds", "layers"]
+    counting: Literal["each", "multiply-adds", "two-per-multiply-add", "layers"]
     decimals: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _rule_fits(self) -> "CostColumn":
         if (self.quantity == "parameters") != (self.counting == "each"):
-            raise ValueError("parameters are counted 'each', operations as 'multiply-adds' or by 'layers'")
+            raise ValueError(
+                "parameters are counted 'each', operations as 'multiply-adds', 'two-per-multiply-add' or 'layers'"
+            )
         return self
 
 

@@ -1,0 +1,62 @@
+"""The whole ledger of a paper: its claims with their verdicts and its costs, computed, kept on file and read again."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from attnlib.data.files import write_text
+from attnlib.ledger.costs import Cell, cells
+from attnlib.ledger.verdict import Verdict, judge
+from attnlib.published.schema import keys, load
+from attnlib.training.recipe import reasons
+
+_FOLDER = Path(__file__).parents[1] / "results" / "ledger"
+
+
+class Ledger(BaseModel):
+    """What became of a paper's claims and costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: str
+    verdicts: list[Verdict]
+    cells: list[Cell]
+
+
+def compute(key: str) -> Ledger:
+    """Judge every claim of the paper `key` and recompute its costs: seconds to a minute.
+
+    Raises:
+        UnknownNameError: no such paper; the message lists the near matches.
+        Whatever a check raises.
+    """
+    return Ledger(paper=load(key).key, verdicts=judge(key), cells=cells(key))
+
+
+def stored(key: str, folder: Path = _FOLDER) -> Ledger:
+    """What `compute` gave when the file was written; the tests compare the two.
+
+    Raises:
+        UnknownNameError: no such paper; the message lists the near matches.
+        ValueError: no file for it, or another one.
+    """
+    path = folder / f"{load(key).key}.json"
+    try:
+        return Ledger.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no ledger of {key} at {path}; `attnlib ledger {key} --recompute` writes it"
+        ) from None
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a ledger: {reasons(error)}") from error
+
+
+def store(ledger: Ledger, folder: Path = _FOLDER) -> Path:
+    """Write a ledger to its file, in place of an older one; returns the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{ledger.paper}.json"
+    write_text(path, ledger.model_dump_json(indent=1) + "\n")
+    return path
+
+
+__all__ = ["Ledger", "compute", "keys", "store", "stored"]
