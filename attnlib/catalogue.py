@@ -272,7 +272,7 @@ _ENTRIES = (
         paper="Ramachandran, Parmar, Vaswani, Bello, Levskaya and Shlens: Stand-Alone Self-Attention in Vision Models, "
         "NeurIPS 2019 (arXiv 1906.05909)",
         family="self",
-        placement="in place of every convolution with a kernel larger than 1",
+        placement="in place of every convolution of the residual blocks with a kernel larger than 1",
         status="no official code; the text's grouped projections contradict the printed parameter counts, dense ones "
         "reproduce them",
         target="attnlib.self_attention.sasa:SASA",

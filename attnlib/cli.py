@@ -7,6 +7,7 @@ a failed run with 1, Ctrl-C with 130.
 import ast
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,14 @@ Attention = Annotated[
 Arguments = Annotated[
     list[str] | None,
     typer.Option("--arg", metavar="KEY=VALUE", help="An argument of the module, e.g. reduction=8; may be repeated."),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--placement",
+        help="block-end, last-convolution, stage-end, middle-stages, norms, convolutions, or a pattern of paths "
+        "such as 'layer?.*.bn3'; default the paper's place.",
+    ),
 ]
 Root = Annotated[
     Path | None, typer.Option(help="Folder of the data sets; default $ATTNLIB_DATA, then the user's cache folder.")
@@ -192,13 +201,7 @@ def train(
 def attach_command(
     network: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. timm:resnet26.")],
     module: Annotated[str, typer.Argument(help="A key from: attnlib list.")],
-    placement: Annotated[
-        str | None,
-        typer.Option(
-            help="block-end, last-convolution, stage-end, middle-stages, norms, convolutions, or a pattern of paths "
-            "such as 'layer?.*.bn3'; default the paper's place."
-        ),
-    ] = None,
+    placement: Where = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images, for parameters per position.")] = None,
     arguments: Arguments = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go where.")] = False,
@@ -207,7 +210,7 @@ def attach_command(
         typer.Option("--out", help="Write the initial weights of the network with attention, a state dict."),
     ] = None,
 ) -> None:
-    """Put a module into a network and say what went where; with --dry-run nothing is built."""
+    """Put a module into a network and say what went where; with --dry-run nothing is written."""
     with plain_errors():
         if dry_run == (output is not None):
             raise ValueError("give --dry-run to see the places, or --out FILE to write the network's initial weights")
@@ -216,10 +219,9 @@ def attach_command(
         from attnlib.networks.attach import attach
         from attnlib.networks.external import build
 
-        with torch.device("meta" if dry_run else "cpu"):
-            model = build(network)
-            before = sum(parameter.numel() for parameter in model.parameters())
-            attached = attach(model, module, image_size, placement, **_parse(arguments))
+        model = build(network)
+        before = sum(parameter.numel() for parameter in model.parameters())
+        attached = attach(model, module, image_size, placement, **_parse(arguments))
         table = Table("how", "layer", "channels", "map", "arguments", title=f"{module} in {network}")
         for entry in attached:
             size = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
@@ -238,9 +240,10 @@ def attach_command(
 
 @app.command()
 def profile(
-    backbone: Annotated[str, typer.Argument(help="A network, e.g. resnet50.")],
+    backbone: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. resnet50.")],
     attention: Attention = "none",
     arguments: Arguments = None,
+    placement: Where = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the image in pixels; default what the network was made for.")
     ] = None,
@@ -255,24 +258,30 @@ def profile(
     proposal are not.
     """
     with plain_errors():
-        from attnlib import networks
         from attnlib.base import check_count
+        from attnlib.networks import attach, external
         from attnlib.profiling.cost import profile as count
-        from attnlib.profiling.inputs import counted, usual_classes
+        from attnlib.profiling.inputs import counted
 
-        size = networks.image_size(backbone) if image_size is None else image_size
+        size = external.image_size(backbone) if image_size is None else image_size
         check_count("image_size", size)
-        outputs = usual_classes(backbone) if classes is None else classes
-        model = networks.create(backbone, outputs, attention, _parse(arguments), size)
+        model = external.build(backbone, classes)
+        if attention != "none":
+            attach(model, attention, size, placement, **_parse(arguments))
+        elif arguments or placement:
+            raise ValueError("--arg and --placement need a module: give --attention")
         part = counted(backbone, model, size)
         cost = count(part.model, inputs=part.inputs)
+        whole = sum(parameter.numel() for parameter in model.parameters())
         if as_json:
-            typer.echo(json.dumps({"counted": part.words} | cost.as_dict(), indent=1))
+            typer.echo(json.dumps({"counted": part.words, "network_parameters": whole} | cost.as_dict(), indent=1))
             return
         label = backbone if attention == "none" else f"{backbone} with {attention}"
         table = Table("quantity", title=f"{label}, one image of {size} x {size}: {part.words}")
         table.add_column("value", justify="right")
         table.add_row("parameters", f"{cost.parameters:,}")
+        if whole != cost.parameters:
+            table.add_row("parameters of the whole network", f"{whole:,}")
         table.add_row("MACs", f"{cost.macs:,}", end_section=not cost.macs_by_operator)
         for operator, macs in sorted(cost.macs_by_operator.items(), key=lambda item: -item[1]):
             table.add_row(f"  {operator}", f"{macs:,}")
@@ -280,6 +289,91 @@ def profile(
         table.add_row("activations", f"{cost.activations:,}")
         table.add_row("peak memory of a training step, bytes", f"{cost.peak_memory_bytes:,}")
         out.print(table)
+
+
+@app.command()
+def ledger(
+    paper: Annotated[str | None, typer.Option(help="Only this paper, a key such as se.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="cost, initial state, identity, gradient, behaviour, accuracy or arithmetic."),
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(help="holds, holds with a note, does not hold, awaits a record or not testable here."),
+    ] = None,
+    claim: Annotated[str | None, typer.Option("--id", help="Only this claim, e.g. sa-parameters-resnet50.")] = None,
+    costs: Annotated[bool, typer.Option("--costs", help="Printed costs beside recomputed ones instead.")] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Judge and count anew (seconds to a minute a paper) and file it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
+) -> None:
+    """What the papers claim, beside what this code gives, with a verdict that code computed.
+
+    Figures are those on file; the tests compute them anew and compare.
+    """
+    with plain_errors():
+        from attnlib import published
+        from attnlib.ledger import entries
+
+        if costs and (kind or verdict or claim):
+            raise ValueError("--kind, --verdict and --id choose among claims; leave them out with --costs")
+        chosen = published.keys() if paper is None else [paper]
+        ledgers = [_recomputed(key) if recompute else entries.stored(key) for key in chosen]
+        cells = [cell for each in ledgers for cell in each.cells]
+        rows = cells if costs else entries.select(ledgers, kind, verdict, claim)
+        if as_json:
+            typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+            return
+        show = _show_costs if costs else _show_verdicts
+        show(rows)
+
+
+def _recomputed(key: str):
+    from attnlib.ledger import entries
+
+    with err.status(f"judging {key}"):
+        ledger = entries.compute(key)
+        entries.store(ledger)
+    return ledger
+
+
+def _show_verdicts(verdicts: list) -> None:
+    table = Table(show_lines=True)
+    for column, ratio in {"claim": 3, "published": 1, "measured": 1, "verdict": 1}.items():
+        table.add_column(column, ratio=ratio, overflow="fold")
+    for v in verdicts:
+        note = f"\n[dim]{_escape(v.note)}[/dim]" if v.note else ""
+        unit = f" {v.unit}" if v.unit else ""
+        table.add_row(
+            f"[bold]{v.id}[/bold] ({v.kind}): {_escape(v.claim)}{note}",
+            _figure(v.published, unit),
+            _figure(v.measured, unit),
+            v.verdict,
+        )
+    out.print(table)
+    counts = Counter(v.verdict for v in verdicts)
+    words = "; ".join(f"{word}: {count}" for word, count in counts.most_common())
+    out.print(f"{len(verdicts)} claims; {words}", highlight=False)
+
+
+def _show_costs(cells: list) -> None:
+    table = Table("paper, table, row", "column", "published", "measured", "agrees")
+    for cell in cells:
+        agrees = {True: "yes", False: "no", None: cell.reason}[cell.agrees]
+        name = f"{cell.paper}, {cell.table}: {cell.row}"
+        table.add_row(_escape(name), cell.column, _figure(cell.published), _figure(cell.measured), _escape(agrees))
+    out.print(table)
+    recomputed = sum(cell.measured is not None for cell in cells)
+    agree = sum(cell.agrees is True for cell in cells)
+    out.print(
+        f"{len(cells)} printed costs: {recomputed} recomputed, {agree} agree to the printed digits", highlight=False
+    )
+
+
+def _figure(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.6g}{unit}"
 
 
 def _parse(arguments: list[str] | None) -> dict[str, Any]:

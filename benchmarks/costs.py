@@ -22,14 +22,17 @@ import attnlib
 from attnlib import networks
 from attnlib.base import check_choice
 from attnlib.profiling.cost import profile
-from attnlib.profiling.inputs import usual_classes
+from attnlib.profiling.inputs import counted
 from attnlib.results.costs import TABLE
 from benchmarks.measure import save
 
-NETWORKS = (
+# Every network stands in the table plain, these with each module too.
+WITH_MODULES = (
     *("resnet20", "resnet56", "resnet110", "resnet164", "resnet18_cifar", "resnet50_cifar"),
-    *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"),
+    *("wrn16_8", "resnext29_8x64d", "vgg16_bn_cifar", "mobilenet_v2_cifar"),
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnext50", "mobilenet_v1", "mobilenet_v2"),
 )
+NETWORKS = tuple(networks.list_networks())
 # Those that have a place in any network, and two baselines.
 MODULES = ("none", *(key for key in (*attnlib.list_modules(), "constant") if attnlib.info(key).rule is not None))
 PRODUCTS = ("convolution", "linear", "matmul", "attention")
@@ -56,15 +59,17 @@ def cost_row(network: str, module: str) -> dict[str, str | int]:
     Raises:
         ValueError: the module does not go into this network.
     """
-    size, classes = networks.image_size(network), usual_classes(network)
+    size = networks.image_size(network)
     with torch.device("meta"):
-        model = networks.create(network, classes, module)
-    cost = profile(model, size)
+        model = networks.create(network, attention=module)
+    part = counted(network, model, size)
+    cost = profile(part.model, inputs=part.inputs)
     return {
         "network": network,
+        "kind": networks.kind(network),
         "module": module,
         "image_size": size,
-        "classes": classes,
+        "classes": networks.usual_classes(network),
         "parameters": cost.parameters,
         "macs": cost.macs,
         **{operator: cost.macs_by_operator.get(operator, 0) for operator in PRODUCTS},
@@ -87,7 +92,7 @@ def begun(part: Path, head: dict[str, Any]) -> dict[str, Any]:
 def main(
     chosen: Annotated[
         list[str] | None,
-        typer.Option("--network", "-n", help=f"One of {', '.join(NETWORKS)}; may be repeated; default all."),
+        typer.Option("--network", "-n", help="A name of attnlib.networks.list_networks(); may be repeated."),
     ] = None,
 ) -> None:
     """Compute the table of costs and file it in the package's results."""
@@ -101,7 +106,11 @@ def main(
     part = TABLE.with_suffix(".part.json")
     table = head | {"left_out": {}, "rows": []} if chosen else begun(part, head)
     done = {(row["network"], row["module"]) for row in table["rows"]}
-    pairs = [(network, module) for network in chosen or NETWORKS for module in MODULES]
+    pairs = [
+        (network, module)
+        for network in chosen or NETWORKS
+        for module in (MODULES if network in WITH_MODULES else MODULES[:1])
+    ]
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}"), *columns, console=console) as progress:
         task = progress.add_task("", total=len(pairs))

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # What attention costs
 #
-# Every module at its paper's place in every network that has one: parameters, multiply-adds, activations and the memory
-# of a training step. None of this depends on a machine. The figures are counted by `python -m benchmarks.costs`, filed
+# Every network of this package, and in many of them every module at its paper's place: parameters, multiply-adds,
+# activations and the memory of a training step. None of this depends on a machine. The figures are counted by `python -m benchmarks.costs`, filed
 # with the package, and a sample of them is counted again in every test run.
 #
 # A multiply-add (MAC) is one product and one sum in a convolution, a linear map or a matrix product, however it is
@@ -37,6 +37,9 @@ plain = table[table["module"] == "none"].set_index("network")
 
 # %% [markdown]
 # ## The networks alone
+#
+# Of a detector, the pyramid and the heads that run at every pixel are counted, since how often the others run depends on
+# the image.
 
 # %% tags=["nbval-check-output", "hide-input"]
 alone = plain.assign(
@@ -54,7 +57,7 @@ names = {
     "memory": "training step, MB",
 }
 plots.table(
-    alone.reset_index()[["network", *names]].rename(columns=names),
+    alone.reset_index()[["network", "kind", *names]].rename(columns=names),
     "Networks without attention, one image",
     digits=2,
 )
@@ -63,8 +66,8 @@ plots.table(
 # ## What a module adds
 #
 # In ResNet-50 on images of 224 pixels, then in ResNet-20. Parameters and multiply-adds are what papers advertise; the
-# last two columns are what a training run notices. A gate costs next to no multiply-adds, and yet every map that it multiplies is written once
-# more and kept for the backward pass.
+# last two columns are what a training run notices. A gate costs next to no multiply-adds, and yet every map that it
+# multiplies is written once more and kept for the backward pass.
 
 
 # %% tags=["nbval-check-output", "hide-input"]
@@ -111,9 +114,9 @@ plots.table(
 # the right; SASA goes down, and on wide networks to the left.
 
 # %% mystnb={"image": {"alt": "Parameters in millions against multiply-adds in billions, both on logarithmic axes. A black point for each plain network, coloured points for the same network with a module, joined by lines: most lie on their network or straight above it, Non-local above and to the right, SASA below, for wide networks to the left."}} tags=["hide-input"]
-shown = table[
-    table["module"].isin(["none", "se", "cbam", "bam", "nam", "non_local", "sasa"])
-]
+drawn = "resnet20 resnet56 resnet110 resnet164 resnet18_cifar resnet50_cifar resnet18 resnet34 resnet50 resnet101"
+modules = ["none", "se", "cbam", "bam", "nam", "non_local", "sasa"]
+shown = table[table["network"].isin(drawn.split()) & table["module"].isin(modules)]
 fig, ax = plt.subplots(figsize=(8, 4.6))
 for network, rows in shown.groupby("network", sort=False):
     base = plain.loc[network]
@@ -149,9 +152,10 @@ plt.show()
 # ## Memory of a training step
 #
 # What to see: the share by which the largest amount of memory in one training step grows, for every module and network.
-# Each dot is a network. The default of a framework keeps the input of every product; the forms of this package compute
-# gates again instead, but this count sees the readable forms, in which every intermediate map is kept. SASA's readable
-# form copies the window of every pixel; on the small, narrow maps of the networks for CIFAR that dwarfs all else.
+# Each dot is a network. The count runs without values, where gates take their readable form, in which every
+# intermediate map is kept; with values, the forms of this package compute gates again instead, and some keep less. SASA
+# is counted in the form that runs. It keeps a score for every pixel, head and offset in the window, 8 x 49 numbers where
+# a narrow map has 16 channels: on the networks for CIFAR that dwarfs all else.
 
 # %% mystnb={"image": {"alt": "A row for each module with a dot for each network: the growth of the peak memory of a training step in percent, none for a constant and IEBN, a few percent to some tens for the gates, and from less than before to several times as much for SASA."}} tags=["hide-input"]
 growth = table[table["module"] != "none"].copy()

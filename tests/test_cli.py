@@ -95,6 +95,26 @@ def test_profile_takes_the_networks_own_size_and_classes():
     assert 1.8e9 < cost["macs"] < 1.9e9
 
 
+def test_the_ledger_is_filtered_and_printed_as_a_list():
+    wanted = {"id", "paper", "kind", "claim", "published", "measured", "tolerance", "verdict", "note"}
+    entries = json.loads(attnlib("ledger", "--json").stdout)
+    assert len(entries) > 60
+    assert all(wanted <= entry.keys() for entry in entries)
+    chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "cost", "--verdict", "holds", "--json").stdout)
+    filters = {"paper": "sa", "kind": "cost", "verdict": "holds"}
+    assert chosen == [entry for entry in entries if filters.items() <= entry.items()] != []
+    (one,) = json.loads(attnlib("ledger", "--id", "sa-parameters-resnet50", "--json").stdout)
+    assert (one["published"], one["measured"], one["verdict"]) == (300, 708, "does not hold")
+    shown = attnlib("ledger", "--id", "sa-parameters-resnet50").output
+    assert "1 claims; does not hold: 1" in shown
+
+
+def test_the_ledger_s_costs_are_a_table_of_their_own():
+    cells = json.loads(attnlib("ledger", "--paper", "sa", "--costs", "--json").stdout)
+    assert {"table", "row", "column", "published", "measured", "agrees", "reason"} <= cells[0].keys()
+    assert f"{len(cells)} printed costs" in attnlib("ledger", "--paper", "sa", "--costs").output
+
+
 def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     assert attnlib("data", "info", "--root", tmp_path).exit_code == 0
     (tmp_path / "cifar10").mkdir()
@@ -121,6 +141,30 @@ def test_attach_says_what_would_go_where(network, module, counted):
     assert "layer1" in shown.output
 
 
+def test_profile_counts_other_libraries_networks_and_places_too():
+    plain = json.loads(attnlib("profile", "torchvision:resnet18", "--image-size", "64", "--json").stdout)
+    assert plain["parameters"] == plain["network_parameters"] == 11_689_512
+    arguments = ("--attention", "se", "--placement", "layer4.*.bn2", "--image-size", "64", "--json")
+    gated = json.loads(attnlib("profile", "torchvision:resnet18", *arguments).stdout)
+    assert gated["parameters"] - plain["parameters"] == 2 * (2 * 512 * 32 + 512 + 32)
+
+
+def test_the_parameters_of_a_whole_detector_stand_beside_those_counted():
+    cost = json.loads(attnlib("profile", "mask_rcnn_resnet50", "--image-size", "64", "--json").stdout)
+    assert cost["parameters"] < cost["network_parameters"] == 44_454_513
+
+
+def test_a_detector_of_torchvision_downloads_nothing(monkeypatch):
+    def download(*args, **kwargs):
+        raise AssertionError("downloads")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", download)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
+    shown = attnlib("attach", "torchvision:fcn_resnet50", "se", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "16 places" in shown.output
+
+
 def test_attach_writes_the_initial_weights(tmp_path):
     path = tmp_path / "new" / "weights.pt"
     arguments = ("attach", "resnet8", "nam", "--arg", "spatial=true", "--image-size", "32", "--out", path)
@@ -143,8 +187,14 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("attach", "timm:resnet51", "se", "--dry-run"), "no network of timm is called 'resnet51'; did you mean"),
         (("attach", "keras:resnet50", "se", "--dry-run"), "comes torchvision or timm, got 'keras'"),
         (("attach", "resnet20", "sagan", "--dry-run"), "'sagan' has no place in an existing network"),
-        (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), "no placement is called 'fc'"),
+        (("attach", "resnet20", "se", "--placement", "block", "--dry-run"), "no placement is called 'block'"),
+        (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), r"layer fc \(Linear\) gives \(1, 10\)"),
+        (("profile", "resnet8", "--placement", "layer3"), "--arg and --placement need a module: give --attention"),
         (("attach", "resnet20", "se", "--placement", "layer9.*", "--dry-run"), "no path matches 'layer9"),
+        (("ledger", "--paper", "sb"), "no paper is called 'sb'; did you mean 'sa'"),
+        (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),
+        (("ledger", "--kind", "costs"), "no kind is called 'costs'; did you mean 'cost'"),
+        (("ledger", "--costs", "--kind", "cost"), "--kind, --verdict and --id choose among claims"),
         (("profile", "resnet51"), "no network is called 'resnet51'"),
         (("profile", "resnet8", "--attention", "nan"), "'nam'"),
         (("profile", "resnet8", "--image-size", "0"), "got 0|image_size=0"),

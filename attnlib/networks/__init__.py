@@ -5,8 +5,10 @@
 """
 
 from attnlib.networks.attach import AttachedModule, WithAttention, attach, attention_modules, detach
+from attnlib.networks.detection import detector
 from attnlib.networks.placement import RULES
-from attnlib.networks.zoo import create, image_size, kind, list_networks
+from attnlib.networks.segmentation import segmenter
+from attnlib.networks.zoo import create, image_size, kind, list_networks, usual_classes
 
 __all__ = [
     "RULES",
@@ -16,7 +18,10 @@ __all__ = [
     "attention_modules",
     "create",
     "detach",
+    "detector",
     "image_size",
     "kind",
     "list_networks",
+    "segmenter",
+    "usual_classes",
 ]

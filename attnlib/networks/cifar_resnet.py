@@ -10,6 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from attnlib.base import check_choice, check_count
+from attnlib.networks.parts import blocks_per_stage
+
 
 class PadShortcut(nn.Module):
     """Option A: every second pixel, missing channels filled with zeros; no parameters."""
@@ -35,43 +38,45 @@ class CifarResNet(nn.Module):
     Shapes: images (N, 3, H, W), 32 x 32 in the paper, to scores (N, classes).
 
     Raises:
-        ValueError: a depth that is not 6n + 2 (9n + 2), an unknown block or shortcut.
+        TypeError: depth or classes is not an integer.
+        ValueError: a depth that is not 6n + 2 (9n + 2), classes below 1, an unknown block or shortcut, shortcut "A"
+            with bottlenecks.
     """
 
     def __init__(self, depth: int, classes: int = 10, block: str = "basic", shortcut: str = "B") -> None:
+        check_count("classes", classes)
+        check_choice("block", block, ["basic", "bottleneck"])
+        check_choice("shortcut", shortcut, ["A", "B"])
+        if (shortcut, block) == ("A", "bottleneck"):
+            raise ValueError("shortcut 'A' goes with basic blocks, got it with block='bottleneck'; choose shortcut='B'")
+        n = blocks_per_stage(depth, layers=6 if block == "basic" else 9, extra=2)
         super().__init__()
-        layers_per_n = {"basic": 6, "bottleneck": 9}.get(block)
-        if layers_per_n is None:
-            raise ValueError(f"block must be 'basic' or 'bottleneck', got {block!r}")
-        if shortcut not in ("A", "B") or (shortcut, block) == ("A", "bottleneck"):
-            raise ValueError(f"shortcut must be 'B', or 'A' with basic blocks, got {shortcut!r} with {block!r}")
-        n, rest = divmod(depth - 2, layers_per_n)
-        if rest or n < 1:
-            raise ValueError(f"depth={depth} does not fit {block} blocks: it must be {layers_per_n}n + 2 with n >= 1")
-        self.block = BasicBlock if block == "basic" else Bottleneck
-        self.shortcut = shortcut
+        made = BasicBlock if block == "basic" else Bottleneck
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = self._stage(16, 16, n, stride=1)
-        self.layer2 = self._stage(16 * self.block.expansion, 32, n, stride=2)
-        self.layer3 = self._stage(32 * self.block.expansion, 64, n, stride=2)
-        self.fc = nn.Linear(64 * self.block.expansion, classes)
+        self.layer1 = _stage(made, 16, 16, n, 1, shortcut)
+        self.layer2 = _stage(made, 16 * made.expansion, 32, n, 2, shortcut)
+        self.layer3 = _stage(made, 32 * made.expansion, 64, n, 2, shortcut)
+        self.fc = nn.Linear(64 * made.expansion, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def _stage(self, in_channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
-        out_channels = width * self.block.expansion
-        downsample: nn.Module | None = None
-        if self.shortcut == "A" and in_channels != out_channels:
-            downsample = PadShortcut(in_channels, out_channels, stride)
-        elif in_channels != out_channels:
-            projection = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
-            downsample = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
-        first = self.block(in_channels, width, stride, downsample)
-        return nn.Sequential(first, *(self.block(out_channels, width) for _ in range(blocks - 1)))
 
     def forward(self, x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N classes"]:
         x = torch.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
+
+
+def _stage(
+    block: type[BasicBlock | Bottleneck], in_channels: int, width: int, blocks: int, stride: int, shortcut: str
+) -> nn.Sequential:
+    out_channels = width * block.expansion
+    downsample: nn.Module | None = None
+    if in_channels != out_channels and shortcut == "A":
+        downsample = PadShortcut(in_channels, out_channels, stride)
+    elif in_channels != out_channels:
+        projection = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+        downsample = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+    first = block(in_channels, width, stride, downsample)
+    return nn.Sequential(first, *(block(out_channels, width) for _ in range(blocks - 1)))

@@ -1,6 +1,10 @@
-"""What several backbones share: the blocks that a depth stands for, and the initialisation of their papers' code."""
+"""What several backbones share, and the copy of a network that may be tried out."""
 
-from torch import nn
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
 
 from attnlib.base import check_count
 
@@ -34,3 +38,17 @@ def fan_out_init_(model: nn.Module, classifier_std: float | None = None) -> None
             nn.init.normal_(module.weight, std=classifier_std)
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def copy_modules(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of the modules alone (modes and hooks included) that holds `tensor(t)` for each parameter and buffer t.
+
+    What is done to the copy, or left on it by an error half-way, never reaches the model.
+    """
+    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
+
+
+def without_values(tensor: Tensor) -> Tensor:
+    """A tensor, or parameter, of the same kind on the meta device."""
+    meta = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta

@@ -1,9 +1,11 @@
 """Where in a network a module goes: rules that find the places of any ResNet-like model.
 
-A network's residual blocks are known by what torchvision's, timm's and our own have in common: a block has an
-attribute `downsample` (ResNets), `use_res_connect` (torchvision's MobileNetV2) or `has_skip` (timm's); the layers of
-its branch are its own convolutions and norms in the order of their definition, the shortcut's left out. Stages are
-children called layer1, layer2 and so on.
+A network's residual blocks are known by what torchvision's, timm's and our own have in common: a block has an attribute
+`downsample` or `shortcut` (ResNets), `use_res_connect` (torchvision's MobileNetV2) or `has_skip` (timm's), and two
+convolutions or more; the layers of its branch are its own convolutions and norms in the order of their definition, the
+shortcut's left out. Stages are children called layer1, layer2 and so on; where no child has such a name, a stage begins
+at every residual block with a stride. In a network without shortcuts, such as VGG or MobileNetV1, the children of the
+stages take the place of the blocks.
 """
 
 import re
@@ -16,17 +18,21 @@ from torch import nn
 from attnlib.errors import unknown
 
 SHORTCUTS = ("downsample", "shortcut")
-BLOCK_MARKS = ("downsample", "use_res_connect", "has_skip")
+BLOCK_MARKS = (*SHORTCUTS, "use_res_connect", "has_skip")
 Paths = dict[str, nn.Module]
+Placement = str | Iterable[str] | Callable[[nn.Module], Iterable[str]]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule: what it finds in a model, in words, and whether a module follows each layer or stands for it."""
+    """A named rule: what it finds in a model, in words; and the kind of layer that a module then stands for.
+
+    `replaces` is None where a module follows the layer.
+    """
 
     find: Callable[[nn.Module], Paths]
     words: str
-    instead: bool = False
+    replaces: type[nn.Module] | None = None
 
 
 def residual_blocks(model: nn.Module) -> Paths:
@@ -34,7 +40,7 @@ def residual_blocks(model: nn.Module) -> Paths:
     return {
         path: module
         for path, module in model.named_modules()
-        if any(hasattr(module, mark) for mark in BLOCK_MARKS) and branch(module)
+        if any(hasattr(module, mark) for mark in BLOCK_MARKS) and len(_convolutions(module)) > 1
     }
 
 
@@ -44,48 +50,67 @@ def branch(block: nn.Module, prefix: str = "") -> Paths:
     for name, child in block.named_children():
         if name in SHORTCUTS:
             continue
-        if _is_convolution(child) or _is_norm(child):
+        if isinstance(child, nn.Conv2d) or _is_norm(child):
             found[prefix + name] = child
-        elif isinstance(child, nn.Sequential):
+        elif isinstance(child, nn.Sequential) or "Conv" in type(child).__name__:  # timm's ConvNormAct is no Sequential
             found |= branch(child, f"{prefix}{name}.")
     return found
 
 
-def stages(model: nn.Module) -> list[tuple[str, nn.Sequential]]:
-    """The stages, as path and module: layer1, layer2 ..., wherever in the model they are."""
-    return [
-        (path, module)
+def stages(model: nn.Module) -> list[Paths]:
+    """The blocks and other layers with parameters of each stage, by their paths."""
+    named = [
+        {f"{path}.{name}": child for name, child in module.named_children() if any(True for _ in child.parameters())}
         for path, module in model.named_modules()
         if isinstance(module, nn.Sequential) and re.fullmatch(r"layer\d+", path.rpartition(".")[2])
     ]
+    return named or _stages_by_stride(model)
+
+
+def _stages_by_stride(model: nn.Module) -> list[Paths]:
+    found: list[Paths] = []
+    for path, block in residual_blocks(model).items():
+        if not found or any(max(layer.stride) > 1 for layer in _convolutions(block).values()):
+            found.append({})
+        found[-1][path] = block
+    return found
+
+
+def _units(model: nn.Module) -> Paths:
+    """The residual blocks; in a network without any, all of its stages that convolves."""
+    everything = {path: layer for stage in stages(model) for path, layer in stage.items()}
+    return residual_blocks(model) or {path: layer for path, layer in everything.items() if _convolutions(layer)}
 
 
 def _block_ends(model: nn.Module) -> Paths:
-    return {f"{path}.{name}": layer for path, name, layer in _lasts(model, lambda layer: True)}
+    if not residual_blocks(model):
+        return _units(model)
+    return _last_of_each(model, branch)
 
 
 def _last_convolutions(model: nn.Module) -> Paths:
-    return {f"{path}.{name}": layer for path, name, layer in _lasts(model, _is_convolution)}
+    return _last_of_each(model, _convolutions)
 
 
-def _lasts(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> Iterable[tuple[str, str, nn.Module]]:
-    """Of each block's branch the last layer of a kind."""
-    for path, block in residual_blocks(model).items():
-        layers = [(name, layer) for name, layer in branch(block).items() if wanted(layer)]
-        if layers:
-            yield path, *layers[-1]
+def _last_of_each(model: nn.Module, layers: Callable[[nn.Module], Paths]) -> Paths:
+    found = {}
+    for path, unit in _units(model).items():
+        if inside := layers(unit):
+            name = list(inside)[-1]
+            found[f"{path}.{name}"] = inside[name]
+    return found
 
 
 def _stage_ends(model: nn.Module) -> Paths:
-    return {f"{path}.{len(stage) - 1}": stage[-1] for path, stage in stages(model)[:-1]}
+    return dict(list(stage.items())[-1] for stage in stages(model)[:-1] if stage)
 
 
 def _middle_stages(model: nn.Module) -> Paths:
-    found: Paths = {}
-    for (path, stage), count in zip(stages(model)[1:3], (2, 3), strict=False):
-        step = max(1, len(stage) // count)
-        for index in range(step - 1, min(len(stage), step * count), step):
-            found[f"{path}.{index}"] = stage[index]
+    units, found = _units(model), {}
+    for stage, count in zip(stages(model)[1:3], (2, 3), strict=False):
+        paths = [path for path in stage if path in units]
+        step = max(1, len(paths) // count)
+        found |= {path: units[path] for path in paths[step - 1 : step * count : step]}
     return found
 
 
@@ -101,13 +126,17 @@ def _wide_convolutions(model: nn.Module) -> Paths:
     return {
         f"{path}.{name}": layer
         for path, block in residual_blocks(model).items()
-        for name, layer in branch(block).items()
-        if _is_convolution(layer) and max(layer.kernel_size) > 1
+        for name, layer in _convolutions(block).items()
+        if max(layer.kernel_size) > 1
     }
 
 
 RULES = {
-    "block-end": Rule(_block_ends, "behind the last layer of every residual branch, before the shortcut is added"),
+    "block-end": Rule(
+        _block_ends,
+        "behind the last layer of every residual branch, before the shortcut is added; without shortcuts behind every "
+        "block or convolution of the stages, its ReLU included",
+    ),
     "last-convolution": Rule(
         _last_convolutions, "behind the last convolution of every residual branch, before its norm"
     ),
@@ -115,49 +144,67 @@ RULES = {
     "middle-stages": Rule(
         _middle_stages, "behind two blocks of the second stage and three of the third, evenly spaced"
     ),
-    "norms": Rule(_main_path_norms, "in place of every batch norm that is not in a shortcut", instead=True),
+    "norms": Rule(_main_path_norms, "in place of every batch norm that is not in a shortcut", replaces=nn.BatchNorm2d),
     "convolutions": Rule(
         _wide_convolutions,
         "in place of every convolution of the residual blocks that is wider than 1 x 1",
-        instead=True,
+        replaces=nn.Conv2d,
     ),
 }
 
 
-def places(model: nn.Module, placement: str | Callable[[nn.Module], Iterable[str]]) -> Paths:
+def places(model: nn.Module, placement: Placement) -> Paths:
     """The layers where `placement` puts a module, by their paths, in the network's order.
 
     Args:
         model: the network.
-        placement: a name from RULES; a pattern of paths with * and ?, such as "layer?.*.bn3"; or a function of the
-            model that returns paths.
+        placement: a name from RULES; a path, or a pattern of paths with * and ?, such as "layer?.*.bn3", in which *
+            stands for dots too; a list of paths; or a function of the model that returns paths.
 
     Raises:
-        ValueError: nothing matches, the message says what was looked for; or a layer and one inside of it match.
-        AttributeError: a function returned a path that the model does not have.
+        UnknownNameError: neither a rule nor a path.
+        TypeError: a function that does not return paths.
+        ValueError: nothing matches, the message says what was looked for; a path that the model does not have; or a
+            layer and one inside of it match.
     """
-    if callable(placement):
-        found = {path: model.get_submodule(path) for path in placement(model)}
-        looked_for = f"{getattr(placement, '__name__', placement)} returned no path"
-    elif placement in RULES:
+    layers = {path: module for path, module in model.named_modules() if path}
+    if isinstance(placement, str) and placement in RULES:
         found = RULES[placement].find(model)
         looked_for = f"placement {placement!r} goes {RULES[placement].words}"
-    elif set(placement) & set(".*?["):
-        found = {path: module for path, module in model.named_modules() if path and fnmatchcase(path, placement)}
+    elif isinstance(placement, str):
+        found = {path: module for path, module in layers.items() if fnmatchcase(path, placement)}
         looked_for = f"no path matches {placement!r}"
+        if not found and not set(placement) & set("*?["):
+            raise unknown("placement", placement, [*RULES, *layers])
     else:
-        raise unknown("placement", placement, [*RULES])
+        found = _listed(layers, placement(model) if callable(placement) else placement)
+        looked_for = f"{getattr(placement, '__name__', 'the list')} gives no path"
     if not found:
-        raise ValueError(f"{type(model).__name__} has no place for the module: {looked_for}; see attnlib attach --help")
+        raise ValueError(
+            f"{type(model).__name__} has no place for the module: {looked_for}; say where with placement=, a pattern "
+            "such as 'layer?.*.bn3'"
+        )
     for path in found:
         if outer := [other for other in found if path.startswith(f"{other}.")]:
             raise ValueError(f"the placement finds {outer[0]} and {path} inside of it; one module goes to one of them")
     return found
 
 
-def _is_convolution(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d)
+def _listed(layers: Paths, paths: Iterable[str]) -> Paths:
+    if isinstance(paths, str) or not isinstance(paths, Iterable):
+        raise TypeError(f"placement must give a list of paths, got {paths!r}")
+    wanted = list(paths)
+    if strangers := [path for path in wanted if path not in layers]:
+        raise ValueError(f"the model has no layer {strangers[0]!r}; paths are those of model.named_modules()")
+    return {path: layer for path, layer in layers.items() if path in wanted}
+
+
+def _convolutions(block: nn.Module) -> Paths:
+    return {name: layer for name, layer in branch(block).items() if isinstance(layer, nn.Conv2d)}
 
 
 def _is_norm(layer: nn.Module) -> bool:
-    return "Norm" in type(layer).__name__  # torchvision's frozen and timm's own batch norms are no nn.BatchNorm2d
+    # By name: torchvision's frozen and timm's own batch norms are no nn.BatchNorm2d. What also convolves is a block,
+    # and a norm of sequences or videos is behind no map (N, C, H, W).
+    name = type(layer).__name__
+    return "Norm" in name and "Conv" not in name and not name.endswith(("1d", "3d"))

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import resnet
 from torchvision.models.resnet import Bottleneck
 
-from attnlib.base import check_choice
+from attnlib.base import check_choice, check_count
 from attnlib.errors import unknown
 from attnlib.networks import (
     detection,
@@ -104,9 +104,19 @@ def image_size(name: str) -> int:
     return _entry(name)[1]
 
 
+def usual_classes(name: str) -> int:
+    """Classes of the data that the network `name` is usually trained on.
+
+    COCO's 91 (with the background) for detectors, Cityscapes' 19 for segmenters, ImageNet's 1000 for all others made
+    for images of 128 pixels or more, CIFAR-10's 10 for the rest.
+    """
+    usual = {"detector": 91, "segmenter": 19}.get(kind(name))
+    return usual or (1000 if image_size(name) >= 128 else 10)
+
+
 def create(
     name: str,
-    classes: int = 10,
+    classes: int | None = None,
     attention: str = "none",
     attention_args: Mapping[str, Any] | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -118,7 +128,7 @@ def create(
 
     Args:
         name: one of `list_networks()`.
-        classes: outputs of the last layer.
+        classes: outputs of the last layer; default those of the data that the network is usually trained on.
         attention: a key of `attnlib.list_modules()`, a control, or "none".
         attention_args: arguments of the module.
         image_size: side or (H, W) of the images, for modules with parameters per position; default the network's own.
@@ -126,13 +136,15 @@ def create(
 
     Raises:
         UnknownNameError: no such network or module; the message lists the near matches.
-        ValueError: classes below 1, arguments without attention, a module that does not fit.
+        TypeError: classes is not an integer.
+        ValueError: classes below 1, arguments or a placement without attention, a module that does not fit.
     """
     build, own_size = _entry(name)
-    if classes < 1:
-        raise ValueError(f"classes must be at least 1, got {classes}")
-    if attention == "none" and attention_args:
-        raise ValueError(f"attention_args={dict(attention_args)} need an attention module, got attention='none'")
+    classes = usual_classes(name) if classes is None else classes
+    check_count("classes", classes)
+    if attention == "none" and (attention_args or placement is not None):
+        given = f"attention_args={dict(attention_args)}" if attention_args else f"placement={placement!r}"
+        raise ValueError(f"{given} has no use without an attention module, got attention='none'")
     model = build(classes=classes)
     if attention != "none":
         size = own_size if image_size is None else image_size

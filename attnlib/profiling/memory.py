@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from attnlib.profiling.trace import copy_modules
+from attnlib.networks.parts import copy_modules
 
 
 class LiveBytes(TorchDispatchMode):

@@ -1,13 +1,12 @@
 """The operators of one forward pass, counted by the rules of `operators.py`."""
 
-import copy
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from attnlib.networks.parts import copy_modules
 from attnlib.profiling.operators import UnknownOperatorError, counts_nothing, handlers
 
 with warnings.catch_warnings():
@@ -43,14 +42,6 @@ def count_operations(model: nn.Module, *inputs: Tensor) -> dict[str, dict[str, i
     for (quantity, operator), count in counts.items():
         by_quantity[quantity][operator] = int(count)
     return by_quantity
-
-
-def copy_modules(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Module:
-    """A copy of the modules alone (modes and hooks included) that holds `tensor(t)` for each parameter and buffer t.
-
-    What is done to the copy, or left on it by an error half-way, never reaches the model.
-    """
-    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
 
 
 def _with_values(tensor: Tensor) -> Tensor:

@@ -46,11 +46,11 @@ def cost_table(path: str | Path = TABLE) -> CostTable:
 
 
 def costs(path: str | Path = TABLE) -> "pandas.DataFrame":
-    """What one image costs in each network with each module at its paper's place: one row a pair.
+    """What one image costs in each network, and in many with each module at its paper's place: one row a pair.
 
-    Columns: network, module ("none" is the plain network), image_size, classes; parameters; macs (multiply-adds) and,
-    summing to it, convolution, linear, matmul, attention; elementwise, activations, peak_training_bytes. What they
-    count, `attnlib.profiling.cost.Cost` says.
+    Columns: network, kind, module ("none" is the plain network), image_size, classes; parameters; macs (multiply-adds)
+    and, summing to it, convolution, linear, matmul, attention; elementwise, activations, peak_training_bytes. What they
+    count, `attnlib.profiling.cost.Cost` says; of a detector the pyramid and the heads that run at every pixel.
 
     Raises:
         ValueError: no such file, or another one.

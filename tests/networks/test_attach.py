@@ -5,6 +5,7 @@ import copy
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
 from torchvision.models import mobilenet_v2, resnet
 
@@ -359,13 +360,25 @@ def test_a_dry_run_says_the_same_and_changes_nothing():
     ("name", "placement", "says"),
     [
         ("se", "layer9.*", "CifarResNet has no place for the module: no path matches 'layer9"),
-        ("se", lambda model: [], "CifarResNet has no place for the module: <lambda> returned no path"),
+        ("se", lambda model: [], "CifarResNet has no place for the module: <lambda> gives no path"),
         ("se", "block-ends", "no placement is called 'block-ends'; did you mean 'block-end'"),
         ("se", "norms", "'se' cannot go in place of every batch norm .*choose among block-end"),
         ("iebn", "block-end", r"'iebn' cannot go behind .*choose among norms"),
-        ("iebn", "layer?.*.conv1", "'iebn' stands for a BatchNorm2d, but layer layer1.0.conv1 is Conv2d"),
-        ("sasa", "layer?.*.bn1", "'sasa' stands for a Conv2d, but layer layer1.0.bn1 is BatchNorm2d"),
+        (
+            "iebn",
+            "layer?.*.conv1",
+            "layer1.0.conv1: it stands for a BatchNorm2d .*this one is Conv2d",
+        ),
+        (
+            "sasa",
+            "layer?.*.bn1",
+            "layer1.0.bn1: it stands for a Conv2d .*this one is BatchNorm2d",
+        ),
         ("se", "layer1*", "the placement finds layer1 and layer1.0 inside of it"),
+        ("se", "layer1.7", "no placement is called 'layer1.7'; did you mean 'layer1.0'"),
+        ("se", ["layer1.0", "layer4"], "the model has no layer 'layer4'; paths are those of model.named_modules"),
+        ("se", [], "CifarResNet has no place for the module: the list gives no path"),
+        ("sasa_stem", "layer1.*.bn2", r"layer1.0.bn2: from a map \(1, 16, 28, 28\) it makes .* is expected"),
         ("se", "*fc", r"layer fc \(Linear\) gives \(1, 10\); attention follows layers"),
     ],
 )
@@ -376,6 +389,122 @@ def test_a_placement_that_does_not_fit_changes_nothing(name, placement, says, ow
         attach(model, name, placement=placement)
     assert repr(model) == described
     assert same_state(before, model.state_dict())
+
+
+@pytest.mark.parametrize("placement", [lambda model: "layer1", 7, lambda model: None])
+def test_a_placement_that_is_no_list_of_paths_is_refused(placement, own_errors):
+    with pytest.raises(TypeError, match="placement must give a list of paths, got"):
+        attach(build("ours"), "se", placement=placement)
+
+
+def test_a_list_goes_in_the_network_s_order():
+    assert paths(attach(build("ours"), "se", placement=["layer3", "layer1.0"], dry_run=True)) == ["layer1.0", "layer3"]
+    assert paths(attach(build("ours"), "se", placement="layer2.0.bn1", dry_run=True)) == ["layer2.0.bn1"]
+
+
+@pytest.mark.parametrize("name", ["iebn", "sasa", "se"])
+def test_every_layer_is_in_the_mode_it_was_in(name):
+    model = build("torchvision resnet50")
+    model.layer2[0].bn2.eval()  # somebody froze a norm
+    before = {path: module.training for path, module in model.named_modules()}
+    attach(model, name)
+    assert all(module.training for module in attention_modules(model).values()) == (name != "iebn")
+    detach(model)
+    assert {path: module.training for path, module in model.named_modules()} == before
+    model.eval()
+    attach(model, name)
+    assert not any(module.training for module in model.modules())
+    detach(model)
+    assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("backbone", ["timm mobilenetv2", "timm resnetv2_50"])
+def test_iebn_refuses_a_norm_that_holds_an_activation(backbone):
+    model = timm.create_model(backbone.removeprefix("timm ").replace("mobilenetv2", "mobilenetv2_050"))
+    described = repr(model)
+    with pytest.raises(ValueError, match="'iebn' does not fit layer .*for nothing that does more, .*BatchNormAct2d"):
+        attach(model, "iebn")
+    assert repr(model) == described
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"stride": 1}, "stride=1 cannot be the same for every layer: it follows from the layer"),
+        ({"out_channels": 8}, "out_channels=8 cannot be the same for every layer"),
+        ({"channels": 8}, "channels=8 cannot be the same for every layer"),
+    ],
+)
+def test_what_follows_from_the_layer_cannot_be_given(arguments, says, own_errors):
+    with pytest.raises(ValueError, match=says):
+        attach(build("torchvision resnet50"), "sasa", **arguments)
+
+
+def test_sasa_refuses_a_convolution_that_shrinks_its_map():
+    model = build("torchvision resnet50")
+    model.layer1[1].conv2 = nn.Conv2d(64, 64, 3)
+    with pytest.raises(ValueError, match=r"layer1.1.conv2: .* it makes \(1, 64, 28, 28\) where \(1, 64, 26,"):
+        attach(model, "sasa")
+
+
+def test_what_is_no_network_of_maps_is_refused(own_errors):
+    with pytest.raises(TypeError, match="attach takes a network, got 'resnet50'; build it first"):
+        attach("resnet50", "se")
+    with torch.device("meta"):
+        video = torchvision.models.video.r3d_18()
+        tree = timm.create_model("dla34")
+    with pytest.raises(ValueError, match="VideoResNet has no place for the module"):
+        attach(video, "se")
+    with pytest.raises(ValueError, match="DLA has no place for the module"):  # its marks are on trees of blocks
+        attach(tree, "se")
+    with pytest.raises(ValueError, match="Sequential has no convolution"):
+        attach(nn.Sequential(nn.Linear(3, 3)), "se", placement="0")
+    with pytest.raises(ValueError, match="AlexNet cannot take an image of 8 x 8"):
+        attach(torchvision.models.alexnet(), "nam", 8, "features.2", spatial=True)
+    with pytest.raises(TypeError, match="image_size must"):
+        attach(build("ours"), "se", image_size="large")
+
+
+def test_networks_without_shortcuts_have_their_places():
+    with torch.device("meta"):
+        vgg, mobile = networks.create("vgg16_bn_cifar"), networks.create("mobilenet_v1")
+    units = [f"layer{stage}.{i}" for stage, count in enumerate((2, 2, 3, 3, 3), start=1) for i in range(count)]
+    assert paths(attach(vgg, "se", dry_run=True)) == units
+    assert paths(attach(vgg, "bam", dry_run=True)) == ["layer1.1", "layer2.1", "layer3.2", "layer4.2"]
+    assert paths(attach(vgg, "non_local", dry_run=True)) == ["layer2.0", "layer2.1", "layer3.0", "layer3.1", "layer3.2"]
+    plain = sum(p.numel() for p in mobile.parameters())
+    assert len(attach(mobile, "se", bias=False)) == 13
+    # 4.2 and 4.7 million in Table 3 of the SE paper
+    assert [round(n / 1e6, 1) for n in (plain, sum(p.numel() for p in mobile.parameters()))] == [4.2, 4.7]
+
+
+def test_stages_without_names_begin_at_a_stride():
+    with torch.device("meta"):
+        ours, theirs = networks.create("mobilenet_v2"), timm.create_model("resnetv2_50")
+    assert paths(attach(ours, "bam", dry_run=True)) == [f"features.{i}" for i in (1, 3, 6, 13)]
+    assert paths(attach(ours, "non_local", dry_run=True)) == [f"features.{i}" for i in (2, 3, 4, 5, 6)]
+    assert paths(attach(theirs, "bam", dry_run=True)) == [f"stages.{i}.blocks.{j}" for i, j in ((0, 2), (1, 3), (2, 5))]
+
+
+def test_a_detector_s_maps_are_those_of_its_backbone():
+    with torch.device("meta"):
+        model = networks.create("retinanet_resnet50")
+    attached = attach(model, "nam", 64, spatial=True, dry_run=True)
+    assert {entry.size for entry in attached} == {(16, 16), (8, 8), (4, 4), (2, 2)}
+
+
+def test_a_dry_run_draws_nothing():
+    model = build("ours")
+    torch.manual_seed(3)
+    attach(model, "se", dry_run=True)
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(torch.rand(1), after)
+
+
+def test_a_placement_without_a_module_is_refused():
+    with pytest.raises(ValueError, match="placement='stage-end' has no use without an attention module"):
+        networks.create("resnet8", placement="stage-end")
 
 
 def test_sasa_refuses_grouped_convolutions():

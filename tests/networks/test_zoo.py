@@ -251,19 +251,22 @@ def test_a_network_needs_classes(classes):
 
 
 def test_arguments_need_an_attention():
-    with pytest.raises(ValueError, match="attention_args={'reduction': 4} need an attention module, got .*'none'"):
+    with pytest.raises(ValueError, match="attention_args={'reduction': 4} has no use without .*'none'"):
         create("resnet8", attention_args={"reduction": 4})
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"depth": 21}, r"depth=21 does not fit basic blocks: it must be 6n \+ 2"),
-        ({"depth": 2}, r"depth=2 does not fit basic blocks: it must be 6n \+ 2 with n >= 1"),
-        ({"depth": 26, "block": "bottleneck"}, r"depth=26 does not fit bottleneck blocks: it must be 9n \+ 2"),
-        ({"depth": 20, "block": "wide"}, "block must be 'basic' or 'bottleneck', got 'wide'"),
-        ({"depth": 20, "shortcut": "C"}, "shortcut must be 'B', or 'A' with basic blocks, got 'C' with 'basic'"),
-        ({"depth": 29, "shortcut": "A", "block": "bottleneck"}, "got 'A' with 'bottleneck'"),
+        ({"depth": 21}, r"depth=21 is not 6n \+ 2 .*choose 20 or 26"),
+        ({"depth": 2}, r"depth=2 is not 6n \+ 2 with n >= 1 blocks a stage; choose 8"),
+        ({"depth": 26, "block": "bottleneck"}, r"depth=26 is not 9n \+ 2 .*choose 20 or 29"),
+        ({"depth": 20, "block": "wide"}, "no block is called 'wide'; known: basic, bottleneck"),
+        ({"depth": 20, "shortcut": "C"}, "no shortcut is called 'C'; known: A, B"),
+        (
+            {"depth": 29, "shortcut": "A", "block": "bottleneck"},
+            "shortcut 'A' goes with basic blocks, got it with block='bottleneck'",
+        ),
     ],
 )
 def test_a_cifar_resnet_that_is_not_in_the_family_is_refused(arguments, says):

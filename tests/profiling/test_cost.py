@@ -171,7 +171,7 @@ def test_frozen_multi_head_attention_is_counted():
 def test_network(name, image_size, macs):
     from fvcore.nn import ActivationCountAnalysis
 
-    model = networks.create(name)
+    model = networks.create(name, 10)
     cost = profile(model, image_size)
     assert cost.macs == macs == torch_macs(model, 3, image_size, image_size)
     assert cost.parameters == sum(p.numel() for p in model.parameters())

@@ -14,7 +14,7 @@ from attnlib import networks
 from attnlib.cli import app
 from attnlib.networks import zoo
 from attnlib.profiling.cost import profile
-from attnlib.profiling.inputs import counted, usual_classes
+from attnlib.profiling.inputs import counted
 from attnlib.profiling.trace import count_operations
 from benchmarks.costs import stamp
 from tests.profiling.flops import flop_counter_macs
@@ -39,7 +39,7 @@ SIDES = {224: 64, 769: 65, 800: 64, 640: 64}
 def test_multiply_adds_are_those_of_torch(name):
     side = SIDES.get(networks.image_size(name), networks.image_size(name))
     with torch.device("meta"):
-        model = networks.create(name, usual_classes(name))
+        model = networks.create(name)
     part = counted(name, model.eval(), side)
     macs = count_operations(part.model, *part.inputs)["macs"]
     assert sum(macs.values()) == flop_counter_macs(part.model, *part.inputs) > 0
@@ -75,7 +75,7 @@ def test_a_network_of_each_kind_is_profiled_by_name():
     ],
 )
 def test_classes_are_those_of_the_usual_data(name, classes):
-    assert usual_classes(name) == classes
+    assert networks.usual_classes(name) == classes
 
 
 @pytest.mark.usefixtures("own_errors")
