@@ -3,6 +3,7 @@
 status   the table of notebooks with lane, time and versions, from their stamps
 api      the public classes and functions of attnlib, from its source; nothing is imported
 map      the map of the field on the landing page; a module counts as present when its file exists
+ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
 """
 
 import ast
@@ -13,6 +14,7 @@ from html import escape
 from pathlib import Path
 from textwrap import dedent, indent
 
+import ledger_page
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -225,8 +227,19 @@ def pill(family: str, key: str, name: str, x: float, y: float, width: float, her
 
 # ---- Sphinx ----
 
-GENERATE = {"status": status, "api": api, "map": field_map}
-PAGES = {"book/status": "status", "book/api": "api", "index": "map"}
+GENERATE = {
+    "status": status,
+    "api": api,
+    "map": field_map,
+    "ledger": lambda: ledger_page.page(REPOSITORY),
+    "counts": lambda: ledger_page.counts(REPOSITORY),
+}
+PAGES = {
+    "book/status": ("status",),
+    "book/api": ("api",),
+    "book/ledger": ("counts", "ledger"),
+    "index": ("map", "counts"),
+}
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -237,8 +250,8 @@ def fill(app: Sphinx, docname: str, source: list[str]) -> None:
 def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
     """The pages whose generated part differs from the one in the last build: what it shows lies outside their file."""
     old = getattr(env, "generated_parts", {})
-    env.generated_parts = {page: GENERATE[name]() for page, name in PAGES.items()}
-    return [page for page, part in env.generated_parts.items() if old.get(page) != part]
+    env.generated_parts = {page: [GENERATE[name]() for name in names] for page, names in PAGES.items()}
+    return [page for page, parts in env.generated_parts.items() if old.get(page) != parts]
 
 
 def mend(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:

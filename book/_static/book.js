@@ -5,3 +5,26 @@ window.addEventListener("load", () => {
     if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
   });
 });
+
+// The ledger's filters: rows that do not fit are hidden; the choice stands in the address, so that it can be shared.
+window.addEventListener("DOMContentLoaded", () => {
+  const bar = document.querySelector(".ledger-filters");
+  if (!bar) return;
+  bar.hidden = false;
+  const controls = [...bar.querySelectorAll("[data-filter]")];
+  const rows = [...document.querySelectorAll("table.ledger tr[data-paper]")];
+  const asked = new URLSearchParams(location.search);
+  controls.forEach((control) => { control.value = asked.get(control.dataset.filter) ?? ""; });
+  const filter = () => {
+    const wanted = controls.filter((control) => control.value).map((control) => [control.dataset.filter, control.value]);
+    rows.forEach((row) => {
+      row.hidden = !wanted.every(([name, value]) =>
+        name === "text" ? row.textContent.toLowerCase().includes(value.toLowerCase()) : row.dataset[name] === value);
+    });
+    bar.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims`;
+    const address = new URLSearchParams(wanted).toString();
+    history.replaceState(null, "", `${location.pathname}${address ? "?" + address : ""}${location.hash}`);
+  };
+  controls.forEach((control) => control.addEventListener("input", filter));
+  filter();
+});

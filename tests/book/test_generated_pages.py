@@ -3,6 +3,7 @@
 import ast
 
 import generated_pages
+import ledger_page
 
 
 def test_a_signature_stands_as_in_the_source():
@@ -42,3 +43,41 @@ def test_the_map_marks_what_is_present(tmp_path, monkeypatch):
     monkeypatch.setattr(generated_pages, "REPOSITORY", tmp_path)
     drawing = generated_pages.field_map()
     assert (drawing.count('<g class="here"'), drawing.count('<g class="later"')) == (1, 16)
+
+
+def test_the_ledger_s_page_has_every_claim_and_every_cost():
+    found = ledger_page.ledgers(generated_pages.REPOSITORY)
+    page = ledger_page.page(generated_pages.REPOSITORY)
+    for ledger in found:
+        assert all(f'<tr id="{v["id"]}"' in page for v in ledger["verdicts"])
+    assert page.count("how it is computed") == sum(
+        v["check"] is not None for ledger in found for v in ledger["verdicts"]
+    )
+    cells = sum(len(ledger["cells"]) for ledger in found)
+    assert page.count("<tr><td>") == cells
+    assert f"Of {cells} printed costs" in ledger_page.counts(generated_pages.REPOSITORY)
+
+
+def test_the_ledger_s_tables_hold_no_blank_line_which_would_end_them():
+    page = ledger_page.page(generated_pages.REPOSITORY)
+    assert all("\n\n" not in table.partition("</table>")[0] for table in page.split("<table")[1:])
+
+
+def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_html():
+    entry = dict.fromkeys(("note", "unit"), "") | {
+        "id": "sa-x",
+        "paper": "sa",
+        "kind": "cost",
+        "claim": "a < b",
+        "published": 12345,
+        "measured": 0.123456789,
+        "tolerance": 0.5,
+        "verdict": "does not hold",
+        "confidence": "recalled",
+        "check": None,
+    }
+    row = ledger_page.claim(entry, generated_pages.REPOSITORY)
+    assert "a &lt; b" in row
+    assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
+    assert "<td>0.123457</td>" in row
+    assert "<details>" not in row

@@ -73,3 +73,22 @@ def test_every_solution_opens(view, page_name):
         content = solution.locator(".toggle-details__content, .section, p").last
         solution.locator("button.toggle-button").first.click()
         assert content.is_visible()
+
+
+def test_the_ledger_s_filters(view):
+    page = view("book/ledger.html?paper=sa&verdict=does+not+hold")
+    rows, shown = page.locator("tr[data-paper]"), page.locator("tr[data-paper]:visible")
+    assert 0 < shown.count() < rows.count()
+    kept = shown.evaluate_all("rows => rows.map(row => [row.dataset.paper, row.dataset.verdict])")
+    assert all(pair == ["sa", "does not hold"] for pair in kept)
+    assert page.locator(".ledger-filters output").inner_text() == f"{shown.count()} of {rows.count()} claims"
+    page.get_by_label("paper").select_option("")
+    page.get_by_label("verdict").select_option("")
+    page.get_by_label("text").fill("parameters")
+    assert 0 < shown.count() < rows.count()
+    assert page.url.endswith("?text=parameters")
+    page.get_by_label("text").fill("")
+    assert shown.count() == rows.count()
+    details = page.locator("#sa-parameters-resnet50 details")
+    details.locator("summary").click()
+    assert "def parameters_resnet50" in details.inner_text()
