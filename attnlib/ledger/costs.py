@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A cell that prints how many times as much one network costs as another."""
+    """A cell that prints how many times as much one thing costs as another."""
 
-    network: Network | Module
-    baseline: Network | Module
+    network: Network | Module | int
+    baseline: Network | Module | int
 
 
 # What a printed cost belongs to: a network, a pair (the first minus the second), a ratio, or a count of no network's.

@@ -1,13 +1,15 @@
 """The whole ledger of a paper: its claims with their verdicts and its costs, computed, kept on file and read again."""
 
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from attnlib.base import check_choice
 from attnlib.data.files import write_text
 from attnlib.ledger.costs import Cell, cells
-from attnlib.ledger.verdict import Verdict, judge
-from attnlib.published.schema import keys, load
+from attnlib.ledger.verdict import Verdict, Word, judge
+from attnlib.published.schema import Kind, load
 from attnlib.training.recipe import reasons
 
 _FOLDER = Path(__file__).parents[1] / "results" / "ledger"
@@ -45,10 +47,26 @@ def stored(key: str, folder: Path = _FOLDER) -> Ledger:
         return Ledger.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(
-            f"there is no ledger of {key} at {path}; `attnlib ledger {key} --recompute` writes it"
+            f"there is no ledger of {key} at {path}; `attnlib ledger --paper {key} --recompute` writes it"
         ) from None
     except ValidationError as error:
         raise ValueError(f"{path} is not a ledger: {reasons(error)}") from error
+
+
+def select(
+    ledgers: list[Ledger], kind: str | None = None, verdict: str | None = None, id: str | None = None
+) -> list[Verdict]:
+    """The verdicts of one kind, one word or one claim; all where nothing is asked for.
+
+    Raises:
+        UnknownNameError: no such kind, verdict or claim; the message lists the near matches.
+    """
+    judged = [v for ledger in ledgers for v in ledger.verdicts]
+    allowed = {"kind": get_args(Kind), "verdict": get_args(Word), "id": [v.id for v in judged]}
+    asked = {name: value for name, value in {"kind": kind, "verdict": verdict, "id": id}.items() if value is not None}
+    for name, value in asked.items():
+        check_choice(name, value, allowed[name])
+    return [v for v in judged if all(getattr(v, name) == value for name, value in asked.items())]
 
 
 def store(ledger: Ledger, folder: Path = _FOLDER) -> Path:
@@ -57,6 +75,3 @@ def store(ledger: Ledger, folder: Path = _FOLDER) -> Path:
     path = folder / f"{ledger.paper}.json"
     write_text(path, ledger.model_dump_json(indent=1) + "\n")
     return path
-
-
-__all__ = ["Ledger", "compute", "keys", "store", "stored"]

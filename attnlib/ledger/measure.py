@@ -43,12 +43,10 @@ class Network:
 
     @property
     def image_size(self) -> int:
-        if self.side is not None:
-            return self.side
-        return 224 if ":" in self.backbone else networks.image_size(self.backbone)
+        return external.image_size(self.backbone) if self.side is None else self.side
 
     def build(self) -> nn.Module:
-        model = external.build(self.backbone) if ":" in self.backbone else networks.create(self.backbone, self.classes)
+        model = external.build(self.backbone, self.classes)
         if self.attention != "none":
             attach(model, self.attention, self.image_size, self.placement, **dict(self.arguments))
         if self.change is not None:
@@ -62,10 +60,7 @@ class Network:
 
     def part(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
         """What of the network is counted, and its inputs; see `profiling.inputs.counted`."""
-        model = self.build_empty()
-        if ":" in self.backbone:
-            return model, (torch.zeros(1, 3, self.image_size, self.image_size, device="meta"),)
-        what = counted(self.backbone, model, self.image_size)
+        what = counted(self.backbone, self.build_empty(), self.image_size)
         return what.model, what.inputs
 
 

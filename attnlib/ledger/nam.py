@@ -11,20 +11,24 @@ from attnlib import create
 from attnlib.ledger.measure import Network, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
+from attnlib.profiling.trace import count_operations
 from attnlib.published import load
 from attnlib.scale_attention.nam import NAM, sparsity_penalty
 
 PLAIN = Network("resnet50_cifar", classes=100)
 CHANNEL = Network("resnet50_cifar", "nam", classes=100)
 BOTH = Network("resnet50_cifar", "nam", (("spatial", True),), classes=100)
-SE = Network("resnet50_cifar", "se", classes=100)
-SA = Network("resnet50_cifar", "sa", classes=100)
+CBAM = Network("resnet50_cifar", "cbam", classes=100)
+# The names that the tables give to the modules of attnlib; TAM is triplet attention.
+MODULES = {"SE": "se", "BAM": "bam", "TAM": "triplet", "SA": "sa", "ECA": "eca"}
 
 
 def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
     """The network that a printed cost belongs to, or why it is not recomputed."""
     module = row["method"].split()[0]
-    ours = {"ResNet-50": PLAIN, "none": PLAIN, "NAM": CHANNEL, "SE": SE, "SA": SA}
+    if module in MODULES:
+        return Network("resnet50_cifar", MODULES[module], classes=100)
+    ours = {"ResNet-50": PLAIN, "none": PLAIN, "NAM": CHANNEL, "CBAM": CBAM}
     return ours.get(module, f"{module} is not among the modules of attnlib")
 
 
@@ -42,6 +46,12 @@ def _random_nam(negative: bool = False, **arguments: Any) -> NAM:
         if negative:
             module.channel_norm.weight[0] *= -1
     return module
+
+
+def initial_weights() -> Finding:
+    module = create("nam", 64).double()
+    weights = module.scale_weights(module.channel_norm.weight)
+    return Finding((64 * weights - 1).abs().max().item(), f"the weights sum to {weights.sum().item():.12g}")
 
 
 def initial_gate_256() -> Finding:
@@ -66,6 +76,10 @@ def initial_gate_bound() -> Finding:
     return Finding((distance - bound).clamp_min(0).max().item(), note)
 
 
+def parameters_backbone() -> Finding:
+    return Finding(parameters(PLAIN))
+
+
 def parameters_resnet50() -> Finding:
     return Finding(parameters(CHANNEL) - parameters(PLAIN))
 
@@ -83,10 +97,13 @@ def parameters_spatial() -> Finding:
     return Finding(parameters(BOTH) - parameters(CHANNEL))
 
 
+def parameters_cbam() -> Finding:
+    added = parameters(CBAM) - parameters(PLAIN)
+    return Finding(added / 1e6, f"{added:,}")
+
+
 def parameters_against_cbam() -> Finding:
-    counted = {row["method"]: row["parameters"] for row in load("nam").rows("released-parameters")}
-    cbam = counted["CBAM"] - counted["none"]
-    nam = parameters(CHANNEL) - parameters(PLAIN)
+    cbam, nam = (parameters(network) - parameters(PLAIN) for network in (CBAM, CHANNEL))
     return Finding(100 * nam / cbam, f"{nam:,} against {cbam:,}")
 
 
@@ -145,6 +162,58 @@ def sparsity_gradient() -> Finding:
     return Finding((scales.grad - 1e-4 * scales.detach().sign()).abs().max().item())
 
 
+def penalty_saves_work() -> Finding:
+    plain, penalised = create("nam", 16), create("nam", 16)
+    with torch.no_grad():
+        penalised.channel_norm.weight[:8] = 0
+    before, after = (_operations(module) for module in (plain, penalised))
+    return Finding(float(after < before), f"{after:,} operations with half of the scales at zero, {before:,} without")
+
+
+def _operations(module: NAM) -> int:
+    counts = count_operations(module, torch.ones(1, 16, 8, 8))
+    return sum(sum(counts[quantity].values()) for quantity in ("macs", "elementwise"))
+
+
+def product() -> Finding:
+    module, x = _random_nam(), _normal(16, 8)
+    module.eval()  # so that the gate is asked for twice with the same statistics
+    return Finding((module(x) - x * module.gate(x)).abs().max().item())
+
+
+def relu_gate() -> Finding:
+    gate = _random_nam().gate(_normal(16, 8)).detach()
+    with_relu = torch.logit(gate).relu().sigmoid()
+    return Finding(with_relu.min().item(), f"without it {(gate < 0.5).double().mean():.0%} of the gates are below 0.5")
+
+
+def spatial_as_channels() -> Finding:
+    x, (spatial, channel) = _normal(16, 8), _spatial_nams(64)
+    positions = x.flatten(2).transpose(1, 2).unsqueeze(-1)  # images, positions, channels, 1
+    gate = channel.gate(positions).squeeze(-1).transpose(1, 2).view_as(x)
+    return Finding((spatial.gate(x) - gate).abs().max().item())
+
+
+def _spatial_nams(positions: int) -> tuple[NAM, NAM]:
+    """A spatial part for 16 channels of 8 x 8 positions and a channel part for so many channels, of equal scales."""
+    spatial, channel = create("nam", 16, channel=False, spatial=True, size=(8, 8)), create("nam", positions)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for ours, theirs in zip(spatial.parameters(), channel.parameters(), strict=True):
+            ours.normal_(generator=generator)
+            theirs.copy_(ours)
+    return spatial.double(), channel.double()
+
+
+def order_of_parts() -> Finding:
+    x, (spatial, _), both = _normal(16, 8), _spatial_nams(64), _random_nam(spatial=True, size=(8, 8))
+    both.spatial_norm.load_state_dict(spatial.spatial_norm.state_dict())
+    channel = _random_nam()
+    swapped = (both(x) - channel(spatial(x))).abs().max().item()
+    difference = (both(x) - spatial(channel(x))).abs().max().item()
+    return Finding(difference, f"in the other order the outputs differ by up to {swapped:.1e}")
+
+
 def absolute_values() -> Finding:
     return Finding(_signed_difference(negative=False))
 
@@ -158,6 +227,21 @@ def _signed_difference(negative: bool) -> float:
     x = _normal(16, 8)
     paper, code = _random_nam(negative, signed=True), _random_nam(negative)
     return (paper(x) - code(x)).abs().max().item()
+
+
+def best_top1() -> Finding:
+    return _behind_the_best("top1_acc")
+
+
+def best_top5() -> Finding:
+    return _behind_the_best("top5_acc")
+
+
+def _behind_the_best(column: str) -> Finding:
+    accuracies = {row["method"]: row[column] for row in load("nam").rows("cifar100")}
+    nam = accuracies.pop("NAM")
+    best = max(accuracies, key=accuracies.get)
+    return Finding(max(0.0, accuracies[best] - nam), f"NAM {nam}, {best} {accuracies[best]}")
 
 
 def one_resolution() -> Finding:

@@ -15,17 +15,25 @@ from attnlib.networks import attention_modules
 from attnlib.published import load
 from attnlib.scale_attention.sa import SA, shuffle_channels
 
+ATTENTION = {"baseline": "none", "SE": "se", "CBAM": "cbam", "SGE": "sge", "ECA": "eca", "SA": "sa"}
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[Network, Network] | str:
-    """The network that a printed cost belongs to (a pair: their difference), or why it is not recomputed."""
+
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[Network, Network] | int:
+    """The network that a printed cost belongs to (a pair: their difference), or the count itself."""
     name, method = row.get("backbone") or row["model"], row.get("method", "SA")
     backbone = "resnet" + name.removeprefix("ResNet-").removeprefix("sa_resnet")
-    attention = {"baseline": "none", "SE": "se", "SA": "sa"}.get(method)
-    if attention is None:
-        return f"{method} is not among the modules of attnlib"
+    network = Network(backbone, ATTENTION[method])
     if column in ("extra_params", "extra_gflops", "module_parameters"):
-        return Network(backbone, attention), Network(backbone)
-    return Network(backbone, attention)
+        return network, Network(backbone)
+    if column == "gflops":
+        return _by_layers(backbone, method)
+    return network
+
+
+def _by_layers(backbone: str, method: str) -> int:
+    """Operations by the table's rule, to which the two pooling layers of CBAM's released code are added."""
+    pooled = 2 * gated_values(backbone) if method == "CBAM" else 0
+    return operations(Network(backbone, ATTENTION[method]), "layers") + pooled
 
 
 def _added(backbone: str) -> int:
@@ -40,11 +48,19 @@ def parameters_resnet50() -> Finding:
             by_name[name] = by_name.get(name, 0) + parameter.numel()
     norm = by_name["norm_weight"] + by_name["norm_bias"]
     sums = {sum(some) for n in range(7) for some in combinations(by_name.values(), n)}
+    plain = parameters(Network("resnet50"))
     note = (
         f"{_added('resnet50') - norm} in the four vectors, {norm} in the group norm; of all sums of "
-        f"some of these six kinds the nearest to 300 is {min(sums, key=lambda total: abs(total - 300))}"
+        f"some of these six kinds the nearest to 300 is {min(sums, key=lambda total: abs(total - 300))}; with the "
+        f"group norm alone the total is {(plain + norm) / 1e6:.4f} million, without SA it is {plain / 1e6:.4f}"
     )
     return Finding(_added("resnet50"), note)
+
+
+def parameters_four_vectors() -> Finding:
+    modules = attention_modules(Network("resnet50", "sa").build_empty()).values()
+    norms = sum(module.norm_weight.numel() + module.norm_bias.numel() for module in modules)
+    return Finding(_added("resnet50") - norms, f"{_added('resnet50')} less {norms} of the group norm")
 
 
 def parameters_resnet101() -> Finding:
@@ -99,6 +115,26 @@ def gflops_all_work() -> Finding:
     return Finding(sum(added.values()) / 1e9, note)
 
 
+def fewest_operations() -> Finding:
+    """The place of SA among the modules of Table 1, from the fewest operations on."""
+    methods = [method for method in ATTENTION if method != "baseline"]
+    everything = {method: _all_operations(ATTENTION[method]) - _all_operations("none") for method in methods}
+    by_layers = {method: _by_layers("resnet50", method) for method in methods}
+    order = sorted(methods, key=everything.get)
+    place = 1 + sorted(methods, key=by_layers.get).index("SA")
+    note = (
+        "every operation counted: "
+        + ", ".join(f"{method} {everything[method] / 1e6:.1f} million" for method in order)
+        + f"; SA's place by the rule of Table 1, layer by layer: {place}"
+    )
+    return Finding(1 + order.index("SA"), note, otherwise=place)
+
+
+def _all_operations(attention: str) -> int:
+    counts = work(Network("resnet50", attention))
+    return sum(counts["macs"].values()) + sum(counts["elementwise"].values())
+
+
 def gflops_baseline_resnet50() -> Finding:
     return _baseline("resnet50")
 
@@ -120,7 +156,12 @@ def _normal(channels: int, side: int) -> Tensor:
 
 def _random_sa() -> SA:
     """An SA of 4 groups for 32 channels with all its parameters random."""
-    module, generator = create("sa", 32, groups=4).double(), torch.Generator().manual_seed(0)
+    return _random(create("sa", 32, groups=4))
+
+
+def _random(module: nn.Module) -> nn.Module:
+    """The module with all its parameters random, always the same."""
+    module, generator = module.double(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.normal_(generator=generator)
@@ -193,20 +234,140 @@ def shared_by_groups() -> Finding:
     return Finding(excess)
 
 
+def shuffle_groups() -> Finding:
+    channels, groups = 32, 4
+    numbers = torch.arange(channels).div(channels // groups, rounding_mode="floor")
+    shuffled = shuffle_channels(numbers.view(1, channels, 1, 1)).flatten().tolist()
+    pairs = [(k, k + groups // 2) for k in range(groups // 2) for _ in range(channels // groups)]
+    expected = [group for pair in pairs for group in pair]
+    return Finding(
+        sum(a != b for a, b in zip(shuffled, expected, strict=True)), f"{groups} groups of {channels} channels"
+    )
+
+
+def own_spatial_maps() -> Finding:
+    spatial = _halves(_random_sa().gate(_normal(32, 9)))[:, :, 1]
+    difference = (spatial[:, :, 0] - spatial[:, :, 1]).abs().max().item()
+    return Finding(float(difference > 1e-3), f"two channels of one group differ by up to {difference:.3f}")
+
+
+def _halves(x: Tensor) -> Tensor:
+    """The map of `_random_sa` as images, groups, half, channels of the half, height, width."""
+    return x.unflatten(1, (4, 2, -1))
+
+
+def grouped_cat() -> Finding:
+    module, x = _random_sa(), _normal(32, 9)
+    channel, spatial = _halves(x).unbind(2)
+    vector = {name: parameter.view(-1, 1, 1) for name, parameter in module.named_parameters()}
+    mean = channel.mean((3, 4), keepdim=True)
+    channel = channel * torch.sigmoid(vector["channel_weight"] * mean + vector["channel_bias"])
+    normed = F.group_norm(spatial.flatten(0, 1), spatial.shape[2], module.norm_weight, module.norm_bias)
+    normed = normed.view_as(spatial)
+    spatial = spatial * torch.sigmoid(vector["spatial_weight"] * normed + vector["spatial_bias"])
+    concatenated = torch.cat([channel, spatial], 2).flatten(1, 2)
+    shuffled = (module(x) - concatenated).abs().max().item()
+    module.shuffle = False
+    plain = (module(x) - concatenated).abs().max().item()
+    note = f"the outputs differ by up to {shuffled:.2f}; by {plain:.0e} with the channel part first and no shuffle"
+    return Finding(shuffled, note, otherwise=plain)
+
+
+def sge_as_grouped_se() -> Finding:
+    sge, x = _random(create("sge", 32, groups=4)), _normal(32, 9)
+    grouped = _random(create("se", 8, reduction=4)).gate(x.view(8, 8, 9, 9))
+    maps = sge.gate(x).unflatten(1, (4, -1))
+    over_pixels, over_channels = _spread(maps, (3, 4)), _spread(maps, (2,))
+    note = (
+        f"SGE's gate spans {over_pixels:.2f} over the pixels of a map and {over_channels:.0f} over the channels of a "
+        f"group; that of SE in each group spans {_spread(grouped, (2, 3)):.0f} and {_spread(grouped, (1,)):.2f}"
+    )
+    return Finding(over_pixels, note)
+
+
+def _spread(gate: Tensor, axes: tuple[int, ...]) -> float:
+    return (gate.amax(axes) - gate.amin(axes)).max().item()
+
+
+def grouped_se() -> Finding:
+    x, small, large = _normal(32, 9), _random(create("se", 8, reduction=4)), create("se", 32, reduction=4).double()
+    with torch.no_grad():
+        for ours, theirs in ((large.reduce, small.reduce), (large.expand, small.expand)):
+            ours.weight.copy_(torch.block_diag(*4 * [theirs.weight[..., 0, 0]])[..., None, None])
+            ours.bias.copy_(theirs.bias.repeat(4))
+    return Finding((large.gate(x) - small.gate(x.view(8, 8, 9, 9)).view(2, 32, 1, 1)).abs().max().item())
+
+
+def channel_half_iebn() -> Finding:
+    module, x, iebn = _random_sa(), _normal(32, 9), create("iebn", 16).double()
+    with torch.no_grad():
+        iebn.gate_scale.copy_(module.channel_weight.repeat(4))
+        iebn.gate_shift.copy_(module.channel_bias.repeat(4))
+    return Finding(_off_by(module, iebn, x, half=0))
+
+
+def channel_half_se() -> Finding:
+    module, x, se = _random_sa(), _normal(32, 9), create("se", 16, reduction=1).double()
+    with torch.no_grad():
+        se.reduce.weight.copy_(torch.eye(16)[..., None, None])
+        se.reduce.bias.zero_()
+        se.expand.weight.copy_(module.channel_weight.repeat(4).diag()[..., None, None])
+        se.expand.bias.copy_(module.channel_bias.repeat(4))
+    note = f"where means are negative too, by up to {_off_by(module, se, x, half=0):.2f}"
+    return Finding(_off_by(module, se, x.abs(), half=0), note)
+
+
+def spatial_half_sge() -> Finding:
+    module, x, sge = _random_sa(), _normal(32, 9), create("sge", 16, groups=16, unbiased=False).double()
+    with torch.no_grad():
+        # The group norm's own scale and shift go into those that follow it.
+        sge.weight.copy_((module.spatial_weight * module.norm_weight).repeat(4))
+        sge.bias.copy_((module.spatial_weight * module.norm_bias + module.spatial_bias).repeat(4))
+    # On large values the small number that each keeps from dividing by zero has no weight.
+    otherwise = _off_by(module, sge, 1e4 * x, half=1)
+    note = f"where means are negative too, by up to {otherwise:.2f}: there SGE's standardised map has the other sign"
+    return Finding(_off_by(module, sge, 1e4 * (x + 3), half=1), note)
+
+
+def _off_by(module: SA, other: nn.Module, x: Tensor, half: int) -> float:
+    """The largest difference between SA's gates in one half and those that `other` gives to that half's channels."""
+    ours, inputs = (_halves(tensor)[:, :, half].flatten(1, 2) for tensor in (module.gate(x), x))
+    return (ours - other.gate(inputs)).abs().max().item()
+
+
 def narrow_maps() -> Finding:
+    return Finding(float(bool(_refusal(64))), _refusal(64))
+
+
+def _refusal(channels: int) -> str:
+    """Why SA does not take so many channels in the paper's 64 groups; empty where it does."""
     try:
-        create("sa", 64)
+        create("sa", channels)
     except ValueError as error:
-        return Finding(1, str(error))
-    return Finding(0)
+        return str(error)
+    return ""
+
+
+def uneven_halves() -> Finding:
+    groups, channels = 64, 192
+    first, second = torch.empty(1, channels // groups, 1, 1).chunk(2, dim=1)
+    note = (
+        f"{first.shape[1]} and {second.shape[1]} channels, and vectors of {channels // (2 * groups)} for each; SA here "
+        f"{'refuses' if _refusal(channels) else 'takes'} such a map"
+    )
+    return Finding(first.shape[1], note)
 
 
 def gain_resnet50() -> Finding:
-    return _gain("ResNet-50")
+    return _gain("ResNet-50", "SA")
 
 
 def gain_resnet101() -> Finding:
-    return _gain("ResNet-101")
+    return _gain("ResNet-101", "SA")
+
+
+def gain_se_resnet101() -> Finding:
+    return _gain("ResNet-101", "SE")
 
 
 def _top1(backbone: str, method: str) -> float:
@@ -214,11 +375,20 @@ def _top1(backbone: str, method: str) -> float:
     return next(row["top1"] for row in rows if (row["backbone"], row["method"]) == (backbone, method))
 
 
-def _gain(backbone: str) -> Finding:
-    with_sa, plain = _top1(backbone, "SA"), _top1(backbone, "baseline")
-    return Finding(with_sa - plain, f"{with_sa} - {plain}")
+def _gain(backbone: str, method: str) -> Finding:
+    attended, plain = _top1(backbone, method), _top1(backbone, "baseline")
+    return Finding(attended - plain, f"{attended} - {plain}")
 
 
 def released_weights() -> Finding:
-    released = next(row["top1"] for row in load("sa").rows("readme") if row["model"] == "sa_resnet50")
-    return Finding(released, f"{released - _top1('ResNet-50', 'SA'):+.3f} points")
+    return _released("ResNet-50")
+
+
+def released_weights_resnet101() -> Finding:
+    return _released("ResNet-101")
+
+
+def _released(backbone: str) -> Finding:
+    name = f"sa_{backbone.replace('-', '').lower()}"
+    released = next(row["top1"] for row in load("sa").rows("readme") if row["model"] == name)
+    return Finding(released, f"{released - _top1(backbone, 'SA'):+.3f} points")

@@ -5,13 +5,17 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from attnlib import create
-from attnlib.ledger.measure import Network, gated_values, multiply_adds, parameters
+from attnlib.ledger.costs import printed_tolerance
+from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, parameters, work
 from attnlib.ledger.verdict import Finding
-from attnlib.networks import WithAttention, attention_modules
+from attnlib.networks import WithAttention, attach, attention_modules
+from attnlib.networks.mobilenet import DepthwiseSeparable
 from attnlib.published import load
+from attnlib.scale_attention.se import SE
 
 PLAIN = Network("resnet50_v1")
 RELEASED = Network("resnet50_v1", "se")
@@ -42,7 +46,65 @@ WITHOUT_LAST_STAGE = Network("resnet50_v1", "se", (("bias", False),), change=par
 INSIDE = Network("resnet50_v1", change=_add_inside)
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
+def _paths_of(kind: type[nn.Module], model: nn.Module) -> list[str]:
+    return [path for path, module in model.named_modules() if isinstance(module, kind)]
+
+
+def _behind_convolutions(model: nn.Module) -> list[str]:
+    """The activations of VGG's convolutions, not those of its linear layers."""
+    return [path for path in _paths_of(nn.ReLU, model) if path.startswith("features.")]
+
+
+# In networks without residual blocks a unit follows each convolution's activation, or each depthwise separable pair.
+PLACES = {"torchvision:vgg16_bn": _behind_convolutions, "mobilenet_v1": partial(_paths_of, DepthwiseSeparable)}
+
+
+def _resnext101(attention: str) -> nn.Module:
+    """ResNeXt-101 of 32 x 4d, of which torchvision has the blocks but no name."""
+    model = ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=4)
+    if attention != "none":
+        attach(model, attention)
+    return model
+
+
+def _imagenet(model: str, attention: str) -> Network | Module | None:
+    """A network of Tables 2 and 3, where it is defined here."""
+    if model == "ResNeXt-101":
+        return Module(partial(_resnext101, attention), ((1, 3, 224, 224),))
+    names = {"VGG-16 (BN)": "torchvision:vgg16_bn", "MobileNet 1.0-224": "mobilenet_v1", "ResNeXt-50": "resnext50"}
+    names |= {f"ResNet-{depth}": f"resnet{depth}_v1" for depth in (50, 101, 152)}
+    return Network(names[model], attention, placement=PLACES.get(names[model])) if model in names else None
+
+
+def _norm_in_front(model: nn.Module) -> None:
+    """imgclsmob's SE-PreResNet has a norm behind the first convolution and none behind the last block."""
+    model.conv1 = nn.Sequential(model.conv1, nn.BatchNorm2d(16), nn.ReLU())
+    model.bn = nn.Identity()
+
+
+def _imgclsmob(model: str, classes: int) -> Network:
+    attention = "se" if model.startswith("SE") else "none"
+    depth = model.split()[0].rpartition("-")[2]
+    if "PreResNet" not in model:
+        return Network(f"resnet{depth}", attention, classes=classes)
+    change = _norm_in_front if attention == "se" else None
+    return Network(f"resnet{depth}_preact", attention, classes=classes, change=change)
+
+
+def _make_small(model: nn.Module) -> None:
+    """A 3 x 3 stem and 100 classes: the form for CIFAR-100 of a depth that has no name here."""
+    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.fc = nn.Linear(model.fc.in_features, 100)
+
+
+def _weiaicunzai(model: str) -> Network:
+    attention, name = "se" if model.startswith("se") else "none", model.removeprefix("se")
+    if name == "resnet152":
+        return Network("torchvision:resnet152", attention, change=_make_small)
+    return Network(f"{name}_cifar", attention, classes=100)
+
+
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | str:
     """The network that a printed cost belongs to, or why it is not recomputed."""
     if table == "table-10":
         return PLAIN if row["r"] is None else BY_REDUCTION[row["r"]]
@@ -53,23 +115,44 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
     if table == "table-16":
         return {"ResNet-50": PLAIN, "NoSqueeze": NO_SQUEEZE, "SE": ABLATION}[row["model"]]
     model = row["model"]
-    if table == "table-2" and model.startswith("ResNet-"):
-        attention = "se" if column == "se_gflops" else "none"
-        return Network(f"resnet{model.removeprefix('ResNet-')}_v1", attention)
-    if table == "imgclsmob-cifar" and "Pre" not in model:
-        depth = model.split()[0].rpartition("-")[2]
-        classes = 10 if column == "c10_params" else 100
-        return Network(f"resnet{depth}", "se" if model.startswith("SE") else "none", classes=classes)
-    if table == "weiaicunzai-cifar100" and model.removeprefix("se") in ("resnet18", "resnet50"):
-        attention = "se" if model.startswith("se") else "none"
-        return Network(f"{model.removeprefix('se')}_cifar", attention, classes=100)
-    return f"{model} is not among the networks of attnlib"
+    if table == "imgclsmob-cifar":
+        return _imgclsmob(model, 10 if column == "c10_params" else 100)
+    if table == "weiaicunzai-cifar100":
+        return _weiaicunzai(model)
+    attention = "se" if column.startswith("se_") else "none"
+    return _imagenet(model, attention) or f"{model} is not among the networks of attnlib"
 
 
 def weights_formula() -> Finding:
     biases = parameters(RELEASED) - parameters(ABLATION)
     counted = parameters(ABLATION) - parameters(PLAIN)
     return Finding(counted, f"counted in the network without biases; the released form has {biases:,} biases more")
+
+
+def weights_with_biases() -> Finding:
+    return _added("resnet50_v1")
+
+
+def weights_with_biases_resnet101() -> Finding:
+    return _added("resnet101_v1")
+
+
+def weights_with_biases_resnet152() -> Finding:
+    return _added("resnet152_v1")
+
+
+def weights_resnet164() -> Finding:
+    finding, preact = _added("resnet164", classes=10), _added("resnet164_preact", classes=10)
+    return replace(finding, note=f"{finding.note}; with pre-activation {preact.note}, {preact.measured:,} too")
+
+
+def _added(backbone: str, classes: int = 1000) -> Finding:
+    with_se, plain = (parameters(Network(backbone, attention, classes=classes)) for attention in ("se", "none"))
+    return Finding(with_se - plain, f"{with_se:,} - {plain:,}")
+
+
+def total_resnet50() -> Finding:
+    return Finding(parameters(RELEASED))
 
 
 def parameters_resnet50() -> Finding:
@@ -84,6 +167,30 @@ def parameters_share() -> Finding:
 def last_stage_dropped() -> Finding:
     total = parameters(WITHOUT_LAST_STAGE)
     return Finding(100 * (total / parameters(PLAIN) - 1), f"{total:,} parameters in all, without biases")
+
+
+def units_resnet50() -> Finding:
+    return _units("resnet50_v1")
+
+
+def units_resnet101() -> Finding:
+    return _units("resnet101_v1")
+
+
+def units_resnet152() -> Finding:
+    return _units("resnet152_v1")
+
+
+def _units(backbone: str) -> Finding:
+    return Finding(len(attention_modules(Network(backbone, "se").build_empty())))
+
+
+def hidden_widths() -> Finding:
+    units = attention_modules(RELEASED.build_empty()).values()
+    widths = [unit.reduce.out_channels for unit in units]
+    narrow = create("se", 64).reduce.out_channels
+    note = f"hidden widths {', '.join(map(str, sorted(set(widths))))}; 64 channels have {narrow} by the paper's rule"
+    return Finding(sum(width % 8 != 0 for width in widths), note)
 
 
 def table_10_parameters() -> Finding:
@@ -105,45 +212,103 @@ def _largest_deviation(table: str, label: str, column: str) -> Finding:
     return Finding(max(deviations), "; ".join(off))
 
 
+def table_10_rounded_sums() -> Finding:
+    """How many rows are not the rounded parameters of ResNet-50 plus the rounded ones of the units."""
+    plain, off = round(parameters(PLAIN) / 1e6, 1), []
+    for row in load("se").rows("table-10"):
+        if row["r"] is not None:
+            added = (parameters(BY_REDUCTION[row["r"]]) - parameters(PLAIN)) / 1e6
+            if abs(plain + round(added, 1) - row["params_M"]) > printed_tolerance(row["params_M"], 1):
+                off.append(f"r = {row['r']}: {plain} + {added:.3f} against {row['params_M']}")
+    return Finding(len(off), "; ".join(off))
+
+
 def table_15_parameters() -> Finding:
     return Finding(parameters(INSIDE) / 1e6, f"{parameters(INSIDE):,}, without biases")
 
 
+def inside_share() -> Finding:
+    inside, usual = (parameters(network) - parameters(PLAIN) for network in (INSIDE, ABLATION))
+    return Finding(inside / usual, f"{inside:,} of {usual:,}")
+
+
 def gflops_resnet50() -> Finding:
-    finding = _gflops("resnet50_v1")
+    finding = _gflops(PLAIN)
     elsewhere = multiply_adds(Network("resnet50")) / 1e9
     return replace(finding, note=f"{finding.note}; {elsewhere:.4f} with the stride in the 3 x 3")
 
 
 def gflops_resnet101() -> Finding:
-    return _gflops("resnet101_v1")
+    return _gflops(_imagenet("ResNet-101", "none"))
 
 
 def gflops_resnet152() -> Finding:
-    return _gflops("resnet152_v1")
+    return _gflops(_imagenet("ResNet-152", "none"))
 
 
-def _gflops(backbone: str) -> Finding:
+def gflops_resnext50() -> Finding:
+    return _gflops(_imagenet("ResNeXt-50", "none"))
+
+
+def gflops_resnext101() -> Finding:
+    return _gflops(_imagenet("ResNeXt-101", "none"))
+
+
+def gflops_vgg16() -> Finding:
+    return Finding(multiply_adds(_imagenet("VGG-16 (BN)", "none")) / 1e9)
+
+
+def _elementwise(network: Network | Module, operator: str) -> int:
+    return work(network)["elementwise"].get(operator, 0)
+
+
+def _gflops(network: Network | Module) -> Finding:
     """Multiply-adds; otherwise with the additions of the shortcuts, which fits every plain ResNet of Table 2."""
-    macs = multiply_adds(Network(backbone)) / 1e9
-    with_additions = macs + gated_values(backbone) / 1e9
+    macs = multiply_adds(network) / 1e9
+    with_additions = macs + _elementwise(network, "add") / 1e9
     note = f"{macs:.4f} by multiply-adds, {with_additions:.4f} with the additions of the shortcuts"
     return Finding(macs, note, otherwise=with_additions)
 
 
 def gflops_se_resnet50() -> Finding:
-    macs, values = multiply_adds(RELEASED), gated_values("resnet50_v1")
-    note = (
-        f"{macs / 1e9:.4f} by multiply-adds, {(macs + 2 * values) / 1e9:.4f} with the additions of the shortcuts and "
-        "the values that the squeeze reads"
-    )
-    return Finding(macs / 1e9, note, otherwise=(macs + 2 * values) / 1e9)
+    return _with_reading("ResNet-50", 1e9)
+
+
+def gflops_se_resnet101() -> Finding:
+    return _with_reading("ResNet-101", 1e9)
+
+
+def gflops_se_resnet152() -> Finding:
+    return _with_reading("ResNet-152", 1e9)
+
+
+def gflops_se_vgg16() -> Finding:
+    return _with_reading("VGG-16 (BN)", 1e9)
+
+
+def mflops_se_mobilenet() -> Finding:
+    return _with_reading("MobileNet 1.0-224", 1e6)
+
+
+def _with_reading(model: str, unit: float) -> Finding:
+    """Multiply-adds; otherwise with the shortcuts' additions and one operation for each value that a squeeze reads."""
+    with_se, plain = _imagenet(model, "se"), _imagenet(model, "none")
+    macs, additions = multiply_adds(with_se), _elementwise(with_se, "add")
+    total = macs + additions + _elementwise(with_se, "mean") - _elementwise(plain, "mean")
+    more = "the additions of the shortcuts and " if additions else ""
+    note = f"{macs / unit:.4f} by multiply-adds, {total / unit:.4f} with {more}the values that the squeeze reads"
+    return Finding(macs / unit, note, otherwise=total / unit)
+
+
+def stride_saving() -> Finding:
+    elsewhere, first = multiply_adds(Network("resnet50")), multiply_adds(PLAIN)
+    return Finding((elsewhere - first) / 1e9, f"{elsewhere:,} against {first:,}")
 
 
 def flops_share() -> Finding:
     plain, values = multiply_adds(PLAIN), gated_values("resnet50_v1")
     added = multiply_adds(RELEASED) - plain
-    printed = next(row for row in load("se").rows("table-2") if row["model"] == "ResNet-50")
+    printed = _table_2("ResNet-50")
     rounded = printed["se_gflops"] / printed["reimpl_gflops"] - 1
     note = (
         f"{100 * added / plain:.3f} by multiply-adds, {100 * (added + values) / plain:.3f} with the values that the "
@@ -161,20 +326,82 @@ def nosqueeze_parameters() -> Finding:
     return Finding(parameters(NO_SQUEEZE) - parameters(ABLATION), f"{parameters(ABLATION):,} each")
 
 
+def file_size_resnet50() -> Finding:
+    """4 bytes for every parameter and running statistic, in units of 2^20 bytes."""
+    statistics = sum(buffer.numel() for buffer in RELEASED.build_empty().buffers() if buffer.is_floating_point())
+    values = parameters(RELEASED) + statistics
+    return Finding(4 * values / 2**20, f"{values:,} values, {4 * values / 1e6:.1f} in units of 10^6 bytes")
+
+
 def bias() -> Finding:
-    torch.manual_seed(0)
-    with_bias, without = create("se", 64).double(), create("se", 64, bias=False).double()
+    with_bias, without = _unit(), _unit(bias=False)
     with_bias.load_state_dict(without.state_dict(), strict=False)
     nn.init.zeros_(with_bias.reduce.bias)
     nn.init.zeros_(with_bias.expand.bias)
-    x = torch.randn(2, 64, 9, 7, dtype=torch.float64)
+    x = _normal()
     return Finding(
         (with_bias(x) - without(x)).abs().max().item(), f"{parameters(RELEASED) - parameters(ABLATION):,} biases"
     )
 
 
+def axpy() -> Finding:
+    unit, x = _unit(), _normal()
+    shortcut = x.cos()
+    fused = torch.addcmul(shortcut, unit.gate(x), x)
+    return Finding((fused - (shortcut + unit(x))).abs().max().item())
+
+
+def _unit(**arguments: Any) -> SE:
+    """A unit of 64 channels with random weights, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return create("se", 64, **arguments).double()
+
+
+def _normal() -> Tensor:
+    """Two maps of 64 channels of normally distributed values, always the same."""
+    return torch.randn(2, 64, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def table_2_every_network() -> Finding:
+    rows = load("se").rows("table-2")
+    gains = {row["model"]: row["reimpl_top1_err"] - row["se_top1_err"] for row in rows}
+    least = min(gains, key=gains.get)
+    return Finding(sum(gain <= 0 for gain in gains.values()), f"the least gain is {gains[least]:.2f}, of {least}")
+
+
+def gain_resnet50() -> Finding:
+    row, ablation = _table_2("ResNet-50"), _top1("table-10", "r")
+    note = f"{row['reimpl_top1_err']} - {row['se_top1_err']}; {ablation[None] - ablation[16]:.2f} in the ablations"
+    return Finding(row["reimpl_top1_err"] - row["se_top1_err"], note)
+
+
+def recipe_gain() -> Finding:
+    plain, ablation = _table_2("ResNet-50")["reimpl_top1_err"], _top1("table-10", "r")[None]
+    return Finding(plain - ablation, f"{plain} in Table 2, {ablation} in Table 10")
+
+
+def released_weights() -> Finding:
+    released = _top1("readme", "model")["SE-ResNet-50"]
+    return Finding(released, f"{released - _table_2('ResNet-50')['se_top1_err']:+.2f} points against Table 2")
+
+
+def _table_2(model: str) -> dict[str, Any]:
+    return next(row for row in load("se").rows("table-2") if row["model"] == model)
+
+
 def _top1(table: str, label: str) -> dict[Any, float]:
     return {row[label]: row["top1_err"] for row in load("se").rows(table)}
+
+
+def table_11_squeeze() -> Finding:
+    errors = _top1("table-11", "squeeze")
+    return Finding(errors["max"] - errors["avg"], f"{errors['max']} against {errors['avg']}")
+
+
+def table_12_tanh() -> Finding:
+    errors = _top1("table-12", "activation")
+    return Finding(errors["tanh"] - errors["sigmoid"], f"{errors['tanh']} against {errors['sigmoid']}")
 
 
 def table_14_places() -> Finding:

@@ -155,7 +155,7 @@ class Difference(_Data):
 class Paper(_Data):
     """Everything that we know a paper to print."""
 
-    key: Slug
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z]+(_[a-z]+)*$")]
     name: str
     title: str
     authors: list[str] = Field(min_length=1)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from attnlib.ledger.costs import costs, printed_tolerance
+from attnlib.ledger import entries
+from attnlib.ledger.costs import printed_tolerance
 
 
 @pytest.mark.parametrize(
@@ -13,31 +14,33 @@ def test_printed_tolerance(value, decimals, tolerance):
     assert printed_tolerance(value, decimals) == pytest.approx(tolerance, rel=1e-6)
 
 
-def test_sa():
-    cells = costs("sa").set_index(["table", "row", "column"])
-    assert cells.loc[("Table 1, differences", "ResNet-50 SA", "extra_params"), "measured"] == 708
-    assert not cells.loc[("Table 1, differences", "ResNet-50 SA", "extra_params"), "agrees"]
-    # one rule of counting gives all six printed GFLOPs of networks that are defined here
-    gflops = cells.loc["Table 1"].xs("gflops", level="column").dropna(subset="measured")
-    assert len(gflops) == 6
-    assert gflops.agrees.all()
-    exact = cells.loc["Parameters of the released code"]
-    assert (exact.difference == 0).all()
+# What is on file is what is computed (test_every_paper.py); here, that it is what outsiders count.
 
 
-def test_nam():
-    cells = costs("nam").set_index(["table", "row"])
-    assert cells.loc[("CIFAR-100 comparison", "ResNet-50"), "agrees"]
-    assert not cells.loc[("CIFAR-100 comparison", "NAM"), "agrees"]
-    exact = cells.loc["Parameters of the released code"]
-    assert exact.loc["NAM (channel)", "difference"] == 0
+def on_file(key, table, column=None):
+    cells = [cell for cell in entries.stored(key).cells if cell.table == table and cell.measured is not None]
+    return {cell.row: cell for cell in cells if column in (None, cell.column)}
 
 
-def test_se():
-    cells = costs("se")
-    # every CIFAR network of others that is defined here has exactly their count of parameters
-    theirs = cells[(cells.table == "CIFAR models of osmr/imgclsmob") & cells.measured.notna()]
-    assert len(theirs) == 16
-    assert (theirs.difference == 0).all()
-    by_stage = cells[(cells.table == "Table 13") & (cells.column == "gflops")]
-    assert by_stage.agrees.tolist() == [True, True, True, True, False]
+def test_other_people_s_exact_counts_are_met_to_the_parameter():
+    tables = {"CIFAR models of osmr/imgclsmob": ("se", 20), "Parameters of the released code": ("sa", 6)}
+    for table, (key, count) in tables.items():
+        cells = [cell for cell in entries.stored(key).cells if cell.table == table and cell.measured is not None]
+        assert len(cells) == count
+        assert all(cell.measured == cell.published for cell in cells)
+
+
+def test_sa_adds_more_than_it_prints():
+    added = on_file("sa", "Table 1, differences", "extra_params")["ResNet-50 SA"]
+    assert (added.published, added.measured, added.agrees) == (300, 708, False)
+
+
+def test_one_rule_of_counting_gives_all_printed_gflops_of_the_networks_of_sa_s_table_1():
+    rows = on_file("sa", "Table 1", "gflops")
+    assert len(rows) == 12
+    assert {row for row, cell in rows.items() if not cell.agrees} == {"ResNet-50 ECA", "ResNet-101 ECA"}
+
+
+def test_se_by_stage():
+    rows = on_file("se", "Table 13", "gflops")
+    assert [cell.agrees for cell in rows.values()] == [True, True, True, True, False]

@@ -89,7 +89,7 @@ def test_a_ledger_survives_its_file(tmp_path):
 
 
 def test_a_ledger_that_is_missing_or_damaged_says_how_to_get_it(tmp_path):
-    with pytest.raises(ValueError, match="attnlib ledger sa --recompute"):
+    with pytest.raises(ValueError, match="attnlib ledger --paper sa --recompute"):
         entries.stored("sa", tmp_path)
     (tmp_path / "sa.json").write_text('{"paper": "sa", "verdicts": 1, "cells": []}')
     with pytest.raises(ValueError, match="sa.json is not a ledger: field verdicts"):
