@@ -11,7 +11,7 @@ from attnlib import registry
 from attnlib.base import check_size
 from attnlib.catalogue import ModuleInfo
 from attnlib.networks.parts import copy_modules, without_values
-from attnlib.networks.placement import RULES, Placement, branch, places
+from attnlib.networks.placement import RULES, Placement, branch, is_residual_block, places
 
 
 class WithAttention(nn.Module):
@@ -263,7 +263,8 @@ def _maps(
 
 def _width(layer: nn.Module) -> int | None:
     """Channels behind a norm, a convolution or a residual block; None where it is not written on the layer."""
-    last = list(branch(layer).values() or [layer])[-1]
+    chain = isinstance(layer, nn.Sequential) or is_residual_block(layer)  # others may join what their layers give
+    last = list((branch(layer) if chain else {}).values() or [layer])[-1]
     return next(
         (getattr(last, name) for name in ("num_features", "out_channels", "num_channels") if hasattr(last, name)), None
     )

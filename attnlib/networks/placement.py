@@ -37,11 +37,12 @@ class Rule:
 
 def residual_blocks(model: nn.Module) -> Paths:
     """Every residual block by its path."""
-    return {
-        path: module
-        for path, module in model.named_modules()
-        if any(hasattr(module, mark) for mark in BLOCK_MARKS) and len(_convolutions(module)) > 1
-    }
+    return {path: module for path, module in model.named_modules() if is_residual_block(module)}
+
+
+def is_residual_block(module: nn.Module) -> bool:
+    """Whether a module is marked as a residual block and has two convolutions or more in its branch."""
+    return any(hasattr(module, mark) for mark in BLOCK_MARKS) and len(_convolutions(module)) > 1
 
 
 def branch(block: nn.Module, prefix: str = "") -> Paths:

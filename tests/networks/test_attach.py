@@ -486,6 +486,13 @@ def test_stages_without_names_begin_at_a_stride():
     assert paths(attach(theirs, "bam", dry_run=True)) == [f"stages.{i}.blocks.{j}" for i, j in ((0, 2), (1, 3), (2, 5))]
 
 
+def test_the_width_behind_a_block_that_joins_its_layers_is_found():
+    with torch.device("meta"):
+        model = torchvision.models.squeezenet1_1()
+    (fire,) = attach(model, "se", placement="features.3", dry_run=True)
+    assert fire.channels == 64 + 64
+
+
 def test_a_detector_s_maps_are_those_of_its_backbone():
     with torch.device("meta"):
         model = networks.create("retinanet_resnet50")
