@@ -124,9 +124,10 @@ def test_a_square_s_side_is_its_size():
 def test_theta_plus_with_the_mean_for_its_gather_is_se():
     ge, se = create("ge", 32, variant="theta+", size=5), create("se", 32)
     ge.gather = nn.AdaptiveAvgPool2d(1)
+    nn.init.ones_(ge.excite[1].bias)  # no hidden unit is cut off whatever the draw
     se.reduce.load_state_dict(ge.excite[1].state_dict())
     se.expand.load_state_dict(ge.excite[3].state_dict())
-    positive, x = torch.rand(2, 32, 5, 5), torch.randn(2, 32, 5, 5) - 0.5
+    positive, x = torch.rand(2, 32, 5, 5), -torch.rand(2, 32, 5, 5)
     torch.testing.assert_close(ge(positive), se(positive))
     assert not torch.allclose(ge(x), se(x), atol=1e-3)  # the ReLU before the layers, which is released, cuts it off
 

@@ -285,10 +285,14 @@ def test_one_value_per_channel_is_refused_in_train_mode_before_anything_is_count
 
 def test_norms_are_asked_not_the_module():
     module, x = create("residual_attention", 8), torch.randn(1, 8, 3, 2)
-    module.mask.lowest.eval()
+    norms = [layer for layer in module.mask.lowest.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.eval()
+    assert module.mask.lowest.training
     assert module(x).isfinite().all()  # frozen at the lowest level, three by two values elsewhere
     with pytest.raises(ValueError, match="residual attention needs 2 or more values .* has 0"):
         module(x[:0])
-    module.eval().mask.lowest.train()
+    module.eval()
+    norms[0].train()
     with pytest.raises(ValueError, match="lowest level needs 2"):
         module(x)
