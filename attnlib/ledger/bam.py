@@ -1,6 +1,5 @@
 """Checks of the claims of BAM; attnlib/published/bam.yml says what each is held against."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -9,14 +8,18 @@ from torch import Tensor, nn
 from torchvision.models import DenseNet
 
 from attnlib import create
-from attnlib.ledger import cbam
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.measure import Module, Network, multiply_adds, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
+from attnlib.ledger.measure import Built, Call, Network, added, count_parameters, multiply_adds, parameters
+from attnlib.ledger.printed import difference, row_of
+from attnlib.ledger.profilers import by_layers
+from attnlib.ledger.variants import IMAGE, stride_first, wide_resnet18
 from attnlib.ledger.verdict import Finding
 from attnlib.published import load
 from attnlib.scale_attention.bam import BAM
 
 FORMS = {"paper": (("combine", "sum"), ("output_norm", True)), "released": ()}
+MAPS = (4, 32, 9, 9)
 
 
 def _densenet() -> nn.Module:
@@ -47,14 +50,10 @@ IMAGENET = {
 }
 
 
-def _given(paths: tuple[str, ...], model: nn.Module) -> tuple[str, ...]:
-    return paths
-
-
 # In a network without stages of residual blocks, the layers behind which its maps are halved.
 PLACES = {
-    DENSENET: partial(_given, ("features.denseblock1", "features.denseblock2")),
-    "MobileNet": partial(_given, ("layer2.1", "layer3.1", "layer4.5")),
+    DENSENET: ("features.denseblock1", "features.denseblock2"),
+    "MobileNet": ("layer2.1", "layer3.1", "layer4.5"),
 }
 
 
@@ -68,22 +67,24 @@ def _behind_fires(arguments: tuple[tuple[str, Any], ...], model: nn.Module) -> N
 
 
 SQUEEZENET = {
-    form: Network("torchvision:squeezenet1_1", change=partial(_behind_fires, arguments))
+    form: Network("torchvision:squeezenet1_1", change=Call(_behind_fires, arguments))
     for form, arguments in FORMS.items()
 }
 TABLES = ("reduction", "cifar100", "cifar100-preresnet", "imagenet")
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | int:
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | Built | int:
     """The network that a printed cost belongs to."""
     if table in TABLES:
         return _in_the_paper(row, "paper")
     if table == "pytorchinsight":
-        return cbam.network_of(table, row, column)
+        *method, name, depth = row["model"].lower().split("-")
+        network = Network(name + depth, *method)
+        return network if column == "params_M" else by_layers(network)
     return Network("resnet50", row["model"].split("-")[0].lower())
 
 
-def _in_the_paper(row: dict[str, Any], form: str) -> Network | Module:
+def _in_the_paper(row: dict[str, Any], form: str) -> Network | Built:
     """The network of a row of the paper's tables, with the module in the paper's form or in the released one."""
     if "variant" in row:
         argument, _, value = row["variant"].partition(" ")
@@ -93,17 +94,17 @@ def _in_the_paper(row: dict[str, Any], form: str) -> Network | Module:
         return SQUEEZENET[form]
     attention, arguments, placement = ("bam", FORMS[form], PLACES.get(model)) if plus else ("none", (), None)
     if model == DENSENET:
-        return cbam.Built(_densenet, ((1, 3, 32, 32),), attention, arguments, placement)
+        return Built(_densenet, ((1, 3, 32, 32),), attention, arguments, placement)
     if model.startswith("WideResNet18"):
-        make = cbam.BUILDERS[model.replace("ResNet18", "ResNet-18")]
-        return cbam.Built(make, cbam.IMAGE, attention, arguments)
+        widen = float(model.partition("(")[2].removesuffix(")"))
+        return Built(Call(wide_resnet18, widen), IMAGE, attention, arguments)
     name, classes = (CIFAR[model], 100) if model in CIFAR else (IMAGENET[model], 1000)
-    return Network(name, attention, arguments, classes, cbam.STRIDE_FIRST, placement)
+    return Network(name, attention, arguments, classes, stride_first, placement)
 
 
 def _resnet50(attention: str = "none", *arguments: tuple[str, Any]) -> Network:
     """ResNet-50 for CIFAR-100."""
-    return Network("resnet50_cifar", attention, arguments, 100, cbam.STRIDE_FIRST)
+    return Network("resnet50_cifar", attention, arguments, 100, stride_first)
 
 
 def parameters_released() -> Finding:
@@ -116,7 +117,7 @@ def parameters_paper() -> Finding:
 
 
 def _added(form: str) -> int:
-    return parameters(Network("resnet50", "bam", FORMS[form])) - parameters(Network("resnet50"))
+    return added(Network("resnet50", "bam", FORMS[form]))
 
 
 def parameters_formula() -> Finding:
@@ -125,7 +126,7 @@ def parameters_formula() -> Finding:
         hidden = channels // 16
         formula = 2 * channels * hidden + 3 * hidden + channels  # channel branch
         formula += channels * hidden + 18 * hidden**2 + 10 * hidden + 1  # spatial branch
-        excess += sum(parameter.numel() for parameter in create("bam", channels).parameters()) - formula
+        excess += count_parameters(create("bam", channels)) - formula
     return Finding(excess)
 
 
@@ -145,7 +146,7 @@ def _reduction(reduction: int) -> Finding:
     paper, released = (
         parameters(_resnet50("bam", *arguments, ("reduction", reduction))) for arguments in FORMS.values()
     )
-    return Finding(paper / 1e6, f"{paper:,} in the paper's form, {released:,} as released")
+    return Finding(paper / 1e6, f"{paper:,} in the paper's form, hidden norms too, {released:,} as released")
 
 
 def reduction_released() -> Finding:
@@ -176,9 +177,9 @@ def _rows_off(form: str) -> list[str]:
 
 
 def densenet() -> Finding:
-    row = _row("cifar100", f"{DENSENET} + BAM")
-    paper, released = (parameters(_in_the_paper(row, form)) for form in FORMS)
-    return Finding(paper / 1e6, f"{paper:,} in the paper's form, {released:,} as released")
+    dense = row_of("bam", "cifar100", model=f"{DENSENET} + BAM")
+    paper, released = (parameters(_in_the_paper(dense, form)) for form in FORMS)
+    return Finding(paper / 1e6, f"{paper:,} in the paper's form, hidden norms too, {released:,} as released")
 
 
 def preresnet_110() -> Finding:
@@ -209,26 +210,9 @@ def gflops_reduction_4() -> Finding:
     return Finding(by_reduction[4], f"{note}, {multiply_adds(_resnet50()) / 1e9:.4f} without BAM")
 
 
-def _normal(height: int = 9, width: int = 9) -> Tensor:
-    """Four maps of normally distributed values, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(4, 32, height, width, generator=generator, dtype=torch.float64)
-
-
 def _random_bam(**arguments: Any) -> BAM:
     """A BAM for 32 channels with all its parameters and running statistics random."""
-    module, generator = create("bam", 32, **arguments).double(), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-        for name, buffer in module.named_buffers():
-            if name.endswith(("mean", "var")):
-                buffer.uniform_(0.5, 1.5, generator=generator)
-    return module
-
-
-def _largest(difference: Tensor) -> float:
-    return difference.abs().max().item()
+    return random_parameters(create("bam", 32, **arguments))
 
 
 def initial_linear_weights() -> Finding:
@@ -236,7 +220,7 @@ def initial_linear_weights() -> Finding:
     weights = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
     before = [weight.detach().clone() for weight in weights]
     module.network_init_()
-    return Finding(max(_largest(weight - old) for weight, old in zip(weights, before, strict=True)))
+    return Finding(max(largest(weight - old) for weight, old in zip(weights, before, strict=True)))
 
 
 def initial_norms() -> Finding:
@@ -247,21 +231,22 @@ def initial_norms() -> Finding:
 
 
 def gate_range() -> Finding:
-    gates = torch.stack([_random_bam(combine=combine).gate(_normal()) for combine in ("product", "sum")])
+    gates = torch.stack([_random_bam(combine=combine).gate(normal(*MAPS)) for combine in ("product", "sum")])
     beyond = torch.maximum(1 - gates, gates - 2).clamp_min(0)
     return Finding(beyond.max().item(), f"between {gates.min():.4f} and {gates.max():.4f}")
 
 
 def sum_and_product() -> Finding:
-    product, added = (_random_bam(combine=combine)(_normal()) for combine in ("product", "sum"))
-    return Finding(float(_largest(product - added) > 1e-3), f"they differ by up to {_largest(product - added):.3f}")
+    outputs = [_random_bam(combine=combine)(normal(*MAPS)) for combine in ("product", "sum")]
+    change = largest(outputs[0] - outputs[1])
+    return Finding(float(change > 1e-3), f"they differ by up to {change:.3f}")
 
 
 def branch_as_printed() -> Finding:
-    branch, z = _random_bam().channel_branch.eval(), _normal().mean((2, 3))
+    branch, z = _random_bam().channel_branch.eval(), normal(*MAPS).mean((2, 3))
     _make_identity(branch[1])
     hidden = branch[0](z)
-    linear, with_relu = (_largest(branch(z) - branch[3](inner)) for inner in (hidden, torch.relu(hidden)))
+    linear, with_relu = (largest(branch(z) - branch[3](inner)) for inner in (hidden, torch.relu(hidden)))
     note = f"{linear:.3f} without a ReLU behind the hidden layer, {with_relu:.1e} with it"
     return Finding(linear, note, otherwise=with_relu)
 
@@ -286,14 +271,14 @@ def output_norms() -> Finding:
         with torch.no_grad():
             last.weight *= scale.view(-1, *[1] * (last.weight.dim() - 1))
             last.bias.copy_((last.bias - norm.running_mean) * scale + norm.bias)
-    return Finding(_largest(paper(_normal()) - folded(_normal())))
+    return Finding(largest(paper(normal(*MAPS)) - folded(normal(*MAPS))))
 
 
 def last_biases() -> Finding:
     module = _random_bam(combine="sum", output_norm=True)
-    (module(_normal()) * _normal().cos()).sum().backward()
+    back_propagate(module, normal(*MAPS))
     branches = (module.channel_branch, module.spatial_branch)
-    cancelled, own = (max(_largest(branch[index].bias.grad) for branch in branches) for index in (-2, -1))
+    cancelled, own = (max(largest(branch[index].bias.grad) for branch in branches) for index in (-2, -1))
     return Finding(cancelled / own, f"{cancelled:.1e} against {own:.1f}")
 
 
@@ -311,16 +296,16 @@ def pooling_wide() -> Finding:
 
 
 def _against_the_mean(width: int) -> Finding:
-    x = _normal(9, width)
+    x = normal(4, 32, 9, width)
     pooled, mean, first = _released_pooling(x), x.mean((2, 3)), x[..., :9].mean((2, 3))
-    note = f"{_largest(pooled - first):.1e} from the mean over the first nine columns"
-    return Finding(_largest(pooled - mean), note)
+    note = f"{largest(pooled - first):.1e} from the mean over the first nine columns"
+    return Finding(largest(pooled - mean), note)
 
 
 def pooling_columns() -> Finding:
-    branch, x = _random_bam().channel_branch, _normal(9, 13)
+    branch, x = _random_bam().channel_branch, normal(4, 32, 9, 13)
     changed = torch.cat([x[..., :9], -x[..., 9:]], 3)
-    return Finding(_largest(branch(_released_pooling(x)) - branch(_released_pooling(changed))))
+    return Finding(largest(branch(_released_pooling(x)) - branch(_released_pooling(changed))))
 
 
 def pooling_tall() -> Finding:
@@ -334,7 +319,7 @@ def pooling_very_wide() -> Finding:
 def _fails(height: int, width: int) -> Finding:
     """Whether the channel branch behind the released pooling fails on such a map."""
     try:
-        _random_bam().channel_branch(_released_pooling(_normal(height, width)))
+        _random_bam().channel_branch(_released_pooling(normal(4, 32, height, width)))
     except RuntimeError as error:
         return Finding(1, str(error))
     return Finding(0, "it runs")
@@ -342,30 +327,28 @@ def _fails(height: int, width: int) -> Finding:
 
 def one_image() -> Finding:
     try:
-        create("bam", 32).double()(_normal()[:1])
+        create("bam", 32).double()(normal(*MAPS)[:1])
     except ValueError as error:
         return Finding(1, str(error))
     return Finding(0, "it runs")
-
-
-def _row(table: str, name: str) -> dict[str, Any]:
-    """The row of a table whose first value is `name`."""
-    return next(row for row in load("bam").rows(table) if next(iter(row.values())) == name)
 
 
 def issue_16_quotes() -> Finding:
     pairs = {"paper baseline": "ResNet 50", "paper + BAM": "ResNet 50 + BAM"}
     differences, notes = [], []
     for quoted, model in pairs.items():
-        accuracy, error = _row("issue-16", quoted)["accuracy"], _row("cifar100", model)["error"]
+        accuracy, error = _issue_16(quoted), row_of("bam", "cifar100", model=model)["error"]
         differences.append(abs(accuracy - (100 - error)))
         notes.append(f"{accuracy} and 100 - {error}")
     return Finding(max(differences), "; ".join(notes))
 
 
 def gain_of_users() -> Finding:
-    users, baseline = (_row("issue-16", name)["accuracy"] for name in ("two users + BAM", "paper baseline"))
-    return Finding(users - baseline, f"{users} - {baseline}")
+    return difference(_issue_16("two users + BAM"), _issue_16("paper baseline"))
+
+
+def _issue_16(what: str) -> float:
+    return row_of("bam", "issue-16", what=what)["accuracy"]
 
 
 def reduction_errors_4() -> Finding:
@@ -377,12 +360,12 @@ def reduction_errors_8() -> Finding:
 
 
 def _against_reduction(reduction: int) -> Finding:
-    error, best = (_row("reduction", f"reduction {r}")["error"] for r in (reduction, 16))
-    return Finding(error - best, f"{error} - {best}")
+    return difference(*(row_of("bam", "reduction", variant=f"reduction {r}")["error"] for r in (reduction, 16)))
 
 
 def released_weights() -> Finding:
-    released, paper = _row("readme", "ResNet-50 + BAM")["top1"], 100 - _row("imagenet", "ResNet50 + BAM")["top1_err"]
+    released = row_of("bam", "readme", model="ResNet-50 + BAM")["top1"]
+    paper = 100 - row_of("bam", "imagenet", model="ResNet50 + BAM")["top1_err"]
     return Finding(released, f"{released - paper:+.2f} points")
 
 
@@ -395,5 +378,4 @@ def gain_elsewhere_resnet101() -> Finding:
 
 
 def _elsewhere(model: str) -> Finding:
-    with_bam, plain = (_row("pytorchinsight", name)["top1"] for name in (f"BAM-{model}", model))
-    return Finding(with_bam - plain, f"{with_bam} - {plain}")
+    return difference(*(row_of("bam", "pytorchinsight", model=name)["top1"] for name in (f"BAM-{model}", model)))

@@ -1,80 +1,45 @@
 """Checks of the claims of CBAM; attnlib/published/cbam.yml says what each is held against."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import get_model
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import Conv2dNormActivation
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, operations, parameters, work
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded, step
+from attnlib.ledger.measure import (
+    Built,
+    Call,
+    Module,
+    Network,
+    added,
+    count_parameters,
+    empty,
+    multiply_adds,
+    parameters,
+    work,
+)
+from attnlib.ledger.printed import difference, row_of
+from attnlib.ledger.profilers import by_layers
+from attnlib.ledger.variants import IMAGE, resnext_stride_first, wide_resnet18
 from attnlib.ledger.verdict import Finding
-from attnlib.networks import attach, attention_modules
+from attnlib.networks import attention_modules
 from attnlib.networks.mobilenet import DepthwiseSeparable
-from attnlib.networks.preact_resnet import PreActBottleneck
 from attnlib.published import load
 from attnlib.scale_attention.cbam import CBAM
 
-
-@dataclass(frozen=True)
-class Built(Module):
-    """A network that attnlib does not have by name, as `make` builds it, with attention."""
-
-    attention: str = "none"
-    arguments: tuple[tuple[str, Any], ...] = ()
-    placement: Any = None
-
-    def build_empty(self) -> nn.Module:
-        model = super().build_empty()
-        if self.attention != "none":
-            with torch.device("meta"):
-                attach(model, self.attention, self.shapes[0][2:], self.placement, **dict(self.arguments))
-        return model
-
-
-def _wide_resnet18(widen: float) -> nn.Module:
-    """ResNet-18 with `widen` times as wide stages behind the usual stem."""
-    model = ResNet(BasicBlock, [2, 2, 2, 2])
-    model.inplanes = 64
-    for number, width in enumerate((64, 128, 256, 512), start=1):
-        stride = 1 if number == 1 else 2
-        setattr(model, f"layer{number}", model._make_layer(BasicBlock, int(width * widen), 2, stride))
-    model.fc = nn.Linear(int(512 * widen), 1000)
-    return model
-
-
-def _stride_first(model: nn.Module) -> None:
-    """The stage's stride in the first 1 x 1 convolution of every bottleneck, instead of the 3 x 3."""
-    for block in model.modules():
-        if isinstance(block, Bottleneck | PreActBottleneck):
-            block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
-
-
-def _resnext(blocks: list[int]) -> nn.Module:
-    """ResNeXt 32x4d with the stage's stride in the first 1 x 1 convolution."""
-    model = ResNet(Bottleneck, blocks, groups=32, width_per_group=4)
-    _stride_first(model)
-    return model
-
-
-# For BAM's networks too; no function by that name, since the public functions of this file are checks.
-STRIDE_FIRST = partial(_stride_first)
-
-
 BUILDERS = {
-    "WideResNet-18 (1.5)": partial(_wide_resnet18, 1.5),
-    "WideResNet-18 (2.0)": partial(_wide_resnet18, 2.0),
-    "ResNeXt-50 32x4d": partial(_resnext, [3, 4, 6, 3]),
-    "ResNeXt-101 32x4d": partial(_resnext, [3, 4, 23, 3]),
+    "WideResNet-18 (1.5)": Call(wide_resnet18, 1.5),
+    "WideResNet-18 (2.0)": Call(wide_resnet18, 2.0),
+    "ResNeXt-50 32x4d": Call(resnext_stride_first, 50),
+    "ResNeXt-101 32x4d": Call(resnext_stride_first, 101),
 }
-IMAGE = ((1, 3, 224, 224),)
-KEYS = {"baseline": "none", "SE": "se", "BAM": "bam", "CBAM": "cbam", "SGE": "sge"}
+MAPS = (2, 32, 9, 7)
+KEYS = {"baseline": "none", "SE": "se", "CBAM": "cbam"}
 
 PLAIN = Network("resnet50_v1")
 RELEASED = Network("resnet50_v1", "cbam")
@@ -97,7 +62,7 @@ TABLE_2 = {"channel (SE)": SE, "channel": BOTH} | {
     f"channel + spatial ({'1x1 conv' if descriptor == 'conv' else 'avg&max'}, k={kernel})": network
     for (descriptor, kernel), network in SPATIAL.items()
 }
-SSD = Module(partial(get_model, "ssd300_vgg16", weights=None, weights_backbone=None, num_classes=21))
+SSD = Module(Call(get_model, "ssd300_vgg16", weights=None, weights_backbone=None, num_classes=21))
 
 
 def _convolutions(model: nn.Module) -> list[str]:
@@ -168,47 +133,34 @@ def _detector(row: dict[str, Any]) -> Module | str:
 
 
 def _pytorchinsight(model: str, column: str) -> Network | int:
-    *method, name, depth = model.split("-")
-    network = Network(f"resnet{depth}", KEYS[method[0]] if method else "none")
-    if column == "gflops" and network.attention == "cbam":
-        # Each of the two pooling layers of a module reads the whole map.
-        return operations(network, "layers") + 2 * gated_values(network.backbone)
-    return network
+    *method, name, depth = model.lower().split("-")
+    network = Network(name + depth, *method)
+    return network if column == "params_M" else by_layers(network)
 
 
 def parameters_resnet50() -> Finding:
-    return Finding(parameters(RELEASED) - parameters(PLAIN), f"{parameters(RELEASED):,} in all")
+    return Finding(added(RELEASED), f"{parameters(RELEASED):,} in all")
 
 
 def parameters_spatial() -> Finding:
     with_norm, without = (
-        sum(_count(module.spatial_gate) for module in attention_modules(network.build_empty()).values())
+        sum(count_parameters(module.spatial_gate) for module in attention_modules(empty(network)).values())
         for network in (RELEASED, Network("resnet50_v1", "cbam", (("norm", False),)))
     )
     return Finding(with_norm, f"{without:,} without the norms, which the paper does not have")
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def parameters_without_biases() -> Finding:
-    without = parameters(Network("resnet50_v1", "cbam", (("bias", False),)))
-    return Finding(without - parameters(PLAIN), f"{parameters(RELEASED) - without:,} biases fewer")
+    without = added(Network("resnet50_v1", "cbam", (("bias", False),)))
+    return Finding(without, f"{added(RELEASED) - without:,} biases fewer")
 
 
 def parameters_formula() -> Finding:
     excess = 0
     for channels in (256, 512, 1024, 2048):
         hidden = channels // 16
-        excess += _count(create("cbam", channels)) - (2 * channels * hidden + channels + hidden + 100)
+        excess += count_parameters(create("cbam", channels)) - (2 * channels * hidden + channels + hidden + 100)
     return Finding(excess)
-
-
-def _row(table: str, **values: Any) -> dict[str, Any]:
-    """The only row of a table that has these values."""
-    (row,) = (row for row in load("cbam").rows(table) if values.items() <= row.items())
-    return row
 
 
 def size_of_se_rows() -> Finding:
@@ -225,8 +177,8 @@ def gflops_of_channel_rows() -> Finding:
 
 def _between_tables(variant: str, column: str) -> Finding:
     """Table 1 minus Table 2 of a row, which is found there by its errors."""
-    first = _row("table-1", variant=variant)
-    second = _row("table-2", top1_err=first["top1_err"], top5_err=first["top5_err"])
+    first = row_of("cbam", "table-1", variant=variant)
+    second = row_of("cbam", "table-2", top1_err=first["top1_err"], top5_err=first["top5_err"])
     note = f"{first[column]} in Table 1, {second[column]} in Table 2"
     return Finding(first[column] - second[column], note)
 
@@ -310,56 +262,35 @@ def zam_operations() -> Finding:
     return Finding(macs / 1e6, note, otherwise=layers / 1e6)
 
 
-def _normal(channels: int) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _random_cbam(**arguments: Any) -> CBAM:
     """A CBAM for 32 channels with all its parameters and running statistics random."""
-    module, generator = create("cbam", 32, **arguments).double(), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-        for name, buffer in module.named_buffers():
-            if name.endswith(("mean", "var")):
-                buffer.uniform_(0.5, 1.5, generator=generator)
-    return module
-
-
-def _largest(difference: Tensor) -> float:
-    return difference.abs().max().item()
+    return random_parameters(create("cbam", 32, **arguments))
 
 
 def initial_spatial_gate() -> Finding:
     module = create("cbam", 32, channel=False).double()
     module.network_init_()
-    return Finding(_largest(module.gate(_normal(32)) - 0.5))
+    return Finding(largest(module.gate(normal(*MAPS)) - 0.5))
 
 
 def first_step() -> Finding:
-    return Finding(_largest(_after_a_backward_pass().spatial_gate.conv.weight.grad))
+    return Finding(largest(_after_a_backward_pass().spatial_gate.conv.weight.grad))
 
 
 def second_step() -> Finding:
     module = _after_a_backward_pass()
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
-    module.zero_grad()
-    _back_propagate(module)
-    largest = _largest(module.spatial_gate.conv.weight.grad)
-    return Finding(float(largest > 0), f"the largest is {largest:.1e}")
+    step(module)
+    back_propagate(module, normal(*MAPS))
+    gradient = largest(module.spatial_gate.conv.weight.grad)
+    return Finding(float(gradient > 0), f"the largest is {gradient:.1e}")
 
 
 def _after_a_backward_pass() -> CBAM:
-    torch.manual_seed(0)
-    module = create("cbam", 32).double()
-    module.network_init_()
-    _back_propagate(module)
+    with seeded():
+        module = create("cbam", 32).double()
+        module.network_init_()
+    back_propagate(module, normal(*MAPS))
     return module
-
-
-def _back_propagate(module: nn.Module) -> None:
-    (module(_normal(32)) * _normal(32).cos()).sum().backward()
 
 
 def avg_is_se() -> Finding:
@@ -369,7 +300,7 @@ def avg_is_se() -> Finding:
         theirs.load_state_dict(
             {name: value.view_as(theirs.state_dict()[name]) for name, value in ours.state_dict().items()}
         )
-    return Finding(_largest(channel(_normal(32)) - se(_normal(32))))
+    return Finding(largest(channel(normal(*MAPS)) - se(normal(*MAPS))))
 
 
 def bias() -> Finding:
@@ -377,11 +308,11 @@ def bias() -> Finding:
     with_bias.load_state_dict(without.state_dict(), strict=False)
     nn.init.zeros_(with_bias.channel_gate.reduce.bias)
     nn.init.zeros_(with_bias.channel_gate.expand.bias)
-    return Finding(_largest(with_bias(_normal(32)) - without(_normal(32))))
+    return Finding(largest(with_bias(normal(*MAPS)) - without(normal(*MAPS))))
 
 
 def output_bias_twice() -> Finding:
-    gate, vectors = _random_cbam(spatial=False).channel_gate, (_normal(32)[:, :, 0, 0], _normal(32)[:, :, 1, 1])
+    gate, vectors = _random_cbam(spatial=False).channel_gate, (normal(*MAPS)[:, :, 0, 0], normal(*MAPS)[:, :, 1, 1])
     before = gate(*vectors)
     with torch.no_grad():
         gate.expand.bias += 1
@@ -394,26 +325,26 @@ def concatenation_swapped() -> Finding:
 
 
 def concatenation_kept() -> Finding:
-    difference = _concatenated_as_in_the_paper(swap_kernel=False)
-    return Finding(float(difference > 1e-3), f"they differ by up to {difference:.3f}")
+    change = _concatenated_as_in_the_paper(swap_kernel=False)
+    return Finding(float(change > 1e-3), f"they differ by up to {change:.3f}")
 
 
 def _concatenated_as_in_the_paper(swap_kernel: bool) -> float:
     """The largest difference between our spatial gate and one from [mean; max]."""
-    module, x = _random_cbam(channel=False, norm=False), _normal(32)
+    module, x = _random_cbam(channel=False, norm=False), normal(*MAPS)
     weight = module.spatial_gate.conv.weight
     maps = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
     paper = torch.sigmoid(F.conv2d(maps, weight.flip(1) if swap_kernel else weight, padding=3))
-    return _largest(module.gate(x) - paper)
+    return largest(module.gate(x) - paper)
 
 
 def spatial_norm() -> Finding:
-    module, x = _random_cbam(channel=False).eval(), _normal(32)
+    module, x = _random_cbam(channel=False).eval(), normal(*MAPS)
     conv, norm = module.spatial_gate.conv, module.spatial_gate.norm
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     maps = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
     folded = F.conv2d(maps, conv.weight * scale, norm.bias - norm.running_mean * scale, padding=3)
-    return Finding(_largest(module.gate(x) - torch.sigmoid(folded)))
+    return Finding(largest(module.gate(x) - torch.sigmoid(folded)))
 
 
 def kernel_max_avg() -> Finding:
@@ -441,8 +372,7 @@ def order_parallel() -> Finding:
 
 
 def _less_error(table: str, better: str, worse: str) -> Finding:
-    less, more = (_row(table, variant=variant)["top1_err"] for variant in (better, worse))
-    return Finding(more - less, f"{more} - {less}")
+    return difference(*(row_of("cbam", table, variant=variant)["top1_err"] for variant in (worse, better)))
 
 
 def better_than_se() -> Finding:
@@ -478,13 +408,12 @@ def _stairnet(backbone: str, column: str, other: str) -> Finding:
 
 
 def _difference(table: str, column: str, minuend: dict[str, Any], subtrahend: dict[str, Any]) -> Finding:
-    first, second = (_row(table, **values)[column] for values in (minuend, subtrahend))
-    return Finding(first - second, f"{first} - {second}")
+    return difference(*(row_of("cbam", table, **values)[column] for values in (minuend, subtrahend)))
 
 
 def released_weights() -> Finding:
-    released = _row("readme", model="ResNet-50 + CBAM")
-    paper = 100 - _row("table-4", model="ResNet-50", method="CBAM")["top1_err"]
+    released = row_of("cbam", "readme", model="ResNet-50 + CBAM")
+    paper = 100 - row_of("cbam", "table-4", model="ResNet-50", method="CBAM")["top1_err"]
     return Finding(released["top1"], f"{released['top1'] - paper:+.3f} points, after {released['epochs']} epochs")
 
 

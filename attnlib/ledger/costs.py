@@ -84,21 +84,14 @@ def cells(key: str) -> list[Cell]:
     return found
 
 
-def costs(key: str) -> "pandas.DataFrame":
-    """The same as a table, with difference = measured - published.
-
-    Columns: table, row, column, published, measured, difference, agrees, reason, confidence.
-
-    Raises:
-        UnknownNameError: no such paper; the message lists the near matches.
-    """
+def frame(cells: list[Cell]) -> "pandas.DataFrame":
+    """The same as a table, with difference = measured - published."""
     import pandas
 
-    frame = pandas.DataFrame([cell.model_dump() for cell in cells(key)], columns=list(Cell.model_fields))
-    frame["measured"] = frame["measured"].astype(float)
-    frame["difference"] = frame["measured"] - frame["published"]
-    columns = ["table", "row", "column", "published", "measured", "difference", "agrees", "reason", "confidence"]
-    return frame[columns]
+    table = pandas.DataFrame([cell.model_dump() for cell in cells], columns=list(Cell.model_fields))
+    table["measured"] = table["measured"].astype(float)
+    table.insert(list(table).index("agrees"), "difference", table["measured"] - table["published"])
+    return table.drop(columns=["paper", "unit"])
 
 
 def _label(row: dict) -> str:

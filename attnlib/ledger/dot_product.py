@@ -4,7 +4,6 @@ attnlib/published/dot_product.yml says what each is held against.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache, partial
 from itertools import product, repeat
 from typing import Any
 
@@ -14,7 +13,9 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.measure import Module, multiply_adds, parameters, work
+from attnlib.ledger.draw import largest, normal, random_order, seeded
+from attnlib.ledger.measure import Call, Module, multiply_adds, parameters, work
+from attnlib.ledger.printed import column_of, row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.published import load
 from attnlib.self_attention.additive import AdditiveAttention
@@ -35,12 +36,12 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Module | int | s
 
 
 def _tokens() -> dict[str, int]:
-    return {row["where"]: row["tokens"] for row in load("dot_product").rows("vocabulary")}
+    return column_of("dot_product", "vocabulary", "where", "tokens")
 
 
 def _training_operations(run: dict[str, Any]) -> int:
     """Time x GPUs x sustained rate, as the paper estimates it."""
-    rates = {row["gpu"]: row["tflops"] for row in load("dot_product").rows("rates")}
+    rates = column_of("dot_product", "rates", "gpu", "tflops")
     return round(run["models"] * run["days"] * 86400 * run["gpus"] * rates[run["gpu"]] * 1e12)
 
 
@@ -69,11 +70,11 @@ def _model(row: dict[str, Any], tokens: int) -> Module:
     base = _table_3()["base"]
     has = {name: base[name] if value is None else value for name, value in row.items()}
     keys, values = has["heads"] * has["d_k"], has["heads"] * has["d_v"]
-    return Module(partial(_transformer, has["layers"], has["width"], has["hidden"], keys, values, tokens))
+    return Module(Call(_transformer, has["layers"], has["width"], has["hidden"], keys, values, tokens))
 
 
 def _multi_head(channels: int, heads: int, bias: bool = False, side: int = 4) -> Module:
-    return Module(partial(create, "dot_product", channels, heads=heads, bias=bias), ((1, channels, side, side),))
+    return Module(Call(create, "dot_product", channels, heads=heads, bias=bias), ((1, channels, side, side),))
 
 
 def parameters_multi_head() -> Finding:
@@ -86,13 +87,13 @@ def parameters_by_heads() -> Finding:
 
 
 def parameters_biases() -> Finding:
-    theirs = parameters(Module(partial(nn.MultiheadAttention, 512, 8)))
+    theirs = parameters(Module(Call(nn.MultiheadAttention, 512, 8)))
     return Finding(parameters(_multi_head(512, 8, bias=True)), f"{theirs:,} in torch.nn.MultiheadAttention")
 
 
 def transformer_layers() -> Finding:
     layers = parameters(_model(_table_3()["base"], tokens=0))
-    theirs = parameters(Module(partial(nn.Transformer, 512, 8, 6, 6, 2048, batch_first=True)))
+    theirs = parameters(Module(Call(nn.Transformer, 512, 8, 6, 6, 2048, batch_first=True)))
     return Finding(theirs - layers, f"{theirs:,} against {layers:,}")
 
 
@@ -168,7 +169,7 @@ def step_big() -> Finding:
 
 
 def _step(model: str) -> Finding:
-    row = next(row for row in load("dot_product").rows("schedule") if row["model"] == model)
+    row = row_of("dot_product", "schedule", model=model)
     in_steps = row["steps"] * row["step_seconds"] / 3600
     return Finding(row["hours"] * 3600 / row["steps"], f"at the printed step time they are {in_steps:.1f} hours")
 
@@ -223,7 +224,7 @@ class _Recurrent(nn.Module):
 
 
 def _recurrent(length: int, width: int, gates: int = 1) -> int:
-    return multiply_adds(Module(partial(_Recurrent, width, gates), ((1, length, width),)))
+    return multiply_adds(Module(Call(_Recurrent, width, gates), ((1, length, width),)))
 
 
 def _self_attention(side: int, width: int) -> tuple[int, int]:
@@ -234,7 +235,7 @@ def _self_attention(side: int, width: int) -> tuple[int, int]:
 
 def _restricted(window: int, side: int, width: int) -> tuple[int, int]:
     """The same for attention to window x window pixels, without the scores of relative positions."""
-    layer = partial(create, "sasa", width, kernel_size=window, heads=1, positions="none")
+    layer = Call(create, "sasa", width, kernel_size=window, heads=1, positions="none")
     module = Module(layer, ((1, width, side, side),))
     return multiply_adds(module), work(module)["macs"]["matmul"]
 
@@ -282,7 +283,7 @@ def cost_recurrent() -> Finding:
 
 def cost_convolutional() -> Finding:
     def count(kernel: int, length: int, width: int) -> int:
-        layer = partial(nn.Conv1d, width, width, kernel, padding=kernel // 2)
+        layer = Call(nn.Conv1d, width, width, kernel, padding=kernel // 2)
         return multiply_adds(Module(layer, ((1, width, length),)))
 
     counts = {sizes: count(*sizes) for sizes in product((3, 5, 7), (16, 64), (32, 64))}
@@ -323,7 +324,7 @@ def additive_complexity() -> Finding:
         return (count(36) / 36 - count(16) / 16) / 20
 
     def additive(n: int) -> int:
-        layer = partial(AdditiveAttention, width, width, width)
+        layer = Call(AdditiveAttention, width, width, width)
         return multiply_adds(Module(layer, ((1, n, width), (1, n, width))))
 
     ours = quadratic(lambda n: _self_attention(round(n**0.5), width)[0])
@@ -343,23 +344,22 @@ def separable() -> Finding:
     kinds: dict[str, list[int]] = {"the convolution": [], "attention and network": []}
     sizes = list(product((3, 5, 7), (32, 64)))
     for side, d in sizes:
-        kinds["the convolution"].append(multiply_adds(Module(partial(_separable, side**2, d), ((1, d, side**2),))))
-        network = multiply_adds(Module(partial(_point_wise, d), ((1, d, side, side),)))
+        kinds["the convolution"].append(multiply_adds(Module(Call(_separable, side**2, d), ((1, d, side**2),))))
+        network = multiply_adds(Module(Call(_point_wise, d), ((1, d, side, side),)))
         kinds["attention and network"].append(_self_attention(side, d)[0] + network)
     n, d = torch.tensor([(side**2, d) for side, d in sizes], dtype=torch.float64).T
     terms, residuals, notes = torch.stack([n**2 * d, n * d**2], 1), [], []
     for kind, counts in kinds.items():
         target = torch.tensor(counts, dtype=torch.float64)[:, None]
         fit = torch.linalg.lstsq(terms, target).solution
-        residuals.append(((terms @ fit - target) / target).abs().max().item())
+        residuals.append(largest((terms @ fit - target) / target))
         notes.append(f"{kind} {fit[0].item():.0f} n^2 d + {fit[1].item():.0f} n d^2")
     return Finding(max(residuals), "; ".join(notes))
 
 
 def _reach(layer: Callable[[Tensor], Tensor], length: int, channels: int = 4) -> Tensor:
     """Which positions (columns) each position (row) of a layer's output depends on, for a map of one row."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, channels, 1, length, generator=generator, dtype=torch.float64, requires_grad=True)
+    x = normal(1, channels, 1, length).requires_grad_()
     outputs = layer(x).sum((0, 1, 2))
     rows = [torch.autograd.grad(output, x, retain_graph=True)[0].abs().sum((0, 1, 2)) for output in outputs]
     return torch.stack(rows) > 0
@@ -376,8 +376,9 @@ def _layers_between_ends(reaches: Iterable[Tensor]) -> int:
 
 
 def path_self_attention() -> Finding:
-    torch.manual_seed(0)
-    return Finding(_layers_between_ends([_reach(create("dot_product", 4, heads=2).double(), 27)]))
+    with seeded():
+        layer = create("dot_product", 4, heads=2).double()
+    return Finding(_layers_between_ends([_reach(layer, 27)]))
 
 
 def path_convolutional() -> Finding:
@@ -395,8 +396,8 @@ def path_convolutional() -> Finding:
 
 
 def path_restricted() -> Finding:
-    torch.manual_seed(0)
-    layer = create("sasa", 4, kernel_size=5, heads=1).double()
+    with seeded():
+        layer = create("sasa", 4, kernel_size=5, heads=1).double()
     layers = {(length - 1,): _layers_between_ends(repeat(_reach(layer, length))) for length in (9, 17, 33)}
     note = ", ".join(f"{count} layers for n = {distance + 1}" for (distance,), count in layers.items())
     return Finding(_exponents(layers)[0], note)
@@ -419,8 +420,7 @@ def _variance_of_scores(scale: float | None) -> Finding:
 
 
 def small_gradients() -> Finding:
-    generator = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(count, 512, generator=generator, dtype=torch.float64) for count in (64, 16))
+    query, key = normal(80, 512).split((64, 16))
 
     def mean_gradient(scale: float | None) -> float:
         weights = attention_weights(query, key, scale=scale)
@@ -432,43 +432,36 @@ def small_gradients() -> Finding:
     return Finding(float(plain < scaled), note)
 
 
-@cache
-def _map(channels: int, height: int, width: int) -> Tensor:
-    """A map of normally distributed values, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, channels, height, width, generator=generator, dtype=torch.float64)
-
-
 def _random(**arguments: Any) -> nn.Module:
-    """Multi-head attention of 32 channels and 4 heads with random weights."""
-    torch.manual_seed(0)
-    return create("dot_product", 32, heads=4, **arguments).double()
+    """Multi-head attention of 32 channels and 4 heads with its first random weights."""
+    with seeded():
+        return create("dot_product", 32, heads=4, **arguments).double()
 
 
 def rows_sum() -> Finding:
-    torch.manual_seed(0)
-    x = _map(32, 5, 7)
+    x = normal(1, 32, 5, 7)
     multi_head = _random().weights(x)
     words = x.flatten(2).transpose(1, 2)
-    _, additive = AdditiveAttention(32, 32, 16).double()(words[:, :4], words)
-    return Finding(max((weights.sum(-1) - 1).abs().max().item() for weights in (multi_head, additive)))
+    with seeded():
+        _, additive = AdditiveAttention(32, 32, 16).double()(words[:, :4], words)
+    return Finding(max(largest(weights.sum(-1) - 1) for weights in (multi_head, additive)))
 
 
 def future() -> Finding:
-    words = _map(32, 1, 12)[0, :, 0].T
+    words = normal(1, 32, 1, 12)[0, :, 0].T
     seen = torch.ones(12, 12).tril().bool()
     weights = attention_weights(words, words, mask=seen)
-    return Finding(weights.triu(1).abs().max().item(), f"the smallest other weight is {weights[seen].min():.1e}")
+    return Finding(largest(weights.triu(1)), f"the smallest other weight is {weights[seen].min():.1e}")
 
 
 def _permutation_error(layer: Callable[[Tensor], Tensor], x: Tensor, axis: int) -> float:
     """How far a layer of permuted positions is from its permuted output."""
-    order = torch.randperm(x.shape[axis], generator=torch.Generator().manual_seed(1))
-    return (layer(x).index_select(axis, order) - layer(x.index_select(axis, order))).abs().max().item()
+    order = random_order(x.shape[axis])
+    return largest(layer(x).index_select(axis, order) - layer(x.index_select(axis, order)))
 
 
 def equivariance() -> Finding:
-    x = _map(32, 1, 12)
+    x = normal(1, 32, 1, 12)
     words = _permutation_error(self_similarity, x[0, :, 0].T, 0)
     return Finding(
         max(words, _permutation_error(_random(), x, 3)), "for the form without parameters and for the module"
@@ -476,7 +469,7 @@ def equivariance() -> Finding:
 
 
 def order() -> Finding:
-    error = _permutation_error(_random(positions="sinusoidal"), _map(32, 1, 12), 3)
+    error = _permutation_error(_random(positions="sinusoidal"), normal(1, 32, 1, 12), 3)
     return Finding(float(error > 1e-3), f"the outputs differ by up to {error:.2f}")
 
 
@@ -488,10 +481,10 @@ def pytorch() -> Finding:
         theirs.in_proj_weight.copy_(torch.cat([layer.weight for layer in layers]))
         theirs.in_proj_bias.copy_(torch.cat([layer.bias for layer in layers]))
     theirs.out_proj.load_state_dict(ours.out.state_dict())
-    x = _map(32, 5, 7)
+    x = normal(1, 32, 5, 7)
     words = x.flatten(2).transpose(1, 2)
     expected = theirs(words, words, words, need_weights=False)[0].transpose(1, 2).view_as(x)
-    return Finding((ours(x) - expected).abs().max().item())
+    return Finding(largest(ours(x) - expected))
 
 
 def _code(channels: int = 64) -> Tensor:
@@ -500,14 +493,13 @@ def _code(channels: int = 64) -> Tensor:
 
 def position_shift() -> Finding:
     sine, cosine = _code()[:, 0::2], _code()[:, 1::2]
-    largest = 0.0
+    deviations = []
     for k in range(1, 32):
         # The code of k has the sines and cosines of the angles that the pairs turn by.
         shifted_sine = cosine[k] * sine[:-k] + sine[k] * cosine[:-k]
         shifted_cosine = cosine[k] * cosine[:-k] - sine[k] * sine[:-k]
-        errors = torch.cat([shifted_sine - sine[k:], shifted_cosine - cosine[k:]])
-        largest = max(largest, errors.abs().max().item())
-    return Finding(largest)
+        deviations += [largest(shifted_sine - sine[k:]), largest(shifted_cosine - cosine[k:])]
+    return Finding(max(deviations))
 
 
 def position_product() -> Finding:
@@ -586,7 +578,7 @@ def french() -> Finding:
 
 def _alignment(targets: int, sources: int = 30) -> Module:
     """The alignment network for some words of the target and of the source."""
-    return Module(partial(AdditiveAttention, 1000, 2000, 1000), ((1, targets, 1000), (1, sources, 2000)))
+    return Module(Call(AdditiveAttention, 1000, 2000, 1000), ((1, targets, 1000), (1, sources, 2000)))
 
 
 def additive_parameters() -> Finding:
@@ -602,7 +594,7 @@ def additive_once() -> Finding:
 
 
 def _bahdanau(column: str) -> dict[str, float]:
-    return {row["model"]: row[column] for row in load("dot_product").rows("bahdanau-table-1")}
+    return column_of("dot_product", "bahdanau-table-1", "model", column)
 
 
 def short_sentences() -> Finding:

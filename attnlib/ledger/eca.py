@@ -1,49 +1,57 @@
 """Checks of the claims of efficient channel attention; attnlib/published/eca.yml says what each is held against.
 
-Two profilers are followed here, beside the counts of `measure`: the one that the released script calls, and that of
-MMDetection. Both hook layers. A pass on the meta device gives the shapes that they see, in a fraction of a second even
-for a detector.
+Its tables print what two profilers count: the one that the released script calls, and MMDetection's.
 """
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
-from math import prod
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
+from torch import nn
 from torchvision.models import DenseNet, ResNet, inception_v3
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from attnlib import create
 from attnlib.ledger.costs import Cell, cells
-from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, parameters
+from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
+from attnlib.ledger.measure import (
+    Call,
+    Module,
+    Network,
+    added,
+    count_parameters,
+    empty,
+    gated_values,
+    multiply_adds,
+    parameters,
+)
+from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.profilers import early_thop, mmdetection
+from attnlib.ledger.variants import IMAGE, body, resnext
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.networks.detection import WIDTH, DensePart, detector
 from attnlib.published import load
 from attnlib.scale_attention.eca import ECA, GAMMA, B, adaptive_kernel_size
-from attnlib.scale_attention.se import SE
 
 NO_BIAS = (("bias", False),)
 PLAIN = Network("resnet50")
 
 # The other networks of Table 4.
 OTHERS = {
-    "ResNet-200": Module(partial(ResNet, Bottleneck, (3, 24, 36, 3)), ((1, 3, 224, 224),)),
-    "Inception-v3": Module(partial(inception_v3, init_weights=False), ((1, 3, 299, 299),)),
-    "ResNeXt-101": Module(
-        partial(ResNet, Bottleneck, (3, 4, 23, 3), groups=32, width_per_group=4), ((1, 3, 224, 224),)
-    ),
-    "DenseNet-264, k = 32": Module(partial(DenseNet, 32, (6, 12, 64, 48), 64), ((1, 3, 224, 224),)),
-    "DenseNet-161, k = 48": Module(partial(DenseNet, 48, (6, 12, 36, 24), 96), ((1, 3, 224, 224),)),
+    "ResNet-200": Module(Call(ResNet, Bottleneck, (3, 24, 36, 3)), IMAGE),
+    "Inception-v3": Module(Call(inception_v3, init_weights=False), ((1, 3, 299, 299),)),
+    "ResNeXt-101": Module(Call(resnext, 101), IMAGE),
+    "DenseNet-264, k = 32": Module(Call(DenseNet, 32, (6, 12, 64, 48), 64), IMAGE),
+    "DenseNet-161, k = 48": Module(Call(DenseNet, 48, (6, 12, 36, 24), 96), IMAGE),
 }
+MAPS = (2, 64, 7, 5)
 # Detectors with their classes; the R-CNNs have one more for the background.
 CLASSES = {"faster_rcnn": 81, "mask_rcnn": 81, "retinanet": 80}
-IMAGE, BOXES, MASKS = (1, 3, 800, 1280), (1000, WIDTH, 7, 7), (100, WIDTH, 14, 14)
+PHOTO, BOXES, MASKS = (1, 3, 800, 1280), (1000, WIDTH, 7, 7), (100, WIDTH, 14, 14)
 
 
 def network_of(
@@ -57,7 +65,7 @@ def network_of(
         return network
     if column == "module_parameters":
         return network, Network(network.backbone)
-    return network if column == "params_Mi" else _script_operations(network)
+    return network if column == "params_Mi" else early_thop(network)
 
 
 def _network(row: dict[str, Any]) -> Network | Module | str:
@@ -80,12 +88,10 @@ def _network(row: dict[str, Any]) -> Network | Module | str:
     return (plain | se).get(method, f"{method} is not among the modules of attnlib")
 
 
-@cache  # partials of equal arguments are not equal, and what is counted is kept by network
 def _released(backbone: str) -> Network:
     """The network with the kernels that the README names."""
     name = "ECA-MobileNetV2" if backbone == "mobilenet_v2" else f"ECA-Net{backbone.removeprefix('resnet')}"
-    kernels = next(row["kernels"] for row in load("eca").rows("readme") if row["model"] == name)
-    return Network(backbone, "eca", change=partial(_set_kernels, kernels))
+    return Network(backbone, "eca", change=Call(_set_kernels, row_of("eca", "readme", model=name)["kernels"]))
 
 
 def _set_kernels(kernels: str, model: nn.Module) -> None:
@@ -99,82 +105,7 @@ def _set_kernels(kernels: str, model: nn.Module) -> None:
         model.set_submodule(f"{path}.attention", create("eca", module.channels, kernel_size=sizes[module.channels]))
 
 
-# The profilers.
-
-Call = tuple[nn.Module, Size, Size]  # a layer, and the shapes that it reads and writes in one call
-Rules = dict[type[nn.Module], Callable[[Any, Size, Size], int]]
-
-
-def _convolution(layer: nn.Conv2d, read: Size, written: Size) -> int:
-    weights = layer.in_channels // layer.groups * prod(layer.kernel_size)
-    return written.numel() * (weights + (layer.bias is not None))
-
-
-def _se_additions(layer: SE) -> int:
-    """Additions of SE's two layers: linear in other code, convolutions here, of which the products are counted."""
-    hidden = layer.reduce.out_channels
-    return 2 * layer.channels * hidden - layer.channels - hidden
-
-
-_LAYERS: Rules = {
-    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d), _convolution),
-    **dict.fromkeys((nn.ReLU, nn.ReLU6), lambda layer, read, written: written.numel()),
-}
-SCRIPT: Rules = _LAYERS | {
-    nn.Linear: lambda layer, read, written: (2 * layer.in_features - 1) * written.numel(),
-    nn.BatchNorm2d: lambda layer, read, written: 4 * written.numel(),
-    nn.MaxPool2d: lambda layer, read, written: layer.kernel_size * written.numel(),
-    nn.AvgPool2d: lambda layer, read, written: (layer.kernel_size + 1) * written.numel(),
-    nn.AdaptiveAvgPool2d: lambda layer, read, written: read.numel() + written.numel(),
-    # What they pool, and the means.
-    ECA: lambda layer, read, written: read.numel() + layer.channels,
-    SE: lambda layer, read, written: read.numel() + layer.channels + _se_additions(layer),
-}
-MMDETECTION: Rules = _LAYERS | {
-    nn.Linear: lambda layer, read, written: layer.in_features * written.numel(),
-    nn.BatchNorm2d: lambda layer, read, written: 2 * written.numel(),
-    **dict.fromkeys((nn.MaxPool2d, nn.AdaptiveAvgPool2d, ECA, SE), lambda layer, read, written: read.numel()),
-}
-
-
-def _calls(rules: Rules, model: nn.Module, *inputs: Tensor) -> list[Call]:
-    """Every call of a layer that a rule is there for."""
-    calls: list[Call] = []
-
-    def note(layer: nn.Module, args: Any, output: Tensor) -> None:
-        calls.append((layer, args[0].shape, output.shape))
-
-    for layer in model.modules():
-        if type(layer) in rules:
-            layer.register_forward_hook(note)
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.forward = nn.Identity.forward.__get__(layer)  # keeps the shape, and is slow on the meta device
-    with torch.no_grad():
-        model.eval()(*inputs)
-    return calls
-
-
-def _total(rules: Rules, calls: Iterable[Call]) -> int:
-    return sum(rules[type(layer)](layer, read, written) for layer, read, written in calls)
-
-
-@cache
-def _script_operations(network: Network | Module) -> int:
-    """Operations as the released script counts them: of a layer that is called several times, the last call."""
-    model, inputs = network.part()
-    last = {layer: (layer, read, written) for layer, read, written in _calls(SCRIPT, model, *inputs)}
-    return _total(SCRIPT, last.values())
-
-
-def _backbone(depth: int, attention: str) -> Module:
-    """A ResNet without its classifier, as a detector has it; SE without biases."""
-    return Module(partial(_make_backbone, depth, attention), (IMAGE,))
-
-
-def _make_backbone(depth: int, attention: str) -> nn.Module:
-    model = Network(f"resnet{depth}", attention, NO_BIAS if attention == "se" else ()).build()
-    model.avgpool, model.fc = nn.Identity(), nn.Identity()
-    return model
+# Detectors.
 
 
 def _make_detector(name: str, depth: int) -> nn.Module:
@@ -205,26 +136,27 @@ class _Costs:
 
 @cache
 def _of_detector(name: str, depth: int) -> _Costs:
-    model = Module(partial(_make_detector, name, depth)).build_empty()
+    model = Module(Call(_make_detector, name, depth)).build_empty()
+    everything, trained = count_parameters(model), _trained(model, "backbone.body.")
     with torch.device("meta"):
-        calls = _calls(MMDETECTION, DensePart(model), torch.zeros(IMAGE))
+        operations = mmdetection(DensePart(model), torch.zeros(PHOTO))
         if name != "retinanet":
             heads = model.roi_heads
             hidden = (heads.box_head.fc6, nn.ReLU(), heads.box_head.fc7, nn.ReLU())
             box = nn.Sequential(nn.Flatten(), *hidden, heads.box_predictor)
-            calls += _calls(MMDETECTION, box, torch.zeros(BOXES))
+            operations += mmdetection(box, torch.zeros(BOXES))
         if name == "mask_rcnn":
             mask = nn.Sequential(heads.mask_head, heads.mask_predictor)
-            calls += _calls(MMDETECTION, mask, torch.zeros(MASKS))
-    everything = sum(parameter.numel() for parameter in model.parameters())
-    return _Costs(everything, _trained(model, "backbone.body."), _total(MMDETECTION, calls))
+            operations += mmdetection(mask, torch.zeros(MASKS))
+    return _Costs(everything, trained, operations)
 
 
 @cache
 def _of_backbone(depth: int, attention: str) -> _Costs:
-    model, inputs = _backbone(depth, attention).part()
-    everything = sum(parameter.numel() for parameter in model.parameters())
-    return _Costs(everything, _trained(model, ""), _total(MMDETECTION, _calls(MMDETECTION, model, *inputs)))
+    """Of a ResNet as a detector has it; SE without biases."""
+    arguments = NO_BIAS if attention == "se" else ()
+    model, inputs = Module(Call(body, f"resnet{depth}", attention, *arguments), (PHOTO,)).part()
+    return _Costs(count_parameters(model), _trained(model, ""), mmdetection(model, *inputs))
 
 
 def _detector_cost(label: str, backbone: str, method: str, column: str) -> int | str:
@@ -233,32 +165,27 @@ def _detector_cost(label: str, backbone: str, method: str, column: str) -> int |
     if method == "1 NL":
         if column == "gflops":
             return "copied from another paper, which does not say for which image and boxes"
-        return plain.parameters + parameters(Module(partial(create, "non_local", 1024)))
+        return plain.parameters + parameters(Module(Call(create, "non_local", 1024)))
     attention = {"baseline": "none", "SE": "se", "ECA": "eca"}.get(method)
     if attention is None:
         return f"{method} is not among the modules of attnlib"
     quantity = {"params_M": "trained", "gflops": "operations"}[column]
-    added = getattr(_of_backbone(depth, attention), quantity) - getattr(_of_backbone(depth, "none"), quantity)
-    return getattr(plain, quantity) + added
+    with_attention, without = (getattr(_of_backbone(depth, name), quantity) for name in (attention, "none"))
+    return getattr(plain, quantity) + with_attention - without
 
 
 # Kernels.
 
 
-def _added(network: Network) -> int:
-    return parameters(network) - parameters(Network(network.backbone))
-
-
 def parameters_resnet50() -> Finding:
-    return Finding(_added(_released("resnet50")), f"by the paper's rule {_added(_by_rule('resnet50'))}")
+    return Finding(added(_released("resnet50")), f"by the paper's rule {added(_by_rule('resnet50'))}")
 
 
 def parameters_by_rule() -> Finding:
-    inner = sum(
-        adaptive_kernel_size(m.channels // 4) for m in attention_modules(_by_rule("resnet50").build_empty()).values()
-    )
-    note = f"on the bottlenecks' inner widths {inner}; with the kernels set by hand {_added(_released('resnet50'))}"
-    return Finding(_added(_by_rule("resnet50")), note)
+    modules = attention_modules(empty(_by_rule("resnet50"))).values()
+    inner = sum(adaptive_kernel_size(module.channels // 4) for module in modules)
+    note = f"on the bottlenecks' inner widths {inner}; with the kernels set by hand {added(_released('resnet50'))}"
+    return Finding(added(_by_rule("resnet50")), note)
 
 
 def kernels_resnet50() -> Finding:
@@ -286,13 +213,13 @@ def _by_rule(backbone: str) -> Network:
 
 def _by_stage(network: Network) -> dict[str, int]:
     """The kernel of each stage."""
-    modules = attention_modules(network.build_empty())
+    modules = attention_modules(empty(network))
     return {path.partition(".")[0]: module.conv.kernel_size[0] for path, module in modules.items()}
 
 
 def kernels_mobilenet() -> Finding:
-    by_rule = _added(_by_rule("mobilenet_v2"))
-    return Finding(_added(_released("mobilenet_v2")), f"by the paper's rule {by_rule}")
+    by_rule = added(_by_rule("mobilenet_v2"))
+    return Finding(added(_released("mobilenet_v2")), f"by the paper's rule {by_rule}")
 
 
 def _before_odd(channels: int) -> float:
@@ -363,7 +290,7 @@ def gflops_resnet101() -> Finding:
 
 def _gflops(backbone: str) -> Finding:
     """Multiply-adds; otherwise the script's count in units of 2^30."""
-    macs, script = multiply_adds(Network(backbone)), _script_operations(Network(backbone))
+    macs, script = multiply_adds(Network(backbone)), early_thop(Network(backbone))
     stride_first = multiply_adds(Network(f"{backbone}_v1"))
     note = (
         f"{macs / 1e9:.4f} by multiply-adds; the released script counts {script / 1e9:.4f}, which is "
@@ -373,13 +300,12 @@ def _gflops(backbone: str) -> Finding:
 
 
 def gflops_added() -> Finding:
-    added = multiply_adds(_released("resnet50")) - multiply_adds(PLAIN)
-    script = _script_operations(_released("resnet50")) - _script_operations(PLAIN)
+    macs, script = added(_released("resnet50"), multiply_adds), added(_released("resnet50"), early_thop)
     note = (
-        f"{added:,} multiply-adds of the kernels; {script:,} operations by the released script, "
+        f"{macs:,} multiply-adds of the kernels; {script:,} operations by the released script, "
         f"{gated_values('resnet50'):,} of them for the values that are pooled"
     )
-    return Finding(added / 1e9, note, otherwise=script / 2**30)
+    return Finding(macs / 1e9, note, otherwise=script / 2**30)
 
 
 def faster_rcnn_parameters() -> Finding:
@@ -391,122 +317,103 @@ def faster_rcnn_parameters() -> Finding:
 # The gate.
 
 
-def _normal(channels: int) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _random_eca(channels: int, **arguments: Any) -> ECA:
-    """An ECA with a normally distributed kernel, the same for the same arguments."""
-    module, generator = create("eca", channels, **arguments).double(), torch.Generator().manual_seed(0)
-    nn.init.normal_(module.conv.weight, generator=generator)
-    return module
+    """An ECA with a normally distributed kernel."""
+    return random_parameters(create("eca", channels, **arguments))
 
 
 def not_shared() -> Finding:
     excess = 0
     for channels in (256, 512, 1024, 2048):
         module = create("eca", channels, shared=False)
-        excess += sum(p.numel() for p in module.parameters()) - adaptive_kernel_size(channels) * channels
+        excess += count_parameters(module) - adaptive_kernel_size(channels) * channels
     return Finding(excess)
 
 
 def equal_kernels() -> Finding:
-    shared, separate, x = _random_eca(64), create("eca", 64, shared=False).double(), _normal(64)
+    shared, separate, x = _random_eca(64), create("eca", 64, shared=False).double(), normal(*MAPS)
     with torch.no_grad():
         separate.conv.weight.copy_(shared.conv.weight.expand_as(separate.conv.weight))
-        return Finding((shared(x) - separate(x)).abs().max().item())
+        return Finding(largest(shared(x) - separate(x)))
 
 
 def listing() -> Finding:
-    module, x = _random_eca(64), 3 * _normal(64)
+    module, x = _random_eca(64), 3 * normal(*MAPS)
     factor = torch.logit(module.gate(x)).detach()
     note = f"between {factor.min():.2f} and {factor.max():.2f} for one kernel drawn at random"
     return Finding(int(factor.min() < 0 and factor.max() > 1), note)
 
 
 def channel_order() -> Finding:
-    x, order = _normal(64), torch.randperm(64, generator=torch.Generator().manual_seed(1))
+    x, order = normal(*MAPS), random_order(64)
     eca = _random_eca(64)
-    torch.manual_seed(0)
-    se, reordered = create("se", 64).double(), create("se", 64).double()
+    with seeded():
+        se, reordered = create("se", 64).double(), create("se", 64).double()
     with torch.no_grad():
         reordered.load_state_dict(se.state_dict())
         reordered.reduce.weight.copy_(se.reduce.weight[:, order])
         for name in ("weight", "bias"):
             getattr(reordered.expand, name).copy_(getattr(se.expand, name)[order])
-        change = (eca.gate(x[:, order]) - eca.gate(x)[:, order]).abs().max().item()
-        se_change = (reordered.gate(x[:, order]) - se.gate(x)[:, order]).abs().max().item()
+        change = largest(eca.gate(x[:, order]) - eca.gate(x)[:, order])
+        se_change = largest(reordered.gate(x[:, order]) - se.gate(x)[:, order])
     note = f"ECA's gate changes by up to {change:.2f}, SE's by {se_change:.0e}"
     return Finding(int(change > 1e-3 and se_change < 1e-12), note)
 
 
 def initial_kernel() -> Finding:
-    torch.manual_seed(0)
-    modules = attention_modules(_by_rule("resnet18").build()).values()
-    excess = max(m.conv.weight.abs().max().item() - m.conv.kernel_size[0] ** -0.5 for m in modules)
+    with seeded():
+        modules = attention_modules(_by_rule("resnet18").build()).values()
+    excess = max(largest(module.conv.weight) - module.conv.kernel_size[0] ** -0.5 for module in modules)
     return Finding(max(0.0, excess))
 
 
 # The tables.
 
 
-def _rows(table: str, label: str) -> dict[str, dict[str, Any]]:
-    return {row[label]: row for row in load("eca").rows(table)}
-
-
 def se_rows() -> Finding:
     theirs = {row["model"]: row for row in load("se").rows("table-2")}
     forms = {"baseline": "reimpl", "SENet": "se"}
-    largest, compared = 0.0, 0
+    deviations = []
     for row in load("eca").rows("table-3"):
         if row["backbone"] in theirs and row["method"] in forms:
             for top in ("top1", "top5"):
                 error = theirs[row["backbone"]][f"{forms[row['method']]}_{top}_err"]
-                largest, compared = max(largest, abs(100 - error - row[top])), compared + 1
-    return Finding(largest, f"{compared} accuracies compared")
-
-
-def _plain_top5() -> tuple[float, float]:
-    in_table_3 = next(
-        r for r in load("eca").rows("table-3") if (r["backbone"], r["method"]) == ("ResNet-50", "baseline")
-    )
-    return _rows("table-2", "method")["Vanilla"]["top5"], in_table_3["top5"]
+                deviations.append(abs(100 - error - row[top]))
+    return Finding(max(deviations), f"{len(deviations)} accuracies compared")
 
 
 def baseline_top5() -> Finding:
-    second, third = _plain_top5()
+    second, third = row_of("eca", "table-2", method="Vanilla")["top5"], _resnet50("baseline")["top5"]
     return Finding(abs(second - third), f"{second} in Table 2, {third} in Table 3")
 
 
-def _top1_resnet50(method: str) -> float:
-    rows = load("eca").rows("table-3")
-    return next(row["top1"] for row in rows if (row["backbone"], row["method"]) == ("ResNet-50", method))
+def _resnet50(method: str) -> dict[str, Any]:
+    return row_of("eca", "table-3", backbone="ResNet-50", method=method)
 
 
 def released_weights() -> Finding:
-    released = _rows("readme", "model")["ECA-Net50"]["top1"]
-    return Finding(released, f"{released - _top1_resnet50('ECA-Net'):+.2f} points")
+    released = row_of("eca", "readme", model="ECA-Net50")["top1"]
+    return Finding(released, f"{released - _resnet50('ECA-Net')['top1']:+.2f} points")
 
 
 def gain_resnet50() -> Finding:
-    gain = _top1_resnet50("ECA-Net") - _top1_resnet50("baseline")
+    gain = _resnet50("ECA-Net")["top1"] - _resnet50("baseline")["top1"]
     return Finding(max(0.0, 2 - gain), f"it gains {gain:.2f}")
 
 
-def _gain(better: str, worse: str) -> float:
-    rows = _rows("table-2", "method")
-    return rows[better]["top1"] - rows[worse]["top1"]
+def _gain(better: str, worse: str) -> Finding:
+    top1 = column_of("eca", "table-2", "method", "top1")
+    return difference(top1[better], top1[worse])
 
 
 def gain_parameter_free() -> Finding:
-    return Finding(_gain("SE-Var1 sigma(y)", "Vanilla"))
+    return _gain("SE-Var1 sigma(y)", "Vanilla")
 
 
 def gain_over_reduction() -> Finding:
-    return Finding(_gain("SE-Var2 sigma(w * y)", "SE"))
+    return _gain("SE-Var2 sigma(w * y)", "SE")
 
 
 def gain_over_full_matrix() -> Finding:
-    gain = _gain("ECA", "SE-Var3 sigma(W y)")
+    gain = _gain("ECA", "SE-Var3 sigma(W y)").measured
     return Finding(max(0.0, -gain), f"{gain:+.2f} points")

@@ -1,16 +1,19 @@
 """The whole ledger of a paper: its claims with their verdicts and its costs, computed, kept on file and read again."""
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attnlib.base import check_choice
 from attnlib.data.files import write_text
-from attnlib.ledger.costs import Cell, cells
+from attnlib.ledger.costs import Cell, cells, frame
 from attnlib.ledger.verdict import Verdict, Word, judge
 from attnlib.published.schema import Kind, load
 from attnlib.training.recipe import reasons
+
+if TYPE_CHECKING:
+    import pandas
 
 _FOLDER = Path(__file__).parents[1] / "results" / "ledger"
 
@@ -23,6 +26,10 @@ class Ledger(BaseModel):
     paper: str
     verdicts: list[Verdict]
     cells: list[Cell]
+
+    def costs(self) -> "pandas.DataFrame":
+        """The printed costs: table, row, column, published, measured, difference, agrees, reason, confidence."""
+        return frame(self.cells)
 
 
 def compute(key: str) -> Ledger:

@@ -1,17 +1,28 @@
 """Checks of the claims of Gather-Excite; attnlib/published/ge.yml says what each is held against."""
 
-from functools import cache, partial
+from functools import cache
 from math import ceil
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, parameters
+from attnlib.ledger.draw import largest, normal, seeded
+from attnlib.ledger.measure import (
+    Call,
+    Module,
+    Network,
+    added,
+    count_parameters,
+    empty,
+    gated_values,
+    multiply_adds,
+    parameters,
+)
+from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
-from attnlib.published import load
 from attnlib.scale_attention.ge import GE
 
 VARIANTS = {"theta-minus": "theta-", "theta": "theta", "theta-plus": "theta+"}
@@ -40,8 +51,8 @@ def _ge(backbone: str, variant: str, extent: str = "global", **others: Any) -> N
 
 PLAIN = Network("resnet50_v1")
 MINUS, THETA, PLUS = (_ge("resnet50_v1", variant) for variant in VARIANTS)
-ONE_BIAS = _ge("resnet50_v1", "theta-plus", change=partial(_add_gather_biases, "layer3.1."))
-SRM = {depth: _ge(f"resnet{depth}_v1", "theta", change=partial(_add_gather_biases, "layer")) for depth in ("50", "101")}
+ONE_BIAS = _ge("resnet50_v1", "theta-plus", change=Call(_add_gather_biases, "layer3.1."))
+SRM = {depth: _ge(f"resnet{depth}_v1", "theta", change=Call(_add_gather_biases, "layer")) for depth in ("50", "101")}
 ZOO = {
     "resnext29": Network("resnext29_16x64d", classes=10),
     "se": Network("resnext29_16x64d", "se", classes=10),
@@ -70,31 +81,30 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | int | 
     return _ge(f"{row['backbone'].lower().replace('-', '')}_v1", row["variant"], row["extent"])
 
 
-@cache
 def _modules(network: Network) -> dict[str, GE]:
-    """The modules of a network on the meta device, by path."""
-    return attention_modules(network.build_empty())
+    """The modules of a network, by path; to look at."""
+    return attention_modules(empty(network))
 
 
 @cache
 def _added_by_stage(network: Network) -> dict[str, int]:
     """Parameters of the modules; conv2 is torchvision's layer1."""
-    added: dict[str, int] = {}
+    by_stage: dict[str, int] = {}
     for path, module in _modules(network).items():
         stage = f"conv{int(path[len('layer')]) + 1}"
-        added[stage] = added.get(stage, 0) + sum(p.numel() for p in module.parameters())
-    return added
+        by_stage[stage] = by_stage.get(stage, 0) + count_parameters(module)
+    return by_stage
 
 
 def parameter_free() -> Finding:
     widths = [module.channels for module in _modules(MINUS).values()]
-    added = [parameters(Module(partial(create, "ge", c, extent=e))) for e in EXTENTS.values() for c in widths]
-    return Finding(sum(added), f"{len(widths)} modules with each of the extents {', '.join(EXTENTS)}")
+    counts = [parameters(Module(Call(create, "ge", c, extent=e))) for e in EXTENTS.values() for c in widths]
+    return Finding(sum(counts), f"{len(widths)} modules with each of the extents {', '.join(EXTENTS)}")
 
 
 def theta_adds() -> Finding:
     stages = ", ".join(f"{stage} {count:,}" for stage, count in _added_by_stage(THETA).items())
-    return Finding(parameters(THETA) - parameters(PLAIN), stages)
+    return Finding(added(THETA), stages)
 
 
 def theta_weights() -> Finding:
@@ -134,17 +144,11 @@ def theta_plus_printed() -> Finding:
     return _printed(PLUS, "GE-theta-plus")
 
 
-def _rows(table: str) -> dict[str, dict[str, Any]]:
-    return {row["model"]: row for row in load("ge").rows(table)}
-
-
 def _printed(network: Network, model: str) -> Finding:
-    added = (parameters(network) - parameters(PLAIN)) / 1e6
-    rounded = _rows("resnet50")["ResNet-50"]["params_M"]
-    note = (
-        f"{parameters(network):,}; what {model} adds, put on top of the printed {rounded}, gives {rounded + added:.2f}"
-    )
-    return Finding(parameters(network) / 1e6, note)
+    rounded = row_of("ge", "resnet50", model="ResNet-50")["params_M"]
+    total = rounded + round(added(network) / 1e6, 2)
+    note = f"{parameters(network):,}; what {model} adds, rounded, on top of the printed {rounded} gives {total:.2f}"
+    return Finding(parameters(network) / 1e6, note, otherwise=total)
 
 
 def srm_parameters() -> Finding:
@@ -190,18 +194,12 @@ def srm_gflops() -> Finding:
 
 
 def one_operation() -> Finding:
-    added, values = multiply_adds(THETA) - multiply_adds(PLAIN), gated_values("resnet50_v1")
-    return Finding(added - values, f"{added:,} multiply-adds")
-
-
-def _normal(height: int, width: int, channels: int = 16) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, channels, height, width, generator=generator, dtype=torch.float64)
+    macs = added(THETA, multiply_adds)
+    return Finding(macs - gated_values("resnet50_v1"), f"{macs:,} multiply-adds")
 
 
 def window() -> Finding:
-    x = _normal(33, 41, channels=1).requires_grad_()
+    x = normal(2, 1, 33, 41).requires_grad_()
     gathered = create("ge", 1, extent=8).gather(x)
     gathered[0, 0, 2, 2].backward()
     reached = x.grad[0, 0].nonzero()
@@ -226,30 +224,29 @@ def gathered_size() -> Finding:
 
 
 def overlap() -> Finding:
-    module, x = create("ge", 16, extent=2), _normal(16, 16)
+    module, x = create("ge", 16, extent=2), normal(2, 16, 16, 16)
     gates = module.gate(x)
     module.gather = nn.AdaptiveAvgPool2d(8)
-    difference = (module.gate(x) - gates).abs().max().item()
-    return Finding(float(difference > 1e-3), f"gates differ by up to {difference:.3f}")
+    change = largest(module.gate(x) - gates)
+    return Finding(float(change > 1e-3), f"gates differ by up to {change:.3f}")
 
 
 def se_by_mean() -> Finding:
-    x, se = _normal(9, 7), create("se", 16, reduction=4).double()
+    x, se = normal(2, 16, 9, 7), create("se", 16, reduction=4).double()
     ge = _drawn(16, size=(9, 7), reduction=4)
     _, *bottleneck = ge.excite
     ge.gather = nn.AdaptiveAvgPool2d(1)
     se.reduce, se.expand = bottleneck[0], bottleneck[2]
-    as_released = (ge(x) - se(x)).abs().max().item()
+    as_released = largest(ge(x) - se(x))
     ge.excite = nn.Sequential(*bottleneck)
-    as_equation = (ge(x) - se(x)).abs().max().item()
+    as_equation = largest(ge(x) - se(x))
     note = f"{as_released:.1e} with the ReLU of the network file behind the mean, {as_equation:.1e} without it"
     return Finding(as_released, note, otherwise=as_equation)
 
 
 def _drawn(channels: int, as_released: bool = False, **arguments: Any) -> GE:
     """A GE-theta-plus with PyTorch's initial weights or those of the network file, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         module = create("ge", channels, variant="theta+", **arguments).double()
         if as_released:
             module.network_init_()
@@ -259,7 +256,7 @@ def _drawn(channels: int, as_released: bool = False, **arguments: Any) -> GE:
 def one_resolution() -> Finding:
     module = create("ge", 16, variant="theta", size=7)
     try:
-        module(_normal(8, 8).float())
+        module(normal(2, 16, 8, 8).float())
     except ValueError as error:
         return Finding(1, str(error))
     return Finding(0)
@@ -267,24 +264,15 @@ def one_resolution() -> Finding:
 
 def initial_gate() -> Finding:
     module = _drawn(256, as_released=True, size=14)
-    gates = module.gate(_normal(14, 14, channels=256)).detach().flatten()
+    gates = module.gate(normal(2, 256, 14, 14)).detach().flatten()
     furthest = gates[(gates - 0.5).abs().argmax()].item()
     return Finding(furthest, f"from {gates.min():.5f} to {gates.max():.5f}")
 
 
 def cifar_share() -> Finding:
-    on_cifar, on_imagenet = (
-        100 * added["conv2"] / sum(added.values()) for added in (_added_by_stage(ON_CIFAR), _added_by_stage(THETA))
-    )
+    counts = (_added_by_stage(network) for network in (ON_CIFAR, THETA))
+    on_cifar, on_imagenet = (100 * by_stage["conv2"] / sum(by_stage.values()) for by_stage in counts)
     return Finding(on_cifar, f"in ResNet-164; {on_imagenet:.1f} in ResNet-50 for 224 images, the largest share too")
-
-
-def gain_theta_minus() -> Finding:
-    return _minus("resnet50", "top1_err", "ResNet-50", "GE-theta-minus")
-
-
-def theta_against_se() -> Finding:
-    return _minus("resnet50", "top1_err", "SE-ResNet-50", "GE-theta")
 
 
 def srm_against_se() -> Finding:
@@ -296,6 +284,4 @@ def srm_against_plain() -> Finding:
 
 
 def _minus(table: str, column: str, first: str, second: str) -> Finding:
-    rows = _rows(table)
-    a, b = rows[first][column], rows[second][column]
-    return Finding(a - b, f"{a} - {b}")
+    return difference(*(row_of("ge", table, model=model)[column] for model in (first, second)))

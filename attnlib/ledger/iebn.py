@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Network, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, step
+from attnlib.ledger.measure import Network, added, empty, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.networks.placement import RULES
@@ -35,7 +36,7 @@ def parameters_se() -> Finding:
 
 
 def _added(network: Network) -> Finding:
-    return Finding(parameters(network) - parameters(PLAIN), f"{parameters(network):,} and {parameters(PLAIN):,}")
+    return Finding(added(network), f"{parameters(network):,} and {parameters(PLAIN):,}")
 
 
 def parameters_share() -> Finding:
@@ -51,41 +52,33 @@ def _share(network: Network) -> Finding:
 
 
 def two_per_channel() -> Finding:
-    norms = RULES["norms"].find(PLAIN.build_empty())
+    norms = RULES["norms"].find(empty(PLAIN))
     channels = sum(norm.num_features for norm in norms.values())
-    return Finding(parameters(REPLACED) - parameters(PLAIN) - 2 * channels, f"{channels:,} channels")
+    return Finding(added(REPLACED) - 2 * channels, f"{channels:,} channels")
 
 
 def layers_resnet164() -> Finding:
-    replaced = len(attention_modules(REPLACED.build_empty()))
-    norms = [module for module in PLAIN.build_empty().modules() if isinstance(module, nn.BatchNorm2d)]
+    replaced = len(attention_modules(empty(REPLACED)))
+    norms = [module for module in empty(PLAIN).modules() if isinstance(module, nn.BatchNorm2d)]
     return Finding(replaced, f"{replaced} of {len(norms)} batch norms; the others are in the shortcuts")
 
 
-def _normal(seed: int = 0, images: int = 4) -> Tensor:
-    """Normally distributed maps of 16 channels, always the same; each channel has its own mean and deviation."""
-    generator = torch.Generator().manual_seed(seed)
-    x, levels, widths = (
-        torch.randn(shape, generator=generator, dtype=torch.float64)
-        for shape in ((images, 16, 9, 7), (16, 1, 1), (16, 1, 1))
-    )
-    return widths * x + levels
+def _maps(seed: int = 0) -> Tensor:
+    """Four maps of 16 channels, each of which has its own mean and deviation."""
+    levels, widths = normal(16, 1, 1, seed=seed + 100), torch.linspace(0.5, 2, 16, dtype=torch.float64).view(-1, 1, 1)
+    return widths * normal(4, 16, 9, 7, seed=seed) + levels
 
 
 def _iebn(mode: bool = True) -> IEBN:
     """An untrained IEBN for 16 channels, in train or eval mode, its running statistics not those of the start."""
     module = create("iebn", 16).double()
-    module(_normal(seed=1))
+    module(_maps(seed=1))
     return module.train(mode)
 
 
 def _random_iebn(mode: bool = True) -> IEBN:
-    """The same with random parameters."""
-    module, generator = _iebn(mode), torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-    return module
+    """The same with random parameters and running statistics."""
+    return random_parameters(_iebn(mode), seed=2)
 
 
 def _batch_norm(module: IEBN, scale: Tensor | float = 1.0) -> nn.BatchNorm2d:
@@ -103,12 +96,12 @@ def _start() -> Tensor:
 
 
 def initial_gate() -> Finding:
-    gate = _iebn().gate(_normal())
+    gate = _iebn().gate(_maps())
     return Finding(gate.mean().item(), f"from {gate.min():.6f} to {gate.max():.6f}")
 
 
 def constant_gate() -> Finding:
-    gates = torch.cat([_iebn().gate(factor * _normal()) for factor in (-100, 0, 1, 100)])
+    gates = torch.cat([_iebn().gate(factor * _maps()) for factor in (-100, 0, 1, 100)])
     return Finding((gates.max() - gates.min()).item(), f"{gates.numel()} gates")
 
 
@@ -117,74 +110,69 @@ def scaled_batch_norm() -> Finding:
     for mode in (True, False):
         module = _iebn(mode)
         norm = _batch_norm(module, _start())
-        differences.append((module(_normal()) - norm(_normal())).abs().max().item())
+        differences.append(largest(module(_maps()) - norm(_maps())))
     return Finding(max(differences))
 
 
 def scaled_gradient() -> Finding:
     module = _iebn()
     ours, theirs = _input_gradient(module), _input_gradient(_batch_norm(module, _start()))
-    return Finding((ours - theirs).abs().max().item(), f"the largest gradient is {theirs.abs().max():.2f}")
+    return Finding(largest(ours - theirs), f"the largest gradient is {theirs.abs().max():.2f}")
 
 
 def _input_gradient(module: nn.Module) -> Tensor:
-    x = _normal().requires_grad_()
-    _loss(module, x).backward()
+    x = _maps().requires_grad_()
+    back_propagate(module, x)
     return x.grad
-
-
-def _loss(module: nn.Module, x: Tensor) -> Tensor:
-    """A sum of the output with weights of both signs."""
-    return (module(x) * _normal(seed=3).cos()).sum()
 
 
 def first_step() -> Finding:
     module = _iebn()
-    _loss(module, _normal()).backward()
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
-    gates = module.gate(_normal()).detach()
+    back_propagate(module, _maps())
+    step(module)
+    gates = module.gate(_maps()).detach()
     spread = (gates.amax(0) - gates.amin(0)).max().item()
     return Finding(float(spread > 1e-3), f"gates of one channel differ by up to {spread:.3f}")
 
 
 def own_image() -> Finding:
-    module, x = _random_iebn(), _normal()
-    mates = torch.cat([x[:1], 5 * _normal(seed=4)[1:]])
-    gates, outputs = ((f(x)[0] - f(mates)[0]).abs().max().item() for f in (module.gate, module))
+    module, x = _random_iebn(), _maps()
+    mates = torch.cat([x[:1], 5 * _maps(seed=4)[1:]])
+    gates, outputs = (largest(f(x)[0] - f(mates)[0]) for f in (module.gate, module))
     return Finding(gates, f"with other images beside it, the output changes by up to {outputs:.2f}")
 
 
 def raw_mean() -> Finding:
-    module, x = _random_iebn(), _normal()
+    module, x = _random_iebn(), _maps()
     return _only_ours_changes(module, lambda f: f(x + 3) - f(x))
 
 
 def evaluation() -> Finding:
-    module, x = _random_iebn(mode=False), _normal()
+    module, x = _random_iebn(mode=False), _maps()
     changed = x.clone()
     changed[:, :, 0, 0] += 10
     return _only_ours_changes(module, lambda f: (f(changed) - f(x))[:, :, 1:])
 
 
 def _only_ours_changes(module: IEBN, change: Callable[[nn.Module], Tensor]) -> Finding:
-    ours, theirs = (change(f).abs().max().item() for f in (module, _batch_norm(module)))
+    ours, theirs = (largest(change(f)) for f in (module, _batch_norm(module)))
     note = f"IEBN's output changes by up to {ours:.2f}, a batch norm's by {theirs:.0e}"
     return Finding(float(ours > 1e-3 and theirs < 1e-9), note)
 
 
 def shift_not_gated() -> Finding:
-    module, x = _random_iebn(), _normal()
+    module, x = _random_iebn(), _maps()
     with_bias, bias = module(x), module.norm.bias.detach().clone()
     nn.init.zeros_(module.norm.bias)
-    return Finding((with_bias - module(x) - bias.view(-1, 1, 1)).abs().max().item())
+    return Finding(largest(with_bias - module(x) - bias.view(-1, 1, 1)))
 
 
 def running_statistics() -> Finding:
     module = _random_iebn()
     norm = _batch_norm(module)
-    module(_normal()), norm(_normal())
+    module(_maps()), norm(_maps())
     pairs = ((module.norm.running_mean, norm.running_mean), (module.norm.running_var, norm.running_var))
-    return Finding(max((ours - theirs).abs().max().item() for ours, theirs in pairs))
+    return Finding(max(largest(ours - theirs) for ours, theirs in pairs))
 
 
 def weight_decay() -> Finding:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -21,6 +21,22 @@ from attnlib.profiling.trace import count_operations
 POOLED = {"se": 1.0, "eca": 1.0, "sge": 1.0, "sa": 0.5}
 
 
+class Call(partial):
+    """A `functools.partial` that equals every other of the same function and arguments, which must be hashable.
+
+    Costs are kept by network and module: with a plain partial, one that is described twice would be counted twice.
+    """
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.func, self.args, frozenset(self.keywords.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Call) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+
 @dataclass(frozen=True)
 class Network:
     """A network by name, with attention, and changed by a function where the paper's is not there.
@@ -28,7 +44,7 @@ class Network:
     Attributes:
         backbone: a name of `attnlib.networks.list_networks()`, or torchvision:NAME or timm:NAME (1000 classes).
         arguments: of the attention, as ("name", value) pairs.
-        change: what is done to the finished network, in place.
+        change: what is done to the finished network, in place; like `placement` a function of a file or a `Call`.
         placement: see `attnlib.networks.attach`; default the paper's place.
         side: of the square image that operations are counted for; default the one that the network was made for.
     """
@@ -58,9 +74,9 @@ class Network:
         with torch.device("meta"), _Undrawn():
             return self.build()
 
-    def part(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        """What of the network is counted, and its inputs; see `profiling.inputs.counted`."""
-        what = counted(self.backbone, self.build_empty(), self.image_size)
+    def part(self, model: nn.Module | None = None) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """What of a build, by default a new one, is counted, and its inputs; see `profiling.inputs.counted`."""
+        what = counted(self.backbone, self.build_empty() if model is None else model, self.image_size)
         return what.model, what.inputs
 
 
@@ -69,7 +85,7 @@ class Module:
     """Any module, for a cost that is not a whole network's: one attention module, a head.
 
     Attributes:
-        make: builds it; a function of the file or a `partial` of hashable arguments, so that counts are kept.
+        make: builds it; a function of a file or a `Call`.
         shapes: of its inputs, (1, C, H, W) each.
     """
 
@@ -81,8 +97,25 @@ class Module:
         with torch.device("meta"), _Undrawn():
             return self.make()
 
-    def part(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        return self.build_empty(), tuple(torch.zeros(shape, device="meta") for shape in self.shapes)
+    def part(self, model: nn.Module | None = None) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        inputs = tuple(torch.zeros(shape, device="meta") for shape in self.shapes)
+        return self.build_empty() if model is None else model, inputs
+
+
+@dataclass(frozen=True)
+class Built(Module):
+    """A network that attnlib does not have by name, as `make` builds it, with attention; for the image in `shapes`."""
+
+    attention: str = "none"
+    arguments: tuple[tuple[str, Any], ...] = ()
+    placement: Placement | None = None
+
+    def build_empty(self) -> nn.Module:
+        model = super().build_empty()
+        if self.attention != "none":
+            with torch.device("meta"), _Undrawn():
+                attach(model, self.attention, self.shapes[0][2:], self.placement, **dict(self.arguments))
+        return model
 
 
 class _Undrawn(TorchFunctionMode):
@@ -93,17 +126,33 @@ class _Undrawn(TorchFunctionMode):
         return args[0] if func in drawing else func(*args, **(kwargs or {}))
 
 
+@lru_cache(maxsize=32)
+def empty(network: Network | Module) -> nn.Module:
+    """The network on the meta device, built once for all who only look at it: it must not be changed."""
+    return network.build_empty()
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many parameters a module has."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 @cache
 def parameters(network: Network | Module) -> int:
     """How many parameters a network has."""
-    return sum(parameter.numel() for parameter in network.build_empty().parameters())
+    return count_parameters(empty(network))
 
 
 @cache
 def work(network: Network | Module) -> dict[str, dict[str, int]]:
-    """Operations on one image; see `profiling.trace.count_operations`."""
-    model, inputs = network.part()
+    """Operations on one image; see `profiling.trace.count_operations`, which does not change the network."""
+    model, inputs = network.part(empty(network))
     return count_operations(model, *inputs)
+
+
+def added(network: Network, cost: Callable[[Network], int] = parameters) -> int:
+    """What a network costs more than its backbone without attention and without a change."""
+    return cost(network) - cost(Network(network.backbone, classes=network.classes, side=network.side))
 
 
 def multiply_adds(network: Network | Module) -> int:
@@ -111,10 +160,17 @@ def multiply_adds(network: Network | Module) -> int:
     return sum(work(network)["macs"].values())
 
 
+def added_elementwise(network: Network) -> dict[str, int]:
+    """Elementwise operations that a network takes more than its backbone, by operator, the most first."""
+    counts, plain = (work(each)["elementwise"] for each in (network, Network(network.backbone)))
+    more = {name: count - plain.get(name, 0) for name, count in counts.items()}
+    return dict(sorted(more.items(), key=lambda part: -part[1]))
+
+
 @cache
 def gated_values(backbone: str) -> int:
     """Values in the maps that attention gates: the sum of C H W over the residual blocks of `backbone`."""
-    model = Network(backbone).build_empty()
+    model = empty(Network(backbone))
     ends = RULES["block-end"].find(model)
     return sum(prod(shape) for shape in output_shapes(model, list(ends), networks.image_size(backbone)).values())
 

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Network, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
+from attnlib.ledger.measure import Network, added, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
-from attnlib.profiling.trace import count_operations
 from attnlib.published import load
 from attnlib.scale_attention.nam import NAM, sparsity_penalty
 
@@ -19,6 +19,7 @@ PLAIN = Network("resnet50_cifar", classes=100)
 CHANNEL = Network("resnet50_cifar", "nam", classes=100)
 BOTH = Network("resnet50_cifar", "nam", (("spatial", True),), classes=100)
 CBAM = Network("resnet50_cifar", "cbam", classes=100)
+MAPS = (4, 16, 8, 8)
 # The names that the tables give to the modules of attnlib; TAM is triplet attention.
 MODULES = {"SE": "se", "BAM": "bam", "TAM": "triplet", "SA": "sa", "ECA": "eca"}
 
@@ -32,17 +33,11 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
     return ours.get(module, f"{module} is not among the modules of attnlib")
 
 
-def _normal(channels: int, side: int) -> Tensor:
-    """Four maps of normally distributed values, always the same."""
-    return torch.randn(4, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _random_nam(negative: bool = False, **arguments: Any) -> NAM:
-    """A NAM for 16 channels with scales between 0.5 and 1.5, the first one negative if asked for, and random shifts."""
-    module, generator = create("nam", 16, **arguments).double(), torch.Generator().manual_seed(0)
+    """A NAM for 16 channels with random parameters: positive scales, but for the first one if asked for."""
+    module = random_parameters(create("nam", 16, **arguments))
     with torch.no_grad():
-        module.channel_norm.weight.uniform_(0.5, 1.5, generator=generator)
-        module.channel_norm.bias.normal_(generator=generator)
+        module.channel_norm.weight.abs_()
         if negative:
             module.channel_norm.weight[0] *= -1
     return module
@@ -51,7 +46,7 @@ def _random_nam(negative: bool = False, **arguments: Any) -> NAM:
 def initial_weights() -> Finding:
     module = create("nam", 64).double()
     weights = module.scale_weights(module.channel_norm.weight)
-    return Finding((64 * weights - 1).abs().max().item(), f"the weights sum to {weights.sum().item():.12g}")
+    return Finding(largest(64 * weights - 1), f"the weights sum to {weights.sum().item():.12g}")
 
 
 def initial_gate_256() -> Finding:
@@ -63,13 +58,13 @@ def initial_gate_2048() -> Finding:
 
 
 def _initial_gate(channels: int, side: int) -> Finding:
-    gate = create("nam", channels).double().gate(_normal(channels, side)).detach()
+    gate = create("nam", channels).double().gate(normal(4, channels, side, side)).detach()
     note = f"between {gate.min():.4f} and {gate.max():.4f} on {gate.numel():,} normally distributed values"
-    return Finding((gate - 0.5).abs().max().item(), note)
+    return Finding(largest(gate - 0.5), note)
 
 
 def initial_gate_bound() -> Finding:
-    x = _normal(64, 16)
+    x = normal(4, 64, 16, 16)
     distance = (create("nam", 64).double().gate(x).detach() - 0.5).abs()
     bound = F.batch_norm(x, None, None, training=True).abs() / (4 * 64)
     note = f"the distance is {(distance / bound).min():.4f} to {(distance / bound).max():.4f} of the bound"
@@ -81,7 +76,7 @@ def parameters_backbone() -> Finding:
 
 
 def parameters_resnet50() -> Finding:
-    return Finding(parameters(CHANNEL) - parameters(PLAIN))
+    return Finding(added(CHANNEL))
 
 
 def parameters_total() -> Finding:
@@ -98,19 +93,18 @@ def parameters_spatial() -> Finding:
 
 
 def parameters_cbam() -> Finding:
-    added = parameters(CBAM) - parameters(PLAIN)
-    return Finding(added / 1e6, f"{added:,}")
+    return Finding(added(CBAM) / 1e6, f"{added(CBAM):,}")
 
 
 def parameters_against_cbam() -> Finding:
-    cbam, nam = (parameters(network) - parameters(PLAIN) for network in (CBAM, CHANNEL))
+    cbam, nam = added(CBAM), added(CHANNEL)
     return Finding(100 * nam / cbam, f"{nam:,} against {cbam:,}")
 
 
 def _gradients(**arguments: Any) -> dict[str, Tensor]:
     """Gradients of a weighted sum of the output by the input, the scales and the shifts."""
-    module, x = _random_nam(**arguments), _normal(16, 8).requires_grad_()
-    (module(x) * _normal(16, 8).cos()).sum().backward()
+    module, x = _random_nam(**arguments), normal(*MAPS).requires_grad_()
+    back_propagate(module, x)
     return {"input": x.grad, "scales": module.channel_norm.weight.grad, "shifts": module.channel_norm.bias.grad}
 
 
@@ -122,7 +116,7 @@ def detached_scale() -> Finding:
 
 def detached_input() -> Finding:
     detached, attached = _gradients(), _gradients(detach_scale=False)
-    return Finding(max((detached[name] - attached[name]).abs().max().item() for name in ("input", "shifts")))
+    return Finding(max(largest(detached[name] - attached[name]) for name in ("input", "shifts")))
 
 
 def _released_hook(network: nn.Module, strength: float) -> None:
@@ -159,58 +153,44 @@ def sparsity_gradient() -> Finding:
     module = _random_nam(negative=True)
     sparsity_penalty(module, 1e-4).backward()
     scales = module.channel_norm.weight
-    return Finding((scales.grad - 1e-4 * scales.detach().sign()).abs().max().item())
-
-
-def penalty_saves_work() -> Finding:
-    plain, penalised = create("nam", 16), create("nam", 16)
-    with torch.no_grad():
-        penalised.channel_norm.weight[:8] = 0
-    before, after = (_operations(module) for module in (plain, penalised))
-    return Finding(float(after < before), f"{after:,} operations with half of the scales at zero, {before:,} without")
-
-
-def _operations(module: NAM) -> int:
-    counts = count_operations(module, torch.ones(1, 16, 8, 8))
-    return sum(sum(counts[quantity].values()) for quantity in ("macs", "elementwise"))
+    return Finding(largest(scales.grad - 1e-4 * scales.detach().sign()))
 
 
 def product() -> Finding:
-    module, x = _random_nam(), _normal(16, 8)
+    module, x = _random_nam(), normal(*MAPS)
     module.eval()  # so that the gate is asked for twice with the same statistics
-    return Finding((module(x) - x * module.gate(x)).abs().max().item())
+    return Finding(largest(module(x) - x * module.gate(x)))
 
 
 def relu_gate() -> Finding:
-    gate = _random_nam().gate(_normal(16, 8)).detach()
+    gate = _random_nam().gate(normal(*MAPS)).detach()
     with_relu = torch.logit(gate).relu().sigmoid()
     return Finding(with_relu.min().item(), f"without it {(gate < 0.5).double().mean():.0%} of the gates are below 0.5")
 
 
 def spatial_as_channels() -> Finding:
-    x, (spatial, channel) = _normal(16, 8), _spatial_nams(64)
+    x, (spatial, channel) = normal(*MAPS), _spatial_nams(64)
     positions = x.flatten(2).transpose(1, 2).unsqueeze(-1)  # images, positions, channels, 1
     gate = channel.gate(positions).squeeze(-1).transpose(1, 2).view_as(x)
-    return Finding((spatial.gate(x) - gate).abs().max().item())
+    return Finding(largest(spatial.gate(x) - gate))
 
 
 def _spatial_nams(positions: int) -> tuple[NAM, NAM]:
     """A spatial part for 16 channels of 8 x 8 positions and a channel part for so many channels, of equal scales."""
-    spatial, channel = create("nam", 16, channel=False, spatial=True, size=(8, 8)), create("nam", positions)
-    generator = torch.Generator().manual_seed(0)
+    spatial = random_parameters(create("nam", 16, channel=False, spatial=True, size=(8, 8)))
+    channel = create("nam", positions).double()
     with torch.no_grad():
         for ours, theirs in zip(spatial.parameters(), channel.parameters(), strict=True):
-            ours.normal_(generator=generator)
             theirs.copy_(ours)
-    return spatial.double(), channel.double()
+    return spatial, channel
 
 
 def order_of_parts() -> Finding:
-    x, (spatial, _), both = _normal(16, 8), _spatial_nams(64), _random_nam(spatial=True, size=(8, 8))
+    x, (spatial, _), both = normal(*MAPS), _spatial_nams(64), _random_nam(spatial=True, size=(8, 8))
     both.spatial_norm.load_state_dict(spatial.spatial_norm.state_dict())
     channel = _random_nam()
-    swapped = (both(x) - channel(spatial(x))).abs().max().item()
-    difference = (both(x) - spatial(channel(x))).abs().max().item()
+    swapped = largest(both(x) - channel(spatial(x)))
+    difference = largest(both(x) - spatial(channel(x)))
     return Finding(difference, f"in the other order the outputs differ by up to {swapped:.1e}")
 
 
@@ -224,9 +204,9 @@ def absolute_values_negative() -> Finding:
 
 
 def _signed_difference(negative: bool) -> float:
-    x = _normal(16, 8)
+    x = normal(*MAPS)
     paper, code = _random_nam(negative, signed=True), _random_nam(negative)
-    return (paper(x) - code(x)).abs().max().item()
+    return largest(paper(x) - code(x))
 
 
 def best_top1() -> Finding:
@@ -247,7 +227,7 @@ def _behind_the_best(column: str) -> Finding:
 def one_resolution() -> Finding:
     module = create("nam", 16, spatial=True, size=(8, 8)).double()
     try:
-        module(_normal(16, 9))
+        module(normal(4, 16, 9, 9))
     except ValueError as error:
         return Finding(1, str(error))
     return Finding(0)

@@ -4,24 +4,28 @@ The paper's video networks are no networks of attnlib: they are made here from i
 """
 
 import re
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from attnlib import create
 from attnlib.ledger.costs import Ratio
-from attnlib.ledger.measure import Module, Network, multiply_adds, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded
+from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.printed import difference
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.published import load
 from attnlib.self_attention.non_local import PAIRWISE, NonLocal
 
 CLIP = (1, 3, 32, 224, 224)
+RES4 = (1, 1024, 4, 14, 14)  # of a clip, its map there
 PHOTO = (1, 3, 800, 1344)  # the largest that Mask R-CNN is fed: 800 x 1333, padded to a multiple of 32
+MAPS = (2, 16, 8, 6)
 POOLED_FIRST = (("subsample", True),)
 PROJECTED_FIRST = (*POOLED_FIRST, ("pool", "projections"))
 
@@ -65,17 +69,17 @@ def _frames(path: str, inflated: str) -> int:
 
 
 C2D = {depth: Network(f"resnet{depth}_v1", classes=400, change=_to_clips) for depth in (50, 101)}
-PADDED = Network("resnet101_v1", classes=400, change=partial(_to_clips, padded=True))
+PADDED = Network("resnet101_v1", classes=400, change=Call(_to_clips, padded=True))
 STRIDE_SECOND = Network("resnet101", classes=400, change=_to_clips)
 FIVE, FIVE_PROJECTED = (
     {depth: Network(f"resnet{depth}_v1", "non_local", form, classes=400, change=_to_clips) for depth in (50, 101)}
     for form in (POOLED_FIRST, PROJECTED_FIRST)
 )
 I3D = {
-    "I3D 3x3x3": Network("resnet101_v1", classes=400, change=partial(_to_clips, inflated="conv2")),
-    "I3D 3x1x1": Network("resnet101_v1", classes=400, change=partial(_to_clips, inflated="conv1")),
+    "I3D 3x3x3": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv2")),
+    "I3D 3x1x1": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv1")),
 }
-I3D_STRIDE_SECOND = Network("resnet101", classes=400, change=partial(_to_clips, inflated="conv1"))
+I3D_STRIDE_SECOND = Network("resnet101", classes=400, change=Call(_to_clips, inflated="conv1"))
 MASK_RCNN = Network("mask_rcnn_resnet50", classes=91)
 MASK_RCNN_POOLED, MASK_RCNN_PROJECTED = (
     Network("mask_rcnn_resnet50", "non_local", form, classes=91, placement="backbone.body.layer3.4")
@@ -84,7 +88,7 @@ MASK_RCNN_POOLED, MASK_RCNN_PROJECTED = (
 
 
 def _block(channels: int, **arguments: Any) -> Module:
-    return Module(partial(create, "non_local", channels, **arguments))
+    return Module(Call(create, "non_local", channels, **arguments))
 
 
 @cache
@@ -110,9 +114,9 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
 
 def c2d_parameters() -> Finding:
     total, norms = parameters(C2D[101]), 0
-    for module in C2D[101].build_empty().modules():
+    for module in empty(C2D[101]).modules():
         if isinstance(module, nn.BatchNorm3d):
-            norms += sum(parameter.numel() for parameter in module.parameters())
+            norms += count_parameters(module)
     note = f"{total:,}, of which {norms:,} are scales and shifts of batch norms; {total - norms:,} without them"
     return Finding(total / 1e6, note, otherwise=(total - norms) / 1e6)
 
@@ -175,10 +179,7 @@ def _share(network: Network) -> Finding:
 def bottleneck() -> Finding:
     narrow, wide = (
         multiply_adds(
-            Module(
-                partial(create, "non_local", 1024, reduction=reduction, subsample=True, dimensions=3),
-                ((1, 1024, 4, 14, 14),),
-            )
+            Module(Call(create, "non_local", 1024, reduction=reduction, subsample=True, dimensions=3), (RES4,))
         )
         for reduction in (2, 1)
     )
@@ -219,7 +220,7 @@ def table_1_sizes_released() -> Finding:
 
 
 def _other_sizes(padded: bool) -> Finding:
-    model = Network("resnet50_v1", classes=400, change=partial(_to_clips, padded=padded)).build_empty().eval()
+    model = Network("resnet50_v1", classes=400, change=Call(_to_clips, padded=padded)).build_empty().eval()
     layers = [model.conv1, model.maxpool, model.layer1[:-1], model.layer1[-1], model.layer2, model.layer3, model.layer4]
     x, off = torch.zeros(CLIP, device="meta"), []
     for row, layer in zip(load("non_local").rows("table-1"), [*layers, model.avgpool], strict=True):
@@ -240,7 +241,7 @@ def five_places_resnet101() -> Finding:
 
 def _misplaced(depth: int, step: int) -> Finding:
     """How many blocks stand elsewhere than behind every second residual block of res3 and every `step`th of res4."""
-    model = Network(f"resnet{depth}", "non_local").build_empty()
+    model = empty(Network(f"resnet{depth}", "non_local"))
     wanted = {
         f"{stage}.{index}"
         for stage, every in (("layer2", 2), ("layer3", step))
@@ -251,38 +252,27 @@ def _misplaced(depth: int, step: int) -> Finding:
 
 
 def ten_places() -> Finding:
-    model = Network("resnet50").build_empty()
+    model = empty(Network("resnet50"))
     return Finding(len(model.layer2) + len(model.layer3), f"{len(model.layer2)} in res3, {len(model.layer3)} in res4")
-
-
-def _normal(*shape: int) -> Tensor:
-    """Normally distributed values, always the same."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def _released(channels: int, **arguments: Any) -> NonLocal:
     """A block as the released code initialises it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         module = create("non_local", channels, **arguments).double()
         module.network_init_()
     return module
 
 
 def _random(channels: int, **arguments: Any) -> NonLocal:
-    """A sub-sampling block in evaluation mode with all its parameters random."""
-    module = create("non_local", channels, subsample=True, **arguments).double().eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-    return module
+    """A sub-sampling block in evaluation mode with all its parameters and running statistics random."""
+    return random_parameters(create("non_local", channels, subsample=True, **arguments)).eval()
 
 
 def initial_output() -> Finding:
-    x = _normal(2, 16, 8, 6)
+    x = normal(*MAPS)
     outputs = [_released(16, pairwise=form, subsample=True)(x) for form in PAIRWISE]
-    return Finding(max((output - x).abs().max().item() for output in outputs))
+    return Finding(max(largest(output - x) for output in outputs))
 
 
 def initial_deviation() -> Finding:
@@ -296,10 +286,10 @@ def _first_gradients() -> tuple[float, float]:
     of_convolutions, of_norms = [], []
     for form in PAIRWISE:
         module = _released(16, pairwise=form, subsample=True)
-        (module(_normal(2, 16, 8, 6)) * _normal(2, 16, 8, 6).cos()).sum().backward()
+        back_propagate(module, normal(*MAPS))
         for name, parameter in module.named_parameters():
             kind = of_norms if name.startswith("norm.") else of_convolutions
-            kind.append(parameter.grad.abs().max().item())
+            kind.append(largest(parameter.grad))
     return max(of_convolutions), min(of_norms)
 
 
@@ -313,14 +303,14 @@ def first_step_norm() -> Finding:
 
 
 def rows() -> Finding:
-    x = _normal(2, 16, 8, 6)
+    x = normal(*MAPS)
     sums = [_random(16, pairwise=form).weights(x).sum(-1) for form in ("embedded", "gaussian")]
-    return Finding(max((each - 1).abs().max().item() for each in sums))
+    return Finding(max(largest(each - 1) for each in sums))
 
 
 def keys() -> Finding:
     """On a map of one vector all pairs are alike, so that the mean over all keys is the value of one pair."""
-    x, deviations = _normal(1, 16, 1, 1).expand(1, 16, 8, 6), []
+    x, deviations = normal(1, 16, 1, 1).expand(1, 16, 8, 6), []
     for form in ("dot", "concat"):
         module = _random(16, pairwise=form)
         theta, phi = (layer(x)[0, :, 0, 0].detach() for layer in (module.theta, module.phi))
@@ -328,7 +318,7 @@ def keys() -> Finding:
             with torch.no_grad():  # the pair's own vector as w: the value is positive, and ReLU keeps it
                 module.pair.weight.copy_(torch.cat((theta, phi))[None])
         pair = theta @ phi if form == "dot" else torch.relu(module.pair(torch.cat((theta, phi))))
-        deviations.append((module.weights(x).sum(-1) / pair - 1).abs().max().item())
+        deviations.append(largest(module.weights(x).sum(-1) / pair - 1))
     return Finding(max(deviations))
 
 
@@ -340,8 +330,8 @@ def special_case() -> Finding:
         for layer in (embedded.theta, embedded.phi):
             layer.weight.copy_(torch.eye(16, dtype=torch.float64)[..., None, None])
             layer.bias.zero_()
-    x = _normal(2, 16, 8, 6)
-    return Finding((embedded(x) - gaussian(x)).abs().max().item())
+    x = normal(*MAPS)
+    return Finding(largest(embedded(x) - gaussian(x)))
 
 
 def scale() -> Finding:
@@ -349,14 +339,14 @@ def scale() -> Finding:
     with torch.no_grad():
         paper.theta.weight *= released.scale
         paper.theta.bias *= released.scale
-    x = _normal(2, 16, 8, 6)
-    return Finding((released(x) - paper(x)).abs().max().item())
+    x = normal(*MAPS)
+    return Finding(largest(released(x) - paper(x)))
 
 
 def _on_clip(subsample: bool) -> tuple[torch.Size, torch.Size]:
     """Shapes of the output and of the weights for a map of res4."""
-    module = Module(partial(create, "non_local", 1024, subsample=subsample, dimensions=3)).build_empty().eval()
-    x = torch.zeros(1, 1024, 4, 14, 14, device="meta")
+    module = Module(Call(create, "non_local", 1024, subsample=subsample, dimensions=3)).build_empty().eval()
+    x = torch.zeros(RES4, device="meta")
     return module(x).shape, module.weights(x).shape
 
 
@@ -368,17 +358,17 @@ def pairs() -> Finding:
 
 def shape() -> Finding:
     outputs = [_on_clip(subsample)[0] for subsample in (True, False)]
-    return Finding(sum(a != b for output in outputs for a, b in zip(output, (1, 1024, 4, 14, 14), strict=True)))
+    return Finding(sum(a != b for output in outputs for a, b in zip(output, RES4, strict=True)))
 
 
 def static_clip() -> Finding:
-    weight, frame, frames = _normal(4, 3, 3, 3), _normal(1, 3, 9, 9), 6
+    weight, frame, frames = normal(4, 3, 3, 3), normal(1, 3, 9, 9), 6
     inflated = (weight / 3)[:, :, None].expand(-1, -1, 3, -1, -1)
     clip = frame[:, :, None].expand(-1, -1, frames, -1, -1)
-    difference = F.conv3d(clip, inflated, padding=1) - F.conv2d(frame, weight, padding=1)[:, :, None]
-    within = difference[:, :, 1:-1].abs().max().item()
+    change = F.conv3d(clip, inflated, padding=1) - F.conv2d(frame, weight, padding=1)[:, :, None]
+    within = largest(change[:, :, 1:-1])
     note = "different in the first and last frame, where a third of the kernel meets the padding; equal in all others"
-    return Finding(difference.abs().max().item(), note, otherwise=within)
+    return Finding(largest(change), note, otherwise=within)
 
 
 def _column(table: str, column: str, *labels: str) -> list[float]:
@@ -392,7 +382,7 @@ def deeper() -> Finding:
         _column("table-2c", "top1", "ResNet-50", "5 blocks"),
         _column("table-2c", "top1", "ResNet-101", "baseline"),
     )
-    return Finding(small - large, f"{small} - {large}")
+    return difference(small, large)
 
 
 def _gains_by_stage() -> list[float]:
@@ -433,12 +423,12 @@ def mean_accuracy() -> Finding:
 
 def gain_charades() -> Finding:
     (plain,), (with_blocks,) = _column("table-4", "test", "I3D"), _column("table-4", "test", "NL I3D")
-    return Finding(with_blocks - plain, f"{with_blocks} - {plain}")
+    return difference(with_blocks, plain)
 
 
 def gain_keypoints() -> Finding:
     plain, *_, with_blocks = _column("table-6", "ap")
-    return Finding(with_blocks - plain, f"{with_blocks} - {plain}")
+    return difference(with_blocks, plain)
 
 
 def released_runs() -> Finding:

@@ -1,6 +1,5 @@
 """Checks of the claims of OCNet; attnlib/published/ocnet.yml says what each is held against."""
 
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -9,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, random_order, random_parameters, seeded, step
+from attnlib.ledger.measure import Call, Module, Network, empty, parameters
+from attnlib.ledger.printed import column_of, difference, row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.networks.attach import output_shapes
 from attnlib.published import load
@@ -17,7 +18,8 @@ from attnlib.self_attention.object_context import SLOPE, PositiveScale, conv_abn
 from attnlib.self_attention.ocnet import BaseOC
 
 HEADS = {"Base-OC": "base_oc", "Pyramid-OC": "pyramid_oc", "ASP-OC": "asp_oc"}
-REDUCTION = Module(partial(conv_abn, 2048, 512, kernel_size=3))
+MAP = (1, 16, 9, 7)
+REDUCTION = Module(Call(conv_abn, 2048, 512, kernel_size=3))
 ORDER = (
     *("none", "global pooling", "pyramid pooling (PSPNet)", "ASPP (DeepLabv3)"),
     *("Pyramid-OC", "Base-OC", "ASP-OC"),
@@ -31,7 +33,7 @@ def _reduced(head: str) -> nn.Sequential:
 def network_of(table: str, row: dict[str, Any], column: str) -> Module:
     """The head that a count belongs to, alone or with the convolution in front of it."""
     head = HEADS[row["head"]]
-    return Module(partial(create, head, 512) if column == "parameters" else partial(_reduced, head))
+    return Module(Call(create, head, 512) if column == "parameters" else Call(_reduced, head))
 
 
 def parameters_base() -> Finding:
@@ -73,7 +75,7 @@ def _with_reduction(head: str) -> Finding:
 
 def map_side() -> Finding:
     network = Network("resnet101_base_oc", classes=19)
-    shape = output_shapes(network.build_empty(), ["layer4"], network.image_size)["layer4"]
+    shape = output_shapes(empty(network), ["layer4"], network.image_size)["layer4"]
     return Finding(shape[2], f"{shape[1]} x {shape[2]} x {shape[3]} for a side of {network.image_size}")
 
 
@@ -113,24 +115,14 @@ def cells_remainder() -> Finding:
     return Finding(sum(a != b for a, b in zip(cells, expected, strict=True)), f"cells of {sorted(set(cells))} pixels")
 
 
-def _map(channels: int = 16, height: int = 9, width: int = 7, count: int = 1) -> Tensor:
-    """Maps of normally distributed values, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(count, channels, height, width, generator=generator, dtype=torch.float64)
-
-
 def _untrained(head: str, channels: int = 16, **arguments: Any) -> nn.Module:
-    torch.manual_seed(0)
-    return create(head, channels, dropout=0.0, **arguments).double().eval()
+    with seeded():
+        return create(head, channels, dropout=0.0, **arguments).double().eval()
 
 
 def _random(head: str, **arguments: Any) -> nn.Module:
     """A head with random parameters, the zeros among them too."""
-    module = _untrained(head, **arguments)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(std=0.5)
-    return module
+    return random_parameters(_untrained(head, **arguments), std=0.5)
 
 
 def _lists(weights: Tensor | list[Tensor]) -> list[Tensor]:
@@ -138,19 +130,19 @@ def _lists(weights: Tensor | list[Tensor]) -> list[Tensor]:
 
 
 def cells_apart() -> Finding:
-    module, x = _random("pyramid_oc", scales=(2,)), _map(height=8, width=8).requires_grad_()
+    module, x = _random("pyramid_oc", scales=(2,)), normal(1, 16, 8, 8).requires_grad_()
     context = module.contexts[0](x)
     (gradient,) = torch.autograd.grad(context[..., :4, :4].sin().sum(), x)
-    own = gradient[..., :4, :4].abs().max().item()
+    own = largest(gradient[..., :4, :4])
     gradient[..., :4, :4] = 0
-    return Finding(gradient.abs().max().item(), f"of a pixel of its own cell up to {own:.2f}")
+    return Finding(largest(gradient), f"of a pixel of its own cell up to {own:.2f}")
 
 
 def scale_one() -> Finding:
-    pyramid, base, x = _random("pyramid_oc", scales=(1,)), _random("base_oc"), _map()
+    pyramid, base, x = _random("pyramid_oc", scales=(1,)), _random("base_oc"), normal(*MAP)
     base.context.query.load_state_dict(pyramid.contexts[0].query.state_dict())
     (weights,) = pyramid.weights(x)
-    return Finding((weights - base.weights(x)).abs().max().item())
+    return Finding(largest(weights - base.weights(x)))
 
 
 def symmetric_scores() -> Finding:
@@ -164,18 +156,18 @@ def separate_scores() -> Finding:
 
 def _asymmetry(shared: bool) -> float:
     """log w_pi = s_pi - log Z_p: what the transpose differs by is a number of p less one of i, if s is symmetric."""
-    logs = _random("base_oc", shared=shared).weights(_map())[0, 0].log()
-    difference = logs - logs.T
-    return (difference - (difference[:, :1] - difference[:, 0])).abs().max().item()
+    logs = _random("base_oc", shared=shared).weights(normal(*MAP))[0, 0].log()
+    change = logs - logs.T
+    return largest(change - (change[:, :1] - change[:, 0]))
 
 
 def rows_sum() -> Finding:
-    weights = [each for head in HEADS.values() for each in _lists(_random(head).weights(_map()))]
-    return Finding(max((each.sum(-1) - 1).abs().max().item() for each in weights), f"in {len(weights)} affinities")
+    weights = [each for head in HEADS.values() for each in _lists(_random(head).weights(normal(*MAP)))]
+    return Finding(max(largest(each.sum(-1) - 1) for each in weights), f"in {len(weights)} affinities")
 
 
 def score_scale() -> Finding:
-    module, x = _untrained("base_oc", 512), _map(512, 3, 4)
+    module, x = _untrained("base_oc", 512), normal(1, 512, 3, 4)
     logs = module.weights(x)[0, 0].log()
     transformed = module.context.query(x).flatten(2)[0]
     products = transformed.T @ transformed
@@ -187,40 +179,38 @@ def score_scale() -> Finding:
 
 def zero_context() -> Finding:
     contexts = [_untrained("base_oc").context, _untrained("asp_oc").context, *_untrained("pyramid_oc").contexts]
-    largest = max(context(_map(context.query[0].in_channels)).abs().max().item() for context in contexts)
-    return Finding(largest, f"of {len(contexts)} attentions")
+    furthest = max(largest(context(normal(1, context.query[0].in_channels, 9, 7))) for context in contexts)
+    return Finding(furthest, f"of {len(contexts)} attentions")
 
 
 def plain_start() -> Finding:
-    module, x = _untrained("base_oc"), _map(count=2)
+    module, x = _untrained("base_oc"), normal(2, 16, 9, 7)
     module.train()
     convolution, norm, scale, _ = module.fuse
     y = F.conv2d(x, convolution.weight[:, 16:], convolution.bias)
     y = F.batch_norm(y, None, None, scale.weight.abs() + scale.eps, scale.bias, training=True, eps=norm.eps)
-    return Finding((module(x) - F.leaky_relu(y, SLOPE)).abs().max().item())
+    return Finding(largest(module(x) - F.leaky_relu(y, SLOPE)))
 
 
 def _trained(steps: int) -> BaseOC:
     """Base-OC with the gradients of the last of these steps."""
-    module, x = _untrained("base_oc").train(), _map(count=2)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    for step in range(steps):
-        optimizer.zero_grad()
-        (module(x) * x.cos()).sum().backward()
-        if step + 1 < steps:
-            optimizer.step()
+    module, x = _untrained("base_oc").train(), normal(2, 16, 9, 7)
+    for _ in range(steps - 1):
+        back_propagate(module, x)
+        step(module)
+    back_propagate(module, x)
     return module
 
 
 def _largest_gradients(module: BaseOC) -> dict[str, float]:
     """Of the weights of the transform of queries and keys, and of the values."""
     layers = {"queries and keys": module.context.query[0], "values": module.context.value}
-    return {name: layer.weight.grad.abs().max().item() for name, layer in layers.items()}
+    return {name: largest(layer.weight.grad) for name, layer in layers.items()}
 
 
 def first_step() -> Finding:
     module = _trained(steps=1)
-    behind = module.context.out.weight.grad.abs().max().item()
+    behind = largest(module.context.out.weight.grad)
     return Finding(max(_largest_gradients(module).values()), f"up to {behind:.2f} for the convolution behind them")
 
 
@@ -238,17 +228,17 @@ def idle_biases() -> Finding:
 
 
 def positive_scale() -> Finding:
-    module, x = _random("base_oc"), _map()
+    module, x = _random("base_oc"), normal(*MAP)
     before = module(x)
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, PositiveScale):
                 layer.weight.neg_()
-    return Finding((module(x) - before).abs().max().item())
+    return Finding(largest(module(x) - before))
 
 
 def running_statistics() -> Finding:
-    module, x = _untrained("base_oc").train(), _map(count=2)
+    module, x = _untrained("base_oc").train(), normal(2, 16, 9, 7)
     module(x)
     convolution, norm, *_ = module.context.query
     mean = convolution(x).mean((0, 2, 3))
@@ -258,13 +248,13 @@ def running_statistics() -> Finding:
 
 
 def no_positions() -> Finding:
-    module, x = _random("base_oc"), _map()
-    order = torch.randperm(63, generator=torch.Generator().manual_seed(1))
+    module, x = _random("base_oc"), normal(*MAP)
+    order = random_order(63)
 
     def permuted(y: Tensor) -> Tensor:
         return y.flatten(2)[..., order].view_as(y)
 
-    return Finding((module(permuted(x)) - permuted(module(x))).abs().max().item())
+    return Finding(largest(module(permuted(x)) - permuted(module(x))))
 
 
 def asp_width() -> Finding:
@@ -273,16 +263,8 @@ def asp_width() -> Finding:
     return Finding(module.fuse[0].in_channels, f"context and {len(module.branches)} convolutions")
 
 
-def _column(table: str, label: str, column: str) -> dict[Any, float]:
-    return {row[label]: row[column] for row in load("ocnet").rows(table)}
-
-
 def order_cityscapes() -> Finding:
-    return _out_of_place(_column("table-6", "method", "val"))
-
-
-def order_ade20k() -> Finding:
-    return _out_of_place(_column("table-7", "method", "miou"))
+    return _out_of_place(column_of("ocnet", "table-6", "method", "val"))
 
 
 def _out_of_place(miou: dict[str, float]) -> Finding:
@@ -300,25 +282,24 @@ def position_test() -> Finding:
 
 
 def _position(split: str) -> Finding:
-    miou = _column("table-1", "method", split)
-    with_position, without = miou["Base-OC with position"], miou["Base-OC without position"]
-    return Finding(with_position - without, f"{with_position} - {without}")
+    miou = column_of("ocnet", "table-1", "method", split)
+    return difference(miou["Base-OC with position"], miou["Base-OC without position"])
 
 
 def base_twice() -> Finding:
-    first = _column("table-1", "method", "val")["Base-OC without position"]
-    second = _column("table-6", "method", "val")["Base-OC"]
-    (deviation,) = (row["val_std"] for row in load("ocnet").rows("table-6") if row["method"] == "Base-OC")
-    note = f"{first} and {second}, {(first - second) / deviation:.1f} times the standard deviation of the latter"
+    first = column_of("ocnet", "table-1", "method", "val")["Base-OC without position"]
+    base = row_of("ocnet", "table-6", method="Base-OC")
+    second, times = base["val"], (first - base["val"]) / base["val_std"]
+    note = f"{first} and {second}, {times:.1f} times the standard deviation of the latter"
     return Finding(first - second, note)
 
 
 def repeated_rows() -> Finding:
-    heads = _column("table-6", "method", "val")
+    heads = column_of("ocnet", "table-6", "method", "val")
     pairs = [
-        (_column("table-2", "choice", "val")["e"], heads["Base-OC"]),
-        (_column("table-4", "auxiliary", "val")[True], heads["none"]),
-        (_column("table-3", "branches", "val")["1"], heads["ASP-OC"]),
+        (column_of("ocnet", "table-2", "choice", "val")["e"], heads["Base-OC"]),
+        (column_of("ocnet", "table-4", "auxiliary", "val")[True], heads["none"]),
+        (column_of("ocnet", "table-3", "branches", "val")["1"], heads["ASP-OC"]),
         (load("ocnet").rows("table-5")[0]["val"], heads["ASP-OC"]),
     ]
     return Finding(sum(a != b for a, b in pairs), ", ".join(f"{a} and {b}" for a, b in pairs))
@@ -326,8 +307,7 @@ def repeated_rows() -> Finding:
 
 def with_val() -> Finding:
     first = load("ocnet").rows("table-5")[-1]["test"]
-    rows = load("ocnet").rows("table-2-later")
-    (later,) = (row["test"] for row in rows if row["with_val"] and not row["fine_tuning"])
+    later = row_of("ocnet", "table-2-later", with_val=True, fine_tuning=False)["test"]
     return Finding(later - first, f"{first} in version 1, {later} later")
 
 
@@ -338,12 +318,12 @@ def readme_cityscapes() -> Finding:
 
 
 def readme_ade20k() -> Finding:
-    first = _column("table-9", "method", "miou")["OCNet"]
+    first = column_of("ocnet", "table-9", "method", "miou")["OCNet"]
     return Finding(first, f"{first} in version 1")
 
 
 def readme_others() -> Finding:
-    readme, paper = _column("readme-first", "method", "miou"), load("ocnet").rows("table-8")
+    readme, paper = column_of("ocnet", "readme-first", "method", "miou"), load("ocnet").rows("table-8")
     off = []
     for name in sorted(readme.keys() - {"OCNet"}):
         # PSANet stands there twice, the second time trained on the validation set too, as in the README.
@@ -354,5 +334,6 @@ def readme_others() -> Finding:
 
 
 def model_zoo() -> Finding:
-    released = _column("model-zoo", "method", "miou")["Base-OC"]
-    return Finding(released, f"{released - _column('table-6', 'method', 'val')['Base-OC']:+.2f} points")
+    released = column_of("ocnet", "model-zoo", "method", "miou")["Base-OC"]
+    printed = column_of("ocnet", "table-6", "method", "val")["Base-OC"]
+    return Finding(released, f"{released - printed:+.2f} points")

@@ -1,6 +1,6 @@
 """Checks of the claims of residual attention, which stand in attnlib/published/residual_attention.yml."""
 
-from functools import cache, partial
+from functools import cache
 from math import floor
 from typing import Any
 
@@ -8,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, multiply_adds, parameters
+from attnlib.ledger.draw import largest, normal, random_parameters
+from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.printed import column_of, difference, row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.networks.preact_resnet import PreActResNet
 from attnlib.networks.residual_attention_net import PreActivationUnit
 from attnlib.published import load
 from attnlib.scale_attention.residual_attention import ResidualAttention, ResidualUnit, standardised
 
+MAPS = (2, 16, 8, 8)
 ATTENTION_56, ATTENTION_92 = Network("attention56"), Network("attention92")
 NETWORKS = {
     "Attention-56": ATTENTION_56,
@@ -25,7 +28,7 @@ NETWORKS = {
 }
 CIFAR_NETWORKS = {
     "ResNet-164": Network("resnet164_preact", classes=10),
-    "ResNet-1001": Module(partial(PreActResNet, 1001, block="bottleneck")),
+    "ResNet-1001": Module(Call(PreActResNet, 1001, block="bottleneck")),
     "WRN-16-8": Network("wrn16_8", classes=10),
     "WRN-28-10": Network("wrn28_10", classes=10),
 }
@@ -41,12 +44,6 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
     return NETWORKS.get(name, f"{name} is not among the networks of attnlib")
 
 
-@cache
-def _empty(network: Network) -> nn.Module:
-    """A network to look at, built once."""
-    return network.build_empty()
-
-
 # Costs.
 
 
@@ -56,13 +53,13 @@ def parameters_attention56() -> Finding:
 
 def parameters_attention92() -> Finding:
     finding = _parameters(ATTENTION_92)
-    unit = sum(parameter.numel() for parameter in ResidualUnit(1024).parameters())
+    unit = count_parameters(ResidualUnit(1024))
     return Finding(finding.measured, f"{finding.note}; one unit of 1024 channels has {unit:,}", finding.otherwise)
 
 
 def _parameters(network: Network) -> Finding:
     """Otherwise with the running means and variances of the norms, which Caffe keeps beside scale and shift."""
-    norms = [layer for layer in _empty(network).modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [layer for layer in empty(network).modules() if isinstance(layer, nn.BatchNorm2d)]
     count, statistics = parameters(network), 2 * sum(norm.num_features for norm in norms)
     note = f"{count:,}, with the norms' running statistics {count + statistics:,}"
     return Finding(count / 1e6, note, otherwise=(count + statistics) / 1e6)
@@ -107,15 +104,18 @@ def parameters_cifar_attention236() -> Finding:
 
 def parameters_cifar_attention452() -> Finding:
     finding = _cifar_parameters(452)
-    surplus = [unit for module in _modules(_empty(_cifar(452))) for unit in module.mask.lowest[module.r :]]
-    count = sum(parameter.numel() for unit in surplus for parameter in unit.parameters())
-    note = f"{finding.note}; the second half of the units on the lowest levels has {count:,}"
+    surplus = [unit for module in _modules(empty(_cifar(452))) for unit in module.mask.lowest[module.r :]]
+    count = sum(map(count_parameters, surplus))
+    note = (
+        f"{finding.note}; the paper prints no widths for CIFAR; the second half of the units on the lowest levels has "
+        f"{count:,}, and without them {(finding.measured * 1e6 - count) / 1e6:.2f} million are left"
+    )
     return Finding(finding.measured, note, finding.otherwise)
 
 
 def _cifar_parameters(depth: int) -> Finding:
     """For ten classes, otherwise for a hundred."""
-    hundred, linear = parameters(_cifar(depth)), _empty(_cifar(depth)).fc
+    hundred, linear = parameters(_cifar(depth)), empty(_cifar(depth)).fc
     ten = hundred - 90 * (linear.in_features + 1)
     return Finding(ten / 1e6, f"{ten:,} for 10 classes, {hundred:,} for 100", otherwise=hundred / 1e6)
 
@@ -139,7 +139,7 @@ def unused_attention92() -> Finding:
 @cache
 def _unused(network: Network) -> int:
     """Weights of 1 x 1 shortcuts for all units that change neither width nor size."""
-    layers = list(_empty(network).modules())
+    layers = list(empty(network).modules())
     widths = [layer.branch[0].num_features for layer in layers if isinstance(layer, ResidualUnit)]
     plain = [layer for layer in layers if isinstance(layer, PreActivationUnit) and layer.downsample is None]
     widths += [layer.bn1.num_features for layer in plain]
@@ -150,7 +150,7 @@ def _unused(network: Network) -> int:
 
 
 def _printed(table: str, network: str, column: str) -> float:
-    return next(row[column] for row in load("residual_attention").rows(table) if row["network"] == network)
+    return row_of("residual_attention", table, network=network)[column]
 
 
 def parameters_resnet152() -> Finding:
@@ -198,8 +198,7 @@ def top1_resnet200() -> Finding:
 
 
 def _less(better: str, worse: str, column: str) -> Finding:
-    low, high = (_printed("table-7", network, column) for network in (better, worse))
-    return Finding(high - low, f"{high} - {low}")
+    return difference(*(_printed("table-7", network, column) for network in (worse, better)))
 
 
 def error_cifar100() -> Finding:
@@ -208,9 +207,8 @@ def error_cifar100() -> Finding:
 
 
 def mask_margin() -> Finding:
-    errors = {row["mask"]: row["top1_err"] for row in load("residual_attention").rows("table-4")}
-    local, pooled = errors["Local Convolutions"], errors["Encoder and Decoder"]
-    return Finding(local - pooled, f"{local} - {pooled}")
+    errors = column_of("residual_attention", "table-4", "mask", "top1_err")
+    return difference(errors["Local Convolutions"], errors["Encoder and Decoder"])
 
 
 def residual_improves() -> Finding:
@@ -241,7 +239,7 @@ def depth_452() -> Finding:
 
 def _trunk_depth(network: Network) -> int:
     """Convolutions and linear layers outside of masks and shortcuts."""
-    model = _empty(network)
+    model = empty(network)
     aside = {id(layer) for module in _modules(model) for layer in module.mask.modules()}
     aside |= {id(unit.downsample) for unit in model.modules() if isinstance(unit, PreActivationUnit)}
     return sum(isinstance(layer, nn.Conv2d | nn.Linear) and id(layer) not in aside for layer in model.modules())
@@ -259,19 +257,9 @@ def lowest_map() -> Finding:
 # What a module does.
 
 
-def _normal(channels: int = 16, side: int = 8) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _drawn(**options: Any) -> ResidualAttention:
-    """A module in evaluation mode with small random parameters, always the same."""
-    module = create("residual_attention", 16, **options).double().eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return module
+    """A module in evaluation mode with small random parameters and random running statistics."""
+    return random_parameters(create("residual_attention", 16, **options), std=0.3).eval()
 
 
 def zero_mask() -> Finding:
@@ -285,10 +273,10 @@ def zero_mask_naive() -> Finding:
 @torch.no_grad()
 def _with_zero_mask(learning: str, share: float) -> Finding:
     """How far the output is from what the last units make of this share of the trunk."""
-    module, x = _drawn(learning=learning), _normal()
+    module, x = _drawn(learning=learning), normal(*MAPS)
     module.mask.activation = torch.zeros_like
     trunk, _ = module.branches(x)
-    return Finding((module(x) - module.after(share * trunk)).abs().max().item())
+    return Finding(largest(module(x) - module.after(share * trunk)))
 
 
 def signal_naive() -> Finding:
@@ -308,7 +296,7 @@ def signal_residual() -> Finding:
 @torch.no_grad()
 def _signal(learning: str, even: bool) -> Tensor:
     """What four modules leave of each value where all units of the trunk pass their input on; `even`: masks of 1/2."""
-    x = y = _normal()
+    x = y = normal(*MAPS)
     module = _drawn(learning=learning)
     for units in (module.before, module.trunk, module.after):
         for unit in units:
@@ -321,41 +309,39 @@ def _signal(learning: str, even: bool) -> Tensor:
 
 
 def gradient_filter() -> Finding:
-    module, x = _drawn(learning="naive"), _normal()
-    weights, parts = _normal().cos(), list(module.trunk.parameters())
+    module, x = _drawn(learning="naive"), normal(*MAPS)
+    weights, parts = normal(*MAPS).cos(), list(module.trunk.parameters())
     trunk, mask = module.branches(x)
     through = torch.autograd.grad((trunk * mask * weights).sum(), parts, retain_graph=True)
     filtered = torch.autograd.grad(trunk, parts, mask.detach() * weights)
-    differences = [(a - b).abs().max().item() for a, b in zip(through, filtered, strict=True)]
+    differences = [largest(a - b) for a, b in zip(through, filtered, strict=True)]
     return Finding(max(differences), f"{sum(part.numel() for part in parts):,} parameters")
 
 
 @torch.no_grad()
 def channel_length() -> Finding:
-    _, mask = _drawn(activation="channel").branches(_normal())
-    return Finding((torch.linalg.vector_norm(mask, dim=1) - 1).abs().max().item())
+    _, mask = _drawn(activation="channel").branches(normal(*MAPS))
+    return Finding(largest(torch.linalg.vector_norm(mask, dim=1) - 1))
 
 
 def spatial_mean() -> Finding:
-    return Finding(standardised(_uneven()).mean((2, 3)).abs().max().item())
+    return Finding(largest(standardised(_uneven()).mean((2, 3))))
 
 
 def spatial_variance() -> Finding:
     """Otherwise on maps so large that the 1e-5, which ours adds to the variance that it divides by, is nothing."""
-    usual, large = (
-        (standardised(z).var((2, 3), correction=0) - 1).abs().max().item() for z in (_uneven(), 1e6 * _uneven())
-    )
+    usual, large = (largest(standardised(z).var((2, 3), correction=0) - 1) for z in (_uneven(), 1e6 * _uneven()))
     return Finding(usual, f"{usual:.0e}, on maps a million times as large {large:.0e}", otherwise=large)
 
 
 def _uneven() -> Tensor:
     """Maps whose channels have other means and variances than 0 and 1."""
-    return _normal() * torch.linspace(0.5, 3, 16, dtype=torch.float64)[:, None, None] + 5
+    return normal(*MAPS) * torch.linspace(0.5, 3, 16, dtype=torch.float64)[:, None, None] + 5
 
 
 def noise_rows() -> Finding:
     levels = [row["noise"] / 100 for row in load("residual_attention").rows("table-5")]
-    return Finding(max((_label_noise(1 - level).sum(1) - 1).abs().max().item() for level in levels))
+    return Finding(max(largest(_label_noise(1 - level).sum(1) - 1) for level in levels))
 
 
 def _label_noise(clean: float) -> Tensor:

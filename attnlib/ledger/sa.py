@@ -9,12 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Network, gated_values, multiply_adds, operations, parameters, work
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, step
+from attnlib.ledger.measure import (
+    Network,
+    added,
+    added_elementwise,
+    count_parameters,
+    empty,
+    gated_values,
+    multiply_adds,
+    parameters,
+    work,
+)
+from attnlib.ledger.printed import difference, row_of
+from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.published import load
 from attnlib.scale_attention.sa import SA, shuffle_channels
 
+MAPS = (2, 32, 9, 9)
 ATTENTION = {"baseline": "none", "SE": "se", "CBAM": "cbam", "SGE": "sge", "ECA": "eca", "SA": "sa"}
 
 
@@ -26,22 +40,16 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[
     if column in ("extra_params", "extra_gflops", "module_parameters"):
         return network, Network(backbone)
     if column == "gflops":
-        return _by_layers(backbone, method)
+        return by_layers(network)
     return network
 
 
-def _by_layers(backbone: str, method: str) -> int:
-    """Operations by the table's rule, to which the two pooling layers of CBAM's released code are added."""
-    pooled = 2 * gated_values(backbone) if method == "CBAM" else 0
-    return operations(Network(backbone, ATTENTION[method]), "layers") + pooled
-
-
 def _added(backbone: str) -> int:
-    return parameters(Network(backbone, "sa")) - parameters(Network(backbone))
+    return added(Network(backbone, "sa"))
 
 
 def parameters_resnet50() -> Finding:
-    modules = attention_modules(Network("resnet50", "sa").build_empty()).values()
+    modules = attention_modules(empty(Network("resnet50", "sa"))).values()
     by_name: dict[str, int] = {}
     for module in modules:
         for name, parameter in module.named_parameters():
@@ -58,7 +66,7 @@ def parameters_resnet50() -> Finding:
 
 
 def parameters_four_vectors() -> Finding:
-    modules = attention_modules(Network("resnet50", "sa").build_empty()).values()
+    modules = attention_modules(empty(Network("resnet50", "sa"))).values()
     norms = sum(module.norm_weight.numel() + module.norm_bias.numel() for module in modules)
     return Finding(_added("resnet50") - norms, f"{_added('resnet50')} less {norms} of the group norm")
 
@@ -95,7 +103,7 @@ def gflops_resnet50() -> Finding:
 
 def gflops_resnet101() -> Finding:
     finding = _half_of_the_values("resnet101")
-    se = operations(Network("resnet101", "se"), "layers") - operations(Network("resnet101"), "layers")
+    se = added(Network("resnet101", "se"), by_layers)
     printed = {row["method"]: row["extra_gflops"] for row in load("sa").rows("table-1-differences")[1:]}
     excess = {"SA": printed["SA"] - finding.measured, "SE": printed["SE"] - se / 1e9}
     note = ", ".join(f"{method} {value:.2e}" for method, value in excess.items())
@@ -108,24 +116,24 @@ def _half_of_the_values(backbone: str) -> Finding:
 
 
 def gflops_all_work() -> Finding:
-    counts, plain = (work(network)["elementwise"] for network in (Network("resnet50", "sa"), Network("resnet50")))
-    added = {name: count - plain.get(name, 0) for name, count in counts.items()}
-    parts = sorted(added.items(), key=lambda part: -part[1])
-    note = "one operation for each value: " + ", ".join(f"{name} {count / 1e9:.2e}" for name, count in parts[:4])
-    return Finding(sum(added.values()) / 1e9, note)
+    counts = added_elementwise(Network("resnet50", "sa"))
+    most = [f"{name} {count / 1e9:.2e}" for name, count in list(counts.items())[:4]]
+    return Finding(sum(counts.values()) / 1e9, f"one operation for each value: {', '.join(most)}")
 
 
 def fewest_operations() -> Finding:
     """The place of SA among the modules of Table 1, from the fewest operations on."""
     methods = [method for method in ATTENTION if method != "baseline"]
     everything = {method: _all_operations(ATTENTION[method]) - _all_operations("none") for method in methods}
-    by_layers = {method: _by_layers("resnet50", method) for method in methods}
+    layers = {method: by_layers(Network("resnet50", ATTENTION[method])) for method in methods}
     order = sorted(methods, key=everything.get)
-    place = 1 + sorted(methods, key=by_layers.get).index("SA")
+    place = 1 + sorted(methods, key=layers.get).index("SA")
+    products = {method: added(Network("resnet50", ATTENTION[method]), multiply_adds) for method in ("SA", "SGE")}
     note = (
-        "every operation counted: "
+        "every operation of our forms counted: "
         + ", ".join(f"{method} {everything[method] / 1e6:.1f} million" for method in order)
-        + f"; SA's place by the rule of Table 1, layer by layer: {place}"
+        + f"; SA's place by the rule of Table 1, layer by layer: {place}; multiply-adds alone: SA {products['SA']}, "
+        f"SGE {products['SGE']}"
     )
     return Finding(1 + order.index("SA"), note, otherwise=place)
 
@@ -144,58 +152,43 @@ def gflops_baseline_resnet101() -> Finding:
 
 
 def _baseline(backbone: str) -> Finding:
-    by_layers, macs = operations(Network(backbone), "layers"), multiply_adds(Network(backbone))
-    note = f"{by_layers / 1e9:.4f} with batch norms, ReLUs and pooling layers counted, {macs / 1e9:.4f} multiply-adds"
-    return Finding(macs / 1e9, note, otherwise=by_layers / 1e9)
-
-
-def _normal(channels: int, side: int) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    layers, macs = by_layers(Network(backbone)), multiply_adds(Network(backbone))
+    note = f"{layers / 1e9:.4f} with batch norms, ReLUs and pooling layers counted, {macs / 1e9:.4f} multiply-adds"
+    return Finding(macs / 1e9, note, otherwise=layers / 1e9)
 
 
 def _random_sa() -> SA:
     """An SA of 4 groups for 32 channels with all its parameters random."""
-    return _random(create("sa", 32, groups=4))
-
-
-def _random(module: nn.Module) -> nn.Module:
-    """The module with all its parameters random, always the same."""
-    module, generator = module.double(), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-    return module
+    return random_parameters(create("sa", 32, groups=4))
 
 
 def initial_output() -> Finding:
-    x = _normal(256, 9)
+    x = normal(2, 256, 9, 9)
     expected = shuffle_channels(x) * torch.sigmoid(torch.ones((), dtype=x.dtype))
-    return Finding((create("sa", 256).double()(x) - expected).abs().max().item())
+    return Finding(largest(create("sa", 256).double()(x) - expected))
 
 
 def first_step() -> Finding:
-    module = _after_a_backward_pass()
-    return Finding(max(module.norm_weight.grad.abs().max().item(), module.norm_bias.grad.abs().max().item()))
+    return Finding(_gradient_of_norm(_after_a_backward_pass()))
 
 
 def second_step() -> Finding:
     module = _after_a_backward_pass()
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
-    module.zero_grad()
-    _back_propagate(module)
-    largest = max(module.norm_weight.grad.abs().max().item(), module.norm_bias.grad.abs().max().item())
-    return Finding(float(largest > 0), f"the largest is {largest:.1e}")
+    step(module)
+    back_propagate(module, normal(*MAPS))
+    gradient = _gradient_of_norm(module)
+    return Finding(float(gradient > 0), f"the largest is {gradient:.1e}")
+
+
+def _gradient_of_norm(module: SA) -> float:
+    """The largest gradient of the group norm's scale and shift."""
+    return max(largest(module.norm_weight.grad), largest(module.norm_bias.grad))
 
 
 def _after_a_backward_pass() -> SA:
     module = create("sa", 32, groups=4).double()
-    _back_propagate(module)
+    back_propagate(module, normal(*MAPS))
     return module
-
-
-def _back_propagate(module: nn.Module) -> None:
-    (module(_normal(32, 9)) * _normal(32, 9).cos()).sum().backward()
 
 
 def shuffle_order() -> Finding:
@@ -209,28 +202,28 @@ def shuffle_order() -> Finding:
 
 
 def instance_norm() -> Finding:
-    module, x = _random_sa(), _normal(32, 9)
+    module, x = _random_sa(), normal(*MAPS)
     halves = x.view(2 * 4, 2, 4, 9, 9)  # images and groups, half, channels of the half
     normed = F.instance_norm(halves[:, 1], weight=module.norm_weight, bias=module.norm_bias)
     spatial = module.spatial_weight.view(-1, 1, 1) * normed + module.spatial_bias.view(-1, 1, 1)
     gate = module.gate(x).view_as(halves)[:, 1]
-    return Finding((gate - torch.sigmoid(spatial)).abs().max().item())
+    return Finding(largest(gate - torch.sigmoid(spatial)))
 
 
 def redundant_affine() -> Finding:
-    module, folded, x = _random_sa(), _random_sa(), _normal(32, 9)
+    module, folded, x = _random_sa(), _random_sa(), normal(*MAPS)
     with torch.no_grad():
         folded.spatial_bias += folded.spatial_weight * folded.norm_bias
         folded.spatial_weight *= folded.norm_weight
         folded.norm_weight.fill_(1)
         folded.norm_bias.fill_(0)
-    return Finding((module(x) - folded(x)).abs().max().item())
+    return Finding(largest(module(x) - folded(x)))
 
 
 def shared_by_groups() -> Finding:
     excess = 0
     for channels in (256, 512, 1024, 2048):
-        excess += sum(p.numel() for p in create("sa", channels).parameters()) - 3 * channels // 64
+        excess += count_parameters(create("sa", channels)) - 3 * channels // 64
     return Finding(excess)
 
 
@@ -246,9 +239,15 @@ def shuffle_groups() -> Finding:
 
 
 def own_spatial_maps() -> Finding:
-    spatial = _halves(_random_sa().gate(_normal(32, 9)))[:, :, 1]
-    difference = (spatial[:, :, 0] - spatial[:, :, 1]).abs().max().item()
-    return Finding(float(difference > 1e-3), f"two channels of one group differ by up to {difference:.3f}")
+    module = _random_sa()
+    with torch.no_grad():  # equal scales and shifts: what differs then is the map
+        for name in ("spatial_weight", "norm_weight"):
+            getattr(module, name).fill_(1)
+        for name in ("spatial_bias", "norm_bias"):
+            getattr(module, name).zero_()
+    spatial = _halves(module.gate(normal(*MAPS)))[:, :, 1]
+    change = min(largest(spatial[:, :, i] - spatial[:, :, j]) for i, j in combinations(range(spatial.shape[2]), 2))
+    return Finding(float(change > 1e-3), f"any two channels of one group differ by {change:.3f} or more")
 
 
 def _halves(x: Tensor) -> Tensor:
@@ -257,7 +256,7 @@ def _halves(x: Tensor) -> Tensor:
 
 
 def grouped_cat() -> Finding:
-    module, x = _random_sa(), _normal(32, 9)
+    module, x = _random_sa(), normal(*MAPS)
     channel, spatial = _halves(x).unbind(2)
     vector = {name: parameter.view(-1, 1, 1) for name, parameter in module.named_parameters()}
     mean = channel.mean((3, 4), keepdim=True)
@@ -266,16 +265,16 @@ def grouped_cat() -> Finding:
     normed = normed.view_as(spatial)
     spatial = spatial * torch.sigmoid(vector["spatial_weight"] * normed + vector["spatial_bias"])
     concatenated = torch.cat([channel, spatial], 2).flatten(1, 2)
-    shuffled = (module(x) - concatenated).abs().max().item()
+    shuffled = largest(module(x) - concatenated)
     module.shuffle = False
-    plain = (module(x) - concatenated).abs().max().item()
+    plain = largest(module(x) - concatenated)
     note = f"the outputs differ by up to {shuffled:.2f}; by {plain:.0e} with the channel part first and no shuffle"
     return Finding(shuffled, note, otherwise=plain)
 
 
 def sge_as_grouped_se() -> Finding:
-    sge, x = _random(create("sge", 32, groups=4)), _normal(32, 9)
-    grouped = _random(create("se", 8, reduction=4)).gate(x.view(8, 8, 9, 9))
+    sge, x = random_parameters(create("sge", 32, groups=4)), normal(*MAPS)
+    grouped = random_parameters(create("se", 8, reduction=4)).gate(x.view(8, 8, 9, 9))
     maps = sge.gate(x).unflatten(1, (4, -1))
     over_pixels, over_channels = _spread(maps, (3, 4)), _spread(maps, (2,))
     note = (
@@ -290,16 +289,17 @@ def _spread(gate: Tensor, axes: tuple[int, ...]) -> float:
 
 
 def grouped_se() -> Finding:
-    x, small, large = _normal(32, 9), _random(create("se", 8, reduction=4)), create("se", 32, reduction=4).double()
+    x, small = normal(*MAPS), random_parameters(create("se", 8, reduction=4))
+    large = create("se", 32, reduction=4).double()
     with torch.no_grad():
         for ours, theirs in ((large.reduce, small.reduce), (large.expand, small.expand)):
             ours.weight.copy_(torch.block_diag(*4 * [theirs.weight[..., 0, 0]])[..., None, None])
             ours.bias.copy_(theirs.bias.repeat(4))
-    return Finding((large.gate(x) - small.gate(x.view(8, 8, 9, 9)).view(2, 32, 1, 1)).abs().max().item())
+    return Finding(largest(large.gate(x) - small.gate(x.view(8, 8, 9, 9)).view(2, 32, 1, 1)))
 
 
 def channel_half_iebn() -> Finding:
-    module, x, iebn = _random_sa(), _normal(32, 9), create("iebn", 16).double()
+    module, x, iebn = _random_sa(), normal(*MAPS), create("iebn", 16).double()
     with torch.no_grad():
         iebn.gate_scale.copy_(module.channel_weight.repeat(4))
         iebn.gate_shift.copy_(module.channel_bias.repeat(4))
@@ -307,7 +307,7 @@ def channel_half_iebn() -> Finding:
 
 
 def channel_half_se() -> Finding:
-    module, x, se = _random_sa(), _normal(32, 9), create("se", 16, reduction=1).double()
+    module, x, se = _random_sa(), normal(*MAPS), create("se", 16, reduction=1).double()
     with torch.no_grad():
         se.reduce.weight.copy_(torch.eye(16)[..., None, None])
         se.reduce.bias.zero_()
@@ -318,7 +318,7 @@ def channel_half_se() -> Finding:
 
 
 def spatial_half_sge() -> Finding:
-    module, x, sge = _random_sa(), _normal(32, 9), create("sge", 16, groups=16, unbiased=False).double()
+    module, x, sge = _random_sa(), normal(*MAPS), create("sge", 16, groups=16, unbiased=False).double()
     with torch.no_grad():
         # The group norm's own scale and shift go into those that follow it.
         sge.weight.copy_((module.spatial_weight * module.norm_weight).repeat(4))
@@ -332,7 +332,7 @@ def spatial_half_sge() -> Finding:
 def _off_by(module: SA, other: nn.Module, x: Tensor, half: int) -> float:
     """The largest difference between SA's gates in one half and those that `other` gives to that half's channels."""
     ours, inputs = (_halves(tensor)[:, :, half].flatten(1, 2) for tensor in (module.gate(x), x))
-    return (ours - other.gate(inputs)).abs().max().item()
+    return largest(ours - other.gate(inputs))
 
 
 def narrow_maps() -> Finding:
@@ -371,13 +371,11 @@ def gain_se_resnet101() -> Finding:
 
 
 def _top1(backbone: str, method: str) -> float:
-    rows = load("sa").rows("table-1")
-    return next(row["top1"] for row in rows if (row["backbone"], row["method"]) == (backbone, method))
+    return row_of("sa", "table-1", backbone=backbone, method=method)["top1"]
 
 
 def _gain(backbone: str, method: str) -> Finding:
-    attended, plain = _top1(backbone, method), _top1(backbone, "baseline")
-    return Finding(attended - plain, f"{attended} - {plain}")
+    return difference(_top1(backbone, method), _top1(backbone, "baseline"))
 
 
 def released_weights() -> Finding:
@@ -390,5 +388,5 @@ def released_weights_resnet101() -> Finding:
 
 def _released(backbone: str) -> Finding:
     name = f"sa_{backbone.replace('-', '').lower()}"
-    released = next(row["top1"] for row in load("sa").rows("readme") if row["model"] == name)
+    released = row_of("sa", "readme", model=name)["top1"]
     return Finding(released, f"{released - _top1(backbone, 'SA'):+.3f} points")

@@ -1,7 +1,7 @@
 """Checks of the claims of SAGAN; attnlib/published/sagan.yml says what each is held against."""
 
 import copy
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, seeded
+from attnlib.ledger.measure import Call, Module, Network, empty, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks.sagan_net import Discriminator, Generator, discriminator_loss
 from attnlib.published import load
 from attnlib.self_attention.sagan import FORMS, SAGAN
 
+MAPS = (2, 16, 8, 6)
 WIDTHS = (64, 128, 256, 512)
 
 
@@ -40,11 +42,11 @@ REPLICA = {name: Network(f"sagan_{name}", change=_as_in_the_replica) for name in
 
 
 def _layer(channels: int, form: str = "released") -> Module:
-    return Module(partial(create, "sagan", channels, form=form))
+    return Module(Call(create, "sagan", channels, form=form))
 
 
 def _first_version(channels: int, bias: bool = False) -> Module:
-    return Module(partial(_without_output, channels, bias))
+    return Module(Call(_without_output, channels, bias))
 
 
 def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module:
@@ -89,7 +91,7 @@ def _total(name: str) -> Finding:
 
 def _scores(side: int, form: str, channels: int = 64) -> int:
     """How many attention weights a map of this side has."""
-    layer = _layer(channels, form).build_empty()
+    layer = empty(_layer(channels, form))
     return layer.weights(torch.zeros(1, channels, side, side, device="meta")).numel()
 
 
@@ -121,15 +123,9 @@ def score_map_width() -> Finding:
     return Finding(wide - narrow, note)
 
 
-def _normal(*shape: int) -> Tensor:
-    """Normally distributed values, always the same."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _initialised(form: str) -> SAGAN:
     """A layer for 16 channels as the authors initialise it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         module = create("sagan", 16, form=form).double()
         module.network_init_()
     return module
@@ -139,14 +135,13 @@ def _initialised(form: str) -> SAGAN:
 def _small_networks() -> tuple[Generator, Discriminator]:
     """Both networks for small images and an eighth of the width, as initialised."""
     arguments = {"classes": 3, "image_size": 32, "attention_at": 16, "width": 8}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         return Generator(**arguments).double(), Discriminator(**arguments).double()
 
 
 def initial_output() -> Finding:
-    x = _normal(2, 16, 8, 6)
-    return Finding(max((_initialised(form)(x) - x).abs().max().item() for form in FORMS))
+    x = normal(*MAPS)
+    return Finding(max(largest(_initialised(form)(x) - x) for form in FORMS))
 
 
 def gamma() -> Finding:
@@ -159,9 +154,9 @@ def _first_gradients() -> tuple[float, float]:
     of_convolutions, of_gamma = [], []
     for form in FORMS:
         module = _initialised(form)
-        (module(_normal(2, 16, 8, 6)) * _normal(2, 16, 8, 6).cos()).sum().backward()
+        back_propagate(module, normal(*MAPS))
         for name, parameter in module.named_parameters():
-            (of_gamma if name == "gamma" else of_convolutions).append(parameter.grad.abs().max().item())
+            (of_gamma if name == "gamma" else of_convolutions).append(largest(parameter.grad))
     return max(of_convolutions), min(of_gamma)
 
 
@@ -176,7 +171,7 @@ def first_step_gamma() -> Finding:
 
 def _deviation_of_sums(axis: int) -> Tensor:
     """|sum - 1| of the attention weights over an axis, both forms."""
-    x = 3 * _normal(2, 16, 8, 6)
+    x = 3 * normal(*MAPS)
     return torch.cat([(_initialised(form).weights(x).sum(axis) - 1).abs().flatten().detach() for form in FORMS])
 
 
@@ -239,7 +234,7 @@ def _power_iteration(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weight_and_vector() -> tuple[Tensor, Tensor]:
     """A matrix, and a unit vector that a power iteration may start from."""
-    return _normal(16, 24), F.normalize(_normal(16).cos(), dim=0)
+    return normal(16, 24), F.normalize(normal(16).cos(), dim=0)
 
 
 def spectral_estimate() -> Finding:
@@ -257,8 +252,8 @@ def spectral_gradient() -> Finding:
 
 
 def spectral_gradient_early() -> Finding:
-    difference = _gradient_difference(iterations=0)
-    return Finding(float(difference > 0.01), f"they differ by {100 * difference:.0f} % of their norm")
+    share = _gradient_difference(iterations=0)
+    return Finding(float(share > 0.01), f"they differ by {100 * share:.0f} % of their norm")
 
 
 def _gradient_difference(iterations: int) -> float:
@@ -270,14 +265,14 @@ def _gradient_difference(iterations: int) -> float:
     for flows in (True, False):
         weight = matrix.clone().requires_grad_()
         left, right = _power_iteration(weight if flows else weight.detach(), u)
-        (weight / (left @ weight @ right) * _normal(16, 24).cos()).sum().backward()
+        (weight / (left @ weight @ right) * normal(16, 24).cos()).sum().backward()
         gradients.append(weight.grad)
     through, around = gradients
     return ((through - around).norm() / around.norm()).item()
 
 
 def hinge() -> Finding:
-    real, fake = 2 * _normal(2, 1000)
+    real, fake = 2 * normal(2, 1000)
     zero = torch.zeros(())
     expected = -torch.minimum(zero, real - 1).mean() - torch.minimum(zero, -1 - fake).mean()
     return Finding((discriminator_loss(real, fake) - expected).abs().item())
@@ -321,9 +316,3 @@ def _better(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def small_map() -> Finding:
     plain, attended = _scores_of("no attention")[None], _scores_of("SAGAN")[8]
     return Finding(attended[0] - plain[0], f"{attended[0]} - {plain[0]}, for the worse")
-
-
-def replica() -> Finding:
-    row = next(row for row in load("sagan").rows("replicas") if row["dataset"] == "ImageNet")
-    note = f"{row['fid_studiogan']} by one program, {row['fid_mmgen']} by another"
-    return Finding(min(row["fid_studiogan"], row["fid_mmgen"]), note)

@@ -1,7 +1,5 @@
 """Checks of the claims of stand-alone self-attention; attnlib/published/sasa.yml says what each is held against."""
 
-from collections.abc import Callable
-from functools import cache, partial
 from math import floor
 from typing import Any
 
@@ -10,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, multiply_adds, operations, parameters, work
+from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
+from attnlib.ledger.measure import Call, Module, Network, multiply_adds, operations, parameters, work
+from attnlib.ledger.printed import column_of, difference, row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import create as create_network
 from attnlib.networks.detection import DensePart, detector
@@ -21,6 +21,7 @@ from attnlib.self_attention.sasa_stem import SASAStem
 
 # Networks are counted on small images, whose maps are smaller than the paper's by one and the same factor.
 CLASSIFIED, DETECTED = (224, 32), (640, 128)
+SMALL_IMAGE = ((1, 3, 32, 32),)
 # What the paper varies, as it is otherwise: two rows of the same network are counted once.
 USUAL = {"kernel_size": 7, "positions": "relative", "content": True, "projections": "dense", "stem_values": "aware"}
 VALUES = {
@@ -53,7 +54,7 @@ def _make_resnet(depth: int, attention: str, stem: str, **options: Any) -> nn.Mo
 def _resnet(depth: int = 50, attention: str = "1234", stem: str = "conv", **options: Any) -> Module:
     """A ResNet with attention in the stages that are named; the stem "small" is a 3 x 3 convolution."""
     changed = {name: value for name, value in options.items() if value != USUAL[name]}
-    return _kept(_make_resnet, CLASSIFIED[1], depth, attention, stem, **changed)
+    return Module(Call(_make_resnet, depth, attention, stem, **changed), SMALL_IMAGE)
 
 
 def _make_retinanet(attention: str, stem: str, pyramid: str, heads: str, scales: int) -> DensePart:
@@ -65,13 +66,7 @@ def _retinanet(
     attention: str = "1234", stem: str = "conv", pyramid: str = "attention", heads: str = "attention", scales: int = 2
 ) -> Module:
     """RetinaNet, by default with attention everywhere but in the stem, and with two scales of three anchors each."""
-    return _kept(_make_retinanet, DETECTED[1], attention, stem, pyramid, heads, scales)
-
-
-@cache
-def _kept(make: Callable[..., nn.Module], side: int, *arguments: Any, **options: Any) -> Module:
-    """One module for the same arguments, so that it is counted once."""
-    return Module(partial(make, *arguments, **options), ((1, 3, side, side),))
+    return Module(Call(_make_retinanet, attention, stem, pyramid, heads, scales), ((1, 3, DETECTED[1], DETECTED[1]),))
 
 
 def _flops(network: Module, sides: tuple[int, int] = CLASSIFIED) -> int:
@@ -126,7 +121,9 @@ def _resnet_of(table: str, row: dict[str, Any]) -> Module:
     if table == "table-7":
         return _resnet(stem="attention", stem_values=VALUES[row["stem"]])
     depth = int(row["model"].removeprefix("ResNet-"))
-    return _resnet(depth, stem="small") if row["port"] == "leaderj1001" else _kept(_make_shared, CLASSIFIED[1], depth)
+    if row["port"] == "leaderj1001":
+        return _resnet(depth, stem="small")
+    return Module(Call(_make_shared, depth), SMALL_IMAGE)
 
 
 def _make_shared(depth: int) -> nn.Module:
@@ -196,8 +193,7 @@ def _smallest_saving(column: str) -> Finding:
 
 
 def _table_1(depth: str, method: str, column: str) -> float:
-    rows = load("sasa").rows("table-1")
-    return next(row[column] for row in rows if (row["depth"], row["method"]) == (depth, method))
+    return row_of("sasa", "table-1", depth=depth, method=method)[column]
 
 
 def parameters_window() -> Finding:
@@ -271,7 +267,7 @@ def flops_content() -> Finding:
 
 def same_cost_19() -> Finding:
     """Otherwise without q . r."""
-    convolution = Module(partial(nn.Conv2d, 128, 128, 3, padding=1, bias=False), ((1, 128, 4, 4),))
+    convolution = Module(Call(nn.Conv2d, 128, 128, 3, padding=1, bias=False), ((1, 128, 4, 4),))
     budget = multiply_adds(convolution)
     largest = {
         "dense projections": _largest_window(budget),
@@ -288,7 +284,7 @@ def _largest_window(budget: int, **arguments: Any) -> tuple[int, int]:
     """The largest k whose attention of 128 channels takes no more than `budget` on 4 x 4 pixels, and what it takes."""
     k, macs = 1, 0
     while True:
-        more = multiply_adds(Module(partial(create, "sasa", 128, kernel_size=k, **arguments), ((1, 128, 4, 4),)))
+        more = multiply_adds(Module(Call(create, "sasa", 128, kernel_size=k, **arguments), ((1, 128, 4, 4),)))
         if more > budget:
             return k - 2, macs
         k, macs = k + 2, more
@@ -357,7 +353,8 @@ def _table_2(row: int, column: str) -> float:
 
 @torch.no_grad()
 def head_values() -> Finding:
-    model = detector("retinanet", create_network("resnet8"), 90, heads="attention", scales=2)
+    with seeded():
+        model = detector("retinanet", create_network("resnet8"), 90, heads="attention", scales=2)
     layers = [layer for layer in model.head.modules() if isinstance(layer, SASA)]
     weights = torch.cat([layer.value.weight.flatten() for layer in layers]).double()
     return Finding(weights.std().item(), f"{weights.numel():,} weights of {len(layers)} layers")
@@ -366,18 +363,9 @@ def head_values() -> Finding:
 # The layer and the stem.
 
 
-def _normal(channels: int, side: int) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _drawn(name: str, *arguments: Any, **options: Any) -> nn.Module:
-    """A module in evaluation mode with small random parameters, the same for the same shapes."""
-    module, generator = create(name, *arguments, **options).double().eval(), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return module
+    """A module in evaluation mode with small random parameters."""
+    return random_parameters(create(name, *arguments, **options), std=0.3).eval()
 
 
 def permutation() -> Finding:
@@ -392,26 +380,26 @@ def permutation_relative() -> Finding:
 @torch.no_grad()
 def _change_by_permutation(positions: str) -> float:
     """Of the middle of a map that is one window, when the pixels around it change places."""
-    layer, x = _drawn("sasa", 32, positions=positions), _normal(32, 7)
-    order = torch.randperm(49, generator=torch.Generator().manual_seed(0))
+    layer, x = _drawn("sasa", 32, positions=positions), normal(2, 32, 7, 7)
+    order = random_order(49)
     middle = 24
     order[order == middle] = order[middle].clone()
     order[middle] = middle
     permuted = x.flatten(2)[..., order].view_as(x)
-    return (layer(permuted) - layer(x))[..., 3, 3].abs().max().item()
+    return largest((layer(permuted) - layer(x))[..., 3, 3])
 
 
 @torch.no_grad()
 def translation() -> Finding:
-    layer, x, reach = _drawn("sasa", 32), _normal(32, 16), 3
+    layer, x, reach = _drawn("sasa", 32), normal(2, 32, 16, 16), 3
     moved, expected = layer(x.roll((2, 1), (2, 3))), layer(x).roll((2, 1), (2, 3))
     inside = (..., slice(2 + reach, -reach), slice(1 + reach, -reach))
-    return Finding((moved - expected)[inside].abs().max().item())
+    return Finding(largest((moved - expected)[inside]))
 
 
 @torch.no_grad()
 def mixture_sums() -> Finding:
-    return Finding((_drawn("sasa_stem", 3).block_mixture().sum(-1) - 1).abs().max().item())
+    return Finding(largest(_drawn("sasa_stem", 3).block_mixture().sum(-1) - 1))
 
 
 @torch.no_grad()
@@ -419,25 +407,21 @@ def one_mixture() -> Finding:
     aware, plain, x = (
         _drawn("sasa_stem", 3, mixtures=1),
         create("sasa_stem", 3, values="plain").double(),
-        _normal(3, 12),
+        normal(2, 3, 12, 12),
     )
     plain.load_state_dict({name: aware.state_dict()[name] for name in plain.state_dict()})
-    return Finding((aware(x) - plain.eval()(x)).abs().max().item())
+    return Finding(largest(aware(x) - plain.eval()(x)))
 
 
 @torch.no_grad()
 def mixing_order() -> Finding:
-    stem, x = _drawn("sasa_stem", 3), _normal(3, 12)
+    stem, x = _drawn("sasa_stem", 3), normal(2, 3, 12, 12)
     other = _AppliedFirst().double().eval()
     other.load_state_dict(stem.state_dict())
-    return Finding((stem(x) - other(x)).abs().max().item())
+    return Finding(largest(stem(x) - other(x)))
 
 
 # What is printed against what is printed.
-
-
-def _printed(table: str, label: str, column: str) -> dict[Any, float]:
-    return {row[label]: row[column] for row in load("sasa").rows(table)}
 
 
 def gain() -> Finding:
@@ -451,19 +435,20 @@ def gain() -> Finding:
 
 
 def content_loss() -> Finding:
-    return _difference(_printed("table-6", "logit", "top1"), "q.k + q.r", "q.r")
+    return _gain("table-6", "logit", "top1", "q.k + q.r", "q.r")
 
 
 def relative_gain() -> Finding:
-    return _difference(_printed("table-5", "positions", "top1_heldout"), "relative", "absolute")
+    return _gain("table-5", "positions", "top1_heldout", "relative", "absolute")
 
 
 def stem_gain() -> Finding:
-    return _difference(_printed("table-7", "stem", "top1"), "spatially aware values", "stand-alone")
+    return _gain("table-7", "stem", "top1", "spatially aware values", "stand-alone")
 
 
-def _difference(accuracies: dict[str, float], better: str, worse: str) -> Finding:
-    return Finding(accuracies[better] - accuracies[worse], f"{accuracies[better]} - {accuracies[worse]}")
+def _gain(table: str, label: str, column: str, better: str, worse: str) -> Finding:
+    accuracies = column_of("sasa", table, label, column)
+    return difference(accuracies[better], accuracies[worse])
 
 
 def stem_convolution() -> Finding:

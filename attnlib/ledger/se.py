@@ -1,22 +1,24 @@
 """Checks of the claims of Squeeze-and-Excitation; attnlib/published/se.yml says what each is held against."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck, ResNet
+from torch import nn
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, parameters, work
+from attnlib.ledger.draw import largest, normal, seeded
+from attnlib.ledger.measure import Built, Call, Network, added, empty, gated_values, multiply_adds, parameters, work
+from attnlib.ledger.printed import column_of, row_of
+from attnlib.ledger.variants import IMAGE, resnext
 from attnlib.ledger.verdict import Finding
-from attnlib.networks import WithAttention, attach, attention_modules
+from attnlib.networks import WithAttention, attention_modules
 from attnlib.networks.mobilenet import DepthwiseSeparable
 from attnlib.published import load
 from attnlib.scale_attention.se import SE
 
+MAPS = (2, 64, 9, 7)
 PLAIN = Network("resnet50_v1")
 RELEASED = Network("resnet50_v1", "se")
 ABLATION = Network("resnet50_v1", "se", (("bias", False),))
@@ -24,7 +26,7 @@ NO_SQUEEZE = Network("resnet50_v1", "se", (("bias", False), ("squeeze", "none"))
 BY_REDUCTION = {r: Network("resnet50_v1", "se", (("bias", False), ("reduction", r))) for r in (2, 4, 8, 16, 32)}
 
 
-def _keep_stages(stages: set[int], model: nn.Module) -> None:
+def _keep_stages(stages: frozenset[int], model: nn.Module) -> None:
     """Take the units of all other stages out; the paper's stage 2 is torchvision's layer1."""
     for path in attention_modules(model):
         if int(path[len("layer")]) + 1 not in stages:
@@ -39,10 +41,10 @@ def _add_inside(model: nn.Module) -> None:
 
 
 BY_STAGE = {
-    stage: Network("resnet50_v1", "se", (("bias", False),), change=partial(_keep_stages, {stage}))
+    stage: Network("resnet50_v1", "se", (("bias", False),), change=Call(_keep_stages, frozenset({stage})))
     for stage in (2, 3, 4)
 }
-WITHOUT_LAST_STAGE = Network("resnet50_v1", "se", (("bias", False),), change=partial(_keep_stages, {2, 3, 4}))
+WITHOUT_LAST_STAGE = Network("resnet50_v1", "se", (("bias", False),), change=Call(_keep_stages, frozenset({2, 3, 4})))
 INSIDE = Network("resnet50_v1", change=_add_inside)
 
 
@@ -56,21 +58,13 @@ def _behind_convolutions(model: nn.Module) -> list[str]:
 
 
 # In networks without residual blocks a unit follows each convolution's activation, or each depthwise separable pair.
-PLACES = {"torchvision:vgg16_bn": _behind_convolutions, "mobilenet_v1": partial(_paths_of, DepthwiseSeparable)}
+PLACES = {"torchvision:vgg16_bn": _behind_convolutions, "mobilenet_v1": Call(_paths_of, DepthwiseSeparable)}
 
 
-def _resnext101(attention: str) -> nn.Module:
-    """ResNeXt-101 of 32 x 4d, of which torchvision has the blocks but no name."""
-    model = ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=4)
-    if attention != "none":
-        attach(model, attention)
-    return model
-
-
-def _imagenet(model: str, attention: str) -> Network | Module | None:
+def _imagenet(model: str, attention: str) -> Network | Built | None:
     """A network of Tables 2 and 3, where it is defined here."""
     if model == "ResNeXt-101":
-        return Module(partial(_resnext101, attention), ((1, 3, 224, 224),))
+        return Built(Call(resnext, 101), IMAGE, attention)
     names = {"VGG-16 (BN)": "torchvision:vgg16_bn", "MobileNet 1.0-224": "mobilenet_v1", "ResNeXt-50": "resnext50"}
     names |= {f"ResNet-{depth}": f"resnet{depth}_v1" for depth in (50, 101, 152)}
     return Network(names[model], attention, placement=PLACES.get(names[model])) if model in names else None
@@ -104,7 +98,7 @@ def _weiaicunzai(model: str) -> Network:
     return Network(f"{name}_cifar", attention, classes=100)
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | str:
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | Built | str:
     """The network that a printed cost belongs to, or why it is not recomputed."""
     if table == "table-10":
         return PLAIN if row["r"] is None else BY_REDUCTION[row["r"]]
@@ -125,8 +119,7 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
 
 def weights_formula() -> Finding:
     biases = parameters(RELEASED) - parameters(ABLATION)
-    counted = parameters(ABLATION) - parameters(PLAIN)
-    return Finding(counted, f"counted in the network without biases; the released form has {biases:,} biases more")
+    return Finding(added(ABLATION), f"counted without biases; the released form has {biases:,} of them")
 
 
 def weights_with_biases() -> Finding:
@@ -156,8 +149,7 @@ def total_resnet50() -> Finding:
 
 
 def parameters_resnet50() -> Finding:
-    added = parameters(RELEASED) - parameters(PLAIN)
-    return Finding(added / 1e6, f"{added:,} with biases, as released")
+    return Finding(added(RELEASED) / 1e6, f"{added(RELEASED):,} with biases, as released")
 
 
 def parameters_share() -> Finding:
@@ -182,11 +174,11 @@ def units_resnet152() -> Finding:
 
 
 def _units(backbone: str) -> Finding:
-    return Finding(len(attention_modules(Network(backbone, "se").build_empty())))
+    return Finding(len(attention_modules(empty(Network(backbone, "se")))))
 
 
 def hidden_widths() -> Finding:
-    units = attention_modules(RELEASED.build_empty()).values()
+    units = attention_modules(empty(RELEASED)).values()
     widths = [unit.reduce.out_channels for unit in units]
     narrow = create("se", 64).reduce.out_channels
     note = f"hidden widths {', '.join(map(str, sorted(set(widths))))}; 64 channels have {narrow} by the paper's rule"
@@ -217,9 +209,9 @@ def table_10_rounded_sums() -> Finding:
     plain, off = round(parameters(PLAIN) / 1e6, 1), []
     for row in load("se").rows("table-10"):
         if row["r"] is not None:
-            added = (parameters(BY_REDUCTION[row["r"]]) - parameters(PLAIN)) / 1e6
-            if abs(plain + round(added, 1) - row["params_M"]) > printed_tolerance(row["params_M"], 1):
-                off.append(f"r = {row['r']}: {plain} + {added:.3f} against {row['params_M']}")
+            more = added(BY_REDUCTION[row["r"]]) / 1e6
+            if abs(plain + round(more, 1) - row["params_M"]) > printed_tolerance(row["params_M"], 1):
+                off.append(f"r = {row['r']}: {plain} + {more:.3f} against {row['params_M']}")
     return Finding(len(off), "; ".join(off))
 
 
@@ -228,7 +220,7 @@ def table_15_parameters() -> Finding:
 
 
 def inside_share() -> Finding:
-    inside, usual = (parameters(network) - parameters(PLAIN) for network in (INSIDE, ABLATION))
+    inside, usual = added(INSIDE), added(ABLATION)
     return Finding(inside / usual, f"{inside:,} of {usual:,}")
 
 
@@ -258,11 +250,11 @@ def gflops_vgg16() -> Finding:
     return Finding(multiply_adds(_imagenet("VGG-16 (BN)", "none")) / 1e9)
 
 
-def _elementwise(network: Network | Module, operator: str) -> int:
+def _elementwise(network: Network | Built, operator: str) -> int:
     return work(network)["elementwise"].get(operator, 0)
 
 
-def _gflops(network: Network | Module) -> Finding:
+def _gflops(network: Network | Built) -> Finding:
     """Multiply-adds; otherwise with the additions of the shortcuts, which fits every plain ResNet of Table 2."""
     macs = multiply_adds(network) / 1e9
     with_additions = macs + _elementwise(network, "add") / 1e9
@@ -307,15 +299,15 @@ def stride_saving() -> Finding:
 
 def flops_share() -> Finding:
     plain, values = multiply_adds(PLAIN), gated_values("resnet50_v1")
-    added = multiply_adds(RELEASED) - plain
+    more = added(RELEASED, multiply_adds)
     printed = _table_2("ResNet-50")
     rounded = printed["se_gflops"] / printed["reimpl_gflops"] - 1
     note = (
-        f"{100 * added / plain:.3f} by multiply-adds, {100 * (added + values) / plain:.3f} with the values that the "
-        f"squeeze reads, {100 * (added + 2 * values) / plain:.3f} with their scaling too; the printed "
+        f"{100 * more / plain:.3f} by multiply-adds, {100 * (more + values) / plain:.3f} with the values that the "
+        f"squeeze reads, {100 * (more + 2 * values) / plain:.3f} with their scaling too; the printed "
         f"{printed['se_gflops']} and {printed['reimpl_gflops']} differ by {100 * rounded:.2f}"
     )
-    return Finding(100 * added / plain, note)
+    return Finding(100 * more / plain, note)
 
 
 def gflops_nosqueeze() -> Finding:
@@ -328,7 +320,7 @@ def nosqueeze_parameters() -> Finding:
 
 def file_size_resnet50() -> Finding:
     """4 bytes for every parameter and running statistic, in units of 2^20 bytes."""
-    statistics = sum(buffer.numel() for buffer in RELEASED.build_empty().buffers() if buffer.is_floating_point())
+    statistics = sum(buffer.numel() for buffer in empty(RELEASED).buffers() if buffer.is_floating_point())
     values = parameters(RELEASED) + statistics
     return Finding(4 * values / 2**20, f"{values:,} values, {4 * values / 1e6:.1f} in units of 10^6 bytes")
 
@@ -338,29 +330,21 @@ def bias() -> Finding:
     with_bias.load_state_dict(without.state_dict(), strict=False)
     nn.init.zeros_(with_bias.reduce.bias)
     nn.init.zeros_(with_bias.expand.bias)
-    x = _normal()
-    return Finding(
-        (with_bias(x) - without(x)).abs().max().item(), f"{parameters(RELEASED) - parameters(ABLATION):,} biases"
-    )
+    x = normal(*MAPS)
+    return Finding(largest(with_bias(x) - without(x)), f"{parameters(RELEASED) - parameters(ABLATION):,} biases")
 
 
 def axpy() -> Finding:
-    unit, x = _unit(), _normal()
+    unit, x = _unit(), normal(*MAPS)
     shortcut = x.cos()
     fused = torch.addcmul(shortcut, unit.gate(x), x)
-    return Finding((fused - (shortcut + unit(x))).abs().max().item())
+    return Finding(largest(fused - (shortcut + unit(x))))
 
 
 def _unit(**arguments: Any) -> SE:
     """A unit of 64 channels with random weights, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         return create("se", 64, **arguments).double()
-
-
-def _normal() -> Tensor:
-    """Two maps of 64 channels of normally distributed values, always the same."""
-    return torch.randn(2, 64, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def table_2_every_network() -> Finding:
@@ -387,11 +371,11 @@ def released_weights() -> Finding:
 
 
 def _table_2(model: str) -> dict[str, Any]:
-    return next(row for row in load("se").rows("table-2") if row["model"] == model)
+    return row_of("se", "table-2", model=model)
 
 
 def _top1(table: str, label: str) -> dict[Any, float]:
-    return {row[label]: row["top1_err"] for row in load("se").rows(table)}
+    return column_of("se", table, label, "top1_err")
 
 
 def table_11_squeeze() -> Finding:

@@ -1,6 +1,6 @@
 """Checks of the claims of SEM; attnlib/published/sem.yml says what each is held against."""
 
-from functools import cache, partial
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, parameters
+from attnlib.ledger.draw import largest, normal, random_parameters, seeded
+from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, parameters
+from attnlib.ledger.printed import row_of
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.published import load
@@ -16,6 +18,7 @@ from attnlib.scale_attention.sem import SEM
 
 WIDTHS = {64: 32, 128: 16, 256: 8}  # of ResNet-164's blocks, with the sides of their maps
 BLOCKS = 18  # of each width
+MAPS = (4, 32, 8, 8)
 FIRST_DROP = 82  # the first epoch, counted from one, with a smaller learning rate
 
 
@@ -42,7 +45,7 @@ PLAIN, WITH_SEM = NETWORKS["none", 100], NETWORKS["SEM", 100]
 def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | int | str:
     """The network, module or count that a printed cost belongs to, or why it is not recomputed."""
     if table == "released-modules":
-        return Module(partial(create, "sem", row["channels"]))
+        return Module(Call(create, "sem", row["channels"]))
     if table == "released-parts":
         return sum(_parts().values()) if row["part"] == "all" else _parts()[row["part"]]
     hundred = column == "cifar100_params_M" or row.get("dataset") == "CIFAR-100"
@@ -53,18 +56,17 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
 @cache
 def _parts() -> dict[str, int]:
     """Parameters of all modules of ResNet-164, by part."""
-    modules = attention_modules(WITH_SEM.build_empty()).values()
+    modules = attention_modules(empty(WITH_SEM)).values()
     by_part = {"FC": 0, "CNN": 0, "IE": 0, "decision": 0}
     for module in modules:
         for part, layer in {"decision": module.decide, **module.operators}.items():
             name = part if part == "decision" else part.upper()
-            by_part[name] += sum(parameter.numel() for parameter in layer.parameters())
+            by_part[name] += count_parameters(layer)
     return by_part
 
 
 def parameters_resnet164() -> Finding:
-    added = parameters(WITH_SEM) - parameters(PLAIN)
-    return Finding(added, ", ".join(f"{part} {count:,}" for part, count in _parts().items()))
+    return Finding(added(WITH_SEM), ", ".join(f"{part} {count:,}" for part, count in _parts().items()))
 
 
 def parameters_share() -> Finding:
@@ -84,7 +86,7 @@ def parameters_formula() -> Finding:
     for channels in WIDTHS:
         kernel = create("sem", channels).operators["cnn"].weight.numel()
         formula = channels**2 / 8 + 97 * channels / 16 + 3 + kernel
-        excess += parameters(Module(partial(create, "sem", channels))) - formula
+        excess += parameters(Module(Call(create, "sem", channels))) - formula
     return Finding(excess)
 
 
@@ -94,7 +96,7 @@ def fc_share() -> Finding:
 
 
 def fc_as_se() -> Finding:
-    se = parameters(NETWORKS["SE", 100]) - parameters(PLAIN)
+    se = added(NETWORKS["SE", 100])
     return Finding(_parts()["FC"] - se, f"{se:,} in SE")
 
 
@@ -119,18 +121,12 @@ def kernel_sizes() -> Finding:
     )
 
 
-def _normal(channels: int, side: int, seed: int = 0) -> Tensor:
-    """Four maps of normally distributed values, always the same."""
-    return torch.randn(4, channels, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 @cache
 def _untrained() -> list[tuple[SEM, Tensor]]:
     """The modules of an untrained ResNet-164, each with a map of its size."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded():
         return [
-            (create("sem", channels).double(), _normal(channels, side, seed))
+            (create("sem", channels).double(), normal(4, channels, side, side, seed=seed))
             for channels, side in WIDTHS.items()
             for seed in range(BLOCKS)
         ]
@@ -164,18 +160,14 @@ def decision_start() -> Finding:
 
 
 def decision_per_image() -> Finding:
-    weights = _random_sem().decision(_normal(32, 8)).detach()
-    nearest = min((weights[i] - weights[j]).abs().max().item() for i in range(4) for j in range(i))
+    weights = _random_sem().decision(normal(*MAPS)).detach()
+    nearest = min(largest(weights[i] - weights[j]) for i in range(4) for j in range(i))
     return Finding(float(nearest > 1e-3), f"of any two images some weight differs by {nearest:.3f} or more")
 
 
 def _random_sem(operators: tuple[str, ...] = ("fc", "cnn", "ie")) -> SEM:
     """A SEM for 32 channels with random parameters."""
-    module, generator = create("sem", 32, operators=operators).double(), torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-    return module
+    return random_parameters(create("sem", 32, operators=operators), seed=1)
 
 
 def _decide(module: SEM, bias: float, only: int | slice = slice(None)) -> SEM:
@@ -193,7 +185,7 @@ def _sigmoids(module: SEM, x: Tensor) -> list[Tensor]:
 
 
 def scaled_out() -> Finding:
-    x, ratios = _normal(32, 8), []
+    x, ratios = normal(*MAPS), []
     for index in range(3):
         module = _decide(_random_sem(), -1e4, index)
         others = [factor for i, factor in enumerate(_sigmoids(module, x)) if i != index]
@@ -202,12 +194,12 @@ def scaled_out() -> Finding:
 
 
 def all_scaled_out() -> Finding:
-    gate = _decide(_random_sem(), -1e4).gate(_normal(32, 8))
+    gate = _decide(_random_sem(), -1e4).gate(normal(*MAPS))
     return Finding(gate.mean().item(), f"from {gate.min():.4f} to {gate.max():.4f}")
 
 
 def smallest_sigmoid() -> Finding:
-    module, x = _random_sem(), _normal(32, 8)
+    module, x = _random_sem(), normal(*MAPS)
     smallest = torch.stack(_sigmoids(module, x)).amin(0)
     ratio = module.gate(x)[..., 0, 0] / smallest
     return Finding(
@@ -242,13 +234,13 @@ def _alone(operator: str) -> SEM:
 
 
 def _difference(ours: nn.Module, theirs: nn.Module) -> Finding:
-    x = _normal(32, 8)
-    return Finding((ours.gate(x) - theirs.gate(x)).abs().max().item())
+    x = normal(*MAPS)
+    return Finding(largest(ours.gate(x) - theirs.gate(x)))
 
 
 def iebn_better() -> Finding:
     iebn = load("iebn").rows("readme")[0]["iebn_acc"]
-    sem = next(row["sem_acc"] for row in load("sem").rows("readme") if row["dataset"] == "CIFAR-100")
+    sem = row_of("sem", "readme", dataset="CIFAR-100")["sem_acc"]
     return Finding(iebn - sem, f"{iebn} - {sem}; IEBN stands for every norm of the main path, SEM once a block")
 
 

@@ -1,17 +1,31 @@
 """Checks of the claims of spatial group-wise enhancement; attnlib/published/sge.yml says what each is held against."""
 
-from functools import cache, partial
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.measure import Module, Network, gated_values, multiply_adds, operations, parameters, work
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
+from attnlib.ledger.measure import (
+    Call,
+    Module,
+    Network,
+    added,
+    added_elementwise,
+    count_parameters,
+    empty,
+    gated_values,
+    multiply_adds,
+    operations,
+    parameters,
+    work,
+)
+from attnlib.ledger.printed import difference, row_of
+from attnlib.ledger.profilers import layer_hooks, pooled_by_cbam
+from attnlib.ledger.variants import body
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
-from attnlib.networks.attach import output_shapes
 from attnlib.published import load
 from attnlib.scale_attention.sge import EPS, SGE
 
@@ -32,19 +46,12 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
         return _large(backbone, attention) if column == "gflops" else _body(backbone, attention)
     if column == "module_parameters":
         return network, Network(backbone)
-    return network if column != "gflops" else hooked(network) + _pooled_by_cbam(network)
+    return network if column != "gflops" else layer_hooks(network) + pooled_by_cbam(network)
 
 
-def _without_classifier(backbone: str, attention: str) -> nn.Module:
-    model = Network(backbone, attention).build()
-    model.avgpool, model.fc = nn.Identity(), nn.Identity()
-    return model
-
-
-@cache  # partials of equal arguments are not equal, and what is counted is kept by module
 def _body(backbone: str, attention: str = "none") -> Module:
     """The network without its classifier, for a large image."""
-    return Module(partial(_without_classifier, backbone, attention), (LARGE_IMAGE,))
+    return Module(Call(body, backbone, attention), (LARGE_IMAGE,))
 
 
 def _large(backbone: str, attention: str) -> int:
@@ -52,8 +59,7 @@ def _large(backbone: str, attention: str) -> int:
     plain = operations(_body(backbone), "layers")
     if attention == "none":
         return plain
-    products = multiply_adds(Network(backbone, attention)) - multiply_adds(Network(backbone))
-    return plain + _large_values(backbone) + products
+    return plain + _large_values(backbone) + added(Network(backbone, attention), multiply_adds)
 
 
 def _large_values(backbone: str) -> int:
@@ -61,40 +67,17 @@ def _large_values(backbone: str) -> int:
     return work(_body(backbone))["elementwise"]["add"]
 
 
-@cache
-def hooked(network: Network) -> int:
-    """Operations layer by layer, with two kinds that `measure.operations` leaves out: ReLU6 and the biases of BAM."""
-    count = operations(network, "layers") + work(network)["elementwise"].get("hardtanh", 0)
-    if network.attention == "bam":
-        model = network.build_empty()
-        modules = attention_modules(model)
-        shapes = output_shapes(model, list(modules), network.image_size)
-        for path, module in modules.items():
-            biases = sum(layer.out_channels for layer in module.modules() if isinstance(layer, nn.Conv2d))
-            count += biases * prod(shapes[path][2:])
-    return count
-
-
-def _pooled_by_cbam(network: Network) -> int:
-    """What CBAM's two pooling layers read; the rule counts SE's and SGE's by itself."""
-    return 2 * gated_values(network.backbone) if network.attention == "cbam" else 0
-
-
-def _added(backbone: str) -> int:
-    return parameters(Network(backbone, "sge")) - parameters(Network(backbone))
-
-
 def parameters_module() -> Finding:
-    counts = {sum(p.numel() for p in create("sge", c).parameters()) for c in (64, 128, 256, 512, 1024, 2048)}
+    counts = {count_parameters(create("sge", c)) for c in (64, 128, 256, 512, 1024, 2048)}
     return Finding(max(counts, key=lambda count: abs(count - 128)), f"all counts: {sorted(counts)}")
 
 
 def parameters_resnet50() -> Finding:
-    return Finding(_added("resnet50"), f"{len(attention_modules(WITH_SGE.build_empty()))} modules")
+    return Finding(added(WITH_SGE), f"{len(attention_modules(empty(WITH_SGE)))} modules")
 
 
 def parameters_resnet101() -> Finding:
-    return Finding(_added("resnet101"))
+    return Finding(added(Network("resnet101", "sge")))
 
 
 def parameters_against_cbam() -> Finding:
@@ -118,18 +101,16 @@ def gflops_one_per_value() -> Finding:
 
 
 def gflops_all_work() -> Finding:
-    counts, plain = (work(network)["elementwise"] for network in (WITH_SGE, PLAIN))
-    added = {name: count - plain.get(name, 0) for name, count in counts.items()}
-    parts = sorted(added.items(), key=lambda part: -part[1])
-    note = "one operation for each value: " + ", ".join(f"{name} {count / 1e9:.2e}" for name, count in parts[:4])
-    return Finding(sum(added.values()) / 1e9, note)
+    counts = added_elementwise(WITH_SGE)
+    most = [f"{name} {count / 1e9:.2e}" for name, count in list(counts.items())[:4]]
+    return Finding(sum(counts.values()) / 1e9, f"one operation for each value: {', '.join(most)}")
 
 
 def gflops_cbam() -> Finding:
-    by_layers = hooked(WITH_CBAM)
-    pooled = by_layers + _pooled_by_cbam(WITH_CBAM)
-    note = f"{by_layers / 1e9:.4f} without its pooling layers, {pooled / 1e9:.4f} with the values that both read"
-    return Finding(by_layers / 1e9, note, otherwise=pooled / 1e9)
+    hooked = layer_hooks(WITH_CBAM)
+    pooled = hooked + pooled_by_cbam(WITH_CBAM)
+    note = f"{hooked / 1e9:.4f} without its pooling layers, {pooled / 1e9:.4f} with the values that both read"
+    return Finding(hooked / 1e9, note, otherwise=pooled / 1e9)
 
 
 def gflops_detection() -> Finding:
@@ -139,22 +120,28 @@ def gflops_detection() -> Finding:
 
 
 def gflops_detection_se() -> Finding:
+    gated, scaled = _detection_additions()["SE"]
+    note = f"{gated:.4f} with the values that are pooled, {scaled:.4f} with their scaling too"
+    return Finding(gated, note, otherwise=scaled)
+
+
+def gflops_detection_ratio() -> Finding:
+    added = _detection_additions()
+    (se, se_scaled), (sge, sge_scaled) = added["SE"], added["SGE"]
+    note = f"SE {se:.4f}, SGE {sge:.4f}; with the scaling of the map {se_scaled:.4f} and {sge_scaled:.4f}"
+    return Finding(se / sge, note, otherwise=se_scaled / sge_scaled)
+
+
+def _detection_additions() -> dict[str, tuple[float, float]]:
+    """What SE and SGE add to ResNet-101, in 10^9: by the column's rule, and with one product for each gated value."""
     plain, se, sge = (_large("resnet101", attention) for attention in ("none", "se", "sge"))
-    note = f"SE {(se - plain) / 1e9:.4f}, SGE {(sge - plain) / 1e9:.4f}; both pool the same values"
-    return Finding((se - plain) / 1e9, note)
-
-
-def _normal(channels: int, side: int) -> Tensor:
-    """Two maps of normally distributed values, always the same."""
-    return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scaling = _large_values("resnet101")
+    return {name: ((n - plain) / 1e9, (n - plain + scaling) / 1e9) for name, n in (("SE", se), ("SGE", sge))}
 
 
 def _random_sge(**arguments: Any) -> SGE:
     """An SGE of 4 groups for 32 channels with normally distributed scales and shifts."""
-    module, generator = create("sge", 32, groups=4, **arguments).double(), torch.Generator().manual_seed(0)
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, generator=generator)
-    return module
+    return random_parameters(create("sge", 32, groups=4, **arguments))
 
 
 def _standardised(x: Tensor, unbiased: bool = True) -> Tensor:
@@ -166,36 +153,36 @@ def _standardised(x: Tensor, unbiased: bool = True) -> Tensor:
 
 
 def initial_gate() -> Finding:
-    gate = create("sge", 256).double().gate(_normal(256, 9)).detach()
-    return Finding((gate - torch.sigmoid(torch.ones_like(gate))).abs().max().item(), f"{gate.flatten()[0]:.7f}")
+    gate = create("sge", 256).double().gate(normal(2, 256, 9, 9)).detach()
+    return Finding(largest(gate - torch.sigmoid(torch.ones_like(gate))), f"{gate.flatten()[0]:.7f}")
 
 
 def initial_gradient() -> Finding:
-    x, weights = _normal(256, 9).requires_grad_(), _normal(256, 9).cos()
-    (create("sge", 256).double()(x) * weights).sum().backward()
-    return Finding((x.grad - torch.sigmoid(torch.ones_like(x)) * weights).abs().max().item())
+    x = normal(2, 256, 9, 9).requires_grad_()
+    back_propagate(create("sge", 256).double(), x)
+    return Finding(largest(x.grad - torch.sigmoid(torch.ones_like(x)) * x.cos()))
 
 
 def first_step() -> Finding:
     module = create("sge", 256).double()
-    (module(_normal(256, 9)) * _normal(256, 9).cos()).sum().backward()
+    back_propagate(module, normal(2, 256, 9, 9))
     smallest = module.weight.grad.abs().min().item()
     return Finding(int(smallest > 0), f"the smallest is {smallest:.1e}")
 
 
 def shared_by_group() -> Finding:
-    module, x = _random_sge(), _normal(32, 9)
+    module, x = _random_sge(), normal(2, 32, 9, 9)
     gate = module.gate(x).detach().unflatten(1, (4, 8))
-    within = (gate - gate[:, :, :1]).abs().max().item()
+    within = largest(gate - gate[:, :, :1])
     changed = x.clone()
     changed[:, :8] = changed[:, :8].cos()
-    others = (module.gate(changed).detach().unflatten(1, (4, 8)) - gate)[:, 1:].abs().max().item()
+    others = largest((module.gate(changed).detach().unflatten(1, (4, 8)) - gate)[:, 1:])
     return Finding(max(within, others))
 
 
 def standardised() -> Finding:
-    z = _standardised(1000 * _normal(32, 9))  # so large that eps does not show
-    mean, deviation = z.mean((2, 3)).abs().max().item(), (z.flatten(2).std(2) - 1).abs().max().item()
+    z = _standardised(1000 * normal(2, 32, 9, 9))  # so large that eps does not show
+    mean, deviation = largest(z.mean((2, 3))), largest(z.flatten(2).std(2) - 1)
     return Finding(max(mean, deviation), f"mean within {mean:.1e}, deviation within {deviation:.1e}")
 
 
@@ -209,24 +196,24 @@ def deviation_7x7() -> Finding:
 
 def _larger_deviation(side: int) -> Finding:
     """By how many percent the released deviation exceeds the formula's: what is divided by it shows that."""
-    x = 10 * _normal(32, side)  # so large that eps does not show
+    x = 10 * normal(2, 32, side, side)  # so large that eps does not show
     by_formula, released = _standardised(x, unbiased=False), _standardised(x)
     ratio = (by_formula.norm() / released.norm()).item()
     return Finding(100 * (ratio - 1), f"{side * side} positions")
 
 
 def one_pixel() -> Finding:
-    module, x = _random_sge(), _normal(32, 1)
+    module, x = _random_sge(), normal(2, 32, 1, 1)
     squares = (x - x.mean((2, 3), keepdim=True)).square().sum((2, 3))
     released = (squares / (x[0, 0].numel() - 1)).sqrt() + EPS
     expected = torch.sigmoid(module.bias).repeat_interleave(8).view(1, 32, 1, 1)
-    difference = (module.gate(x) - expected).abs().max().item()
-    note = f"the released deviation is {released[0, 0]}, our gate differs from sigmoid(beta) by {difference}"
-    return Finding(int(released.isnan().all().item() and difference == 0), note)
+    error = largest(module.gate(x) - expected)
+    note = f"the released deviation is {released[0, 0]}, our gate differs from sigmoid(beta) by {error}"
+    return Finding(int(released.isnan().all().item() and error == 0), note)
 
 
 def saturation() -> Finding:
-    x = _normal(32, 9)
+    x = normal(2, 32, 9, 9)
     contrasts = (1.0, 4.0)
 
     def saturated(logits: Tensor) -> float:
@@ -285,15 +272,16 @@ def below_cbam() -> Finding:
 
 def _gain(better: str, worse: str) -> Finding:
     printed = _top1()
-    return Finding(printed[better] - printed[worse], f"{printed[better]} - {printed[worse]}")
+    return difference(printed[better], printed[worse])
 
 
 def gain_by_last_epoch() -> Finding:
-    last = {name: row["last_top1"] for name, row in _logs().items()}
-    return Finding(last["SGE-ResNet-50"] - last["ResNet-50"], f"{last['SGE-ResNet-50']} - {last['ResNet-50']}")
+    return difference(*(_logs()[name]["last_top1"] for name in ("SGE-ResNet-50", "ResNet-50")))
 
 
 def gain_cascade() -> Finding:
-    ap = {(row["backbone"], row["detector"]): row["ap"] for row in load("sge").rows("detection")}
-    with_sge, plain = (ap[name, "Cascade R-CNN"] for name in ("SGE-ResNet-101", "ResNet-101"))
-    return Finding(with_sge - plain, f"{with_sge} - {plain}")
+    with_sge, plain = (
+        row_of("sge", "detection", detector="Cascade R-CNN", backbone=name)["ap"]
+        for name in ("SGE-ResNet-101", "ResNet-101")
+    )
+    return difference(with_sge, plain)

@@ -1,6 +1,6 @@
 """Checks of the claims of triplet attention; attnlib/published/triplet.yml says what each is held against."""
 
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.measure import Module, Network, multiply_adds, parameters
-from attnlib.ledger.sge import hooked
+from attnlib.ledger.draw import back_propagate, largest, normal, random_order, random_parameters, seeded, step
+from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.profilers import layer_hooks
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.networks.detection import detector
-from attnlib.published import load
 from attnlib.scale_attention.triplet import Triplet
 
 PLAIN = Network("resnet50")
@@ -25,6 +26,7 @@ MODULES = {
     "Triplet attention": BY_KERNEL[7],
 }
 REDUCTION = 16
+MAPS = (2, 12, 9, 7)  # no two axes have the same length
 # Branch -> the axis that changes places with the channels; it is also the kernel's axis that then runs over them.
 TURNED = {"channel_width": 2, "channel_height": 3}
 
@@ -45,7 +47,7 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[
         network = Network(backbone, "triplet", (("kernel_size", row.get("k", 7)),))
         if column == "module_parameters":
             return network, Network(backbone)
-    return hooked(network) if column == "gflops" and isinstance(network, Network) else network
+    return layer_hooks(network) if column == "gflops" and isinstance(network, Network) else network
 
 
 def _global_context(channels: int) -> nn.ModuleList:
@@ -58,13 +60,12 @@ def _global_context(channels: int) -> nn.ModuleList:
 @cache
 def _widths() -> tuple[int, ...]:
     """Channels behind each residual block of ResNet-50."""
-    return tuple(module.channels for module in attention_modules(BY_KERNEL[7].build_empty()).values())
+    return tuple(module.channels for module in attention_modules(empty(BY_KERNEL[7])).values())
 
 
-@cache
 def _of_global_context() -> int:
     """Parameters of a global context block in each residual block of ResNet-50."""
-    return sum(parameters(Module(partial(_global_context, channels))) for channels in _widths())
+    return sum(parameters(Module(Call(_global_context, channels))) for channels in _widths())
 
 
 def _make_mask_rcnn() -> nn.Module:
@@ -78,9 +79,9 @@ def _make_mask_rcnn() -> nn.Module:
 @cache
 def _of_mask_rcnn() -> tuple[int, int]:
     """All parameters of Mask R-CNN, and those of its batch norms, all of which are the backbone's."""
-    model = Module(_make_mask_rcnn).build_empty()
+    model = empty(Module(_make_mask_rcnn))
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
-    return _count(model), sum(map(_count, norms))
+    return count_parameters(model), sum(map(count_parameters, norms))
 
 
 def _mask_rcnn(backbone: str) -> int:
@@ -88,47 +89,40 @@ def _mask_rcnn(backbone: str) -> int:
     total, norms = _of_mask_rcnn()
     # Rows of another paper, which counts the norms.
     if backbone == "ResNet-50 + 1 NL block":
-        return total + parameters(Module(partial(create, "non_local", 1024)))
+        return total + parameters(Module(Call(create, "non_local", 1024)))
     if backbone == "GCNet":
         return total + _of_global_context()
     module = {"SENet-50": "SE", "ResNet-50 + Triplet attention": "Triplet attention"}.get(backbone)
-    return total - norms + (_added(MODULES[module]) if module else 0)
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+    return total - norms + (added(MODULES[module]) if module else 0)
 
 
 def parameters_module() -> Finding:
-    by_branch = {name: _count(branch) for name, branch in create("triplet", 256).branches.items()}
-    return Finding(_count(create("triplet", 256)), ", ".join(f"{name} {n}" for name, n in by_branch.items()))
+    by_branch = {name: count_parameters(branch) for name, branch in create("triplet", 256).branches.items()}
+    return Finding(count_parameters(create("triplet", 256)), ", ".join(f"{name} {n}" for name, n in by_branch.items()))
 
 
 def any_width() -> Finding:
-    counts = [_count(create("triplet", channels)) for channels in (16, 24, 64, 256, 512, 1024, 2048)]
+    counts = [count_parameters(create("triplet", channels)) for channels in (16, 24, 64, 256, 512, 1024, 2048)]
     return Finding(max(counts) - min(counts))
 
 
 def formula() -> Finding:
     module = create("triplet", 256)
     kernels = sum(branch.conv.weight.numel() for branch in module.branches.values())
-    return Finding(_count(module), f"{kernels} in the kernels, {_count(module) - kernels} in the norms", kernels)
-
-
-def _added(network: Network) -> int:
-    return parameters(network) - parameters(Network(network.backbone))
+    count = count_parameters(module)
+    return Finding(count, f"{kernels} in the kernels, {count - kernels} in the norms", kernels)
 
 
 def parameters_resnet50() -> Finding:
-    return Finding(_added(BY_KERNEL[7]), f"{len(_widths())} modules")
+    return Finding(added(BY_KERNEL[7]), f"{len(_widths())} modules")
 
 
 def parameters_printed() -> Finding:
-    return Finding(_added(BY_KERNEL[7]) / 1e6)
+    return Finding(added(BY_KERNEL[7]) / 1e6)
 
 
 def parameters_cbam() -> Finding:
-    return Finding(_added(MODULES["CBAM"]) / 1e6, f"{_added(MODULES['CBAM']):,}")
+    return Finding(added(MODULES["CBAM"]) / 1e6, f"{added(MODULES['CBAM']):,}")
 
 
 def table_1_formulas() -> Finding:
@@ -141,7 +135,7 @@ def table_1_formulas() -> Finding:
         "GC": sum(2 * c * c // REDUCTION + c for c in _widths()),
         "Triplet attention": sum(6 * 7**2 for _ in _widths()),
     }
-    printed = {row["method"]: row["extra_params_M"] for row in load("triplet").rows("table-1")}
+    printed = column_of("triplet", "table-1", "method", "extra_params_M")
     off = {m: n for m, n in by_formula.items() if abs(n / 1e6 - printed[m]) > printed_tolerance(printed[m], None)}
     return Finding(
         len(off), "; ".join(f"{m}: {printed[m]} printed, {n / 1e6:.5f} by the formula" for m, n in off.items())
@@ -162,7 +156,7 @@ def gflops_added_k7() -> Finding:
 
 def _multiply_adds(kernel: int) -> int:
     """What the kernels add to ResNet-50."""
-    return multiply_adds(BY_KERNEL[kernel]) - multiply_adds(PLAIN)
+    return added(BY_KERNEL[kernel], multiply_adds)
 
 
 def gflops_k7() -> Finding:
@@ -174,7 +168,7 @@ def gflops_k3() -> Finding:
 
 
 def _gflops(kernel: int) -> Finding:
-    macs, layers = multiply_adds(BY_KERNEL[kernel]), hooked(BY_KERNEL[kernel])
+    macs, layers = multiply_adds(BY_KERNEL[kernel]), layer_hooks(BY_KERNEL[kernel])
     note = f"{macs / 1e9:.4f} multiply-adds, {layers / 1e9:.4f} with batch norms, ReLUs and pooling layers"
     return Finding(macs / 1e9, note, otherwise=layers / 1e9)
 
@@ -184,20 +178,12 @@ def mobilenet_k3() -> Finding:
     return Finding(with_3 / 1e6, f"{with_3:,}; with k = 7 {with_7:,}")
 
 
-def _normal(channels: int = 12) -> Tensor:
-    """Two maps of normally distributed values, always the same; no two axes have the same length."""
-    return torch.randn(2, channels, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def _random_triplet(**arguments: Any) -> Triplet:
     """In eval mode, each branch with the same random parameters and statistics whatever other branches there are."""
     module = create("triplet", 12, **arguments).double().eval()
     for number, name in enumerate((*TURNED, "spatial")):
         if name in module.branches:
-            generator, branch = torch.Generator().manual_seed(number), module.branches[name]
-            for tensor in (branch.conv.weight, branch.norm.weight, branch.norm.bias, branch.norm.running_mean):
-                nn.init.normal_(tensor, generator=generator)
-            nn.init.uniform_(branch.norm.running_var, 0.5, 1.5, generator=generator)
+            random_parameters(module.branches[name], seed=number)
     return module
 
 
@@ -206,9 +192,9 @@ def _only(branch: str) -> Triplet:
 
 
 def _as_in_a_network() -> Triplet:
-    torch.manual_seed(0)
-    module = create("triplet", 12)
-    module.network_init_()
+    with seeded():
+        module = create("triplet", 12)
+        module.network_init_()
     return module.double()
 
 
@@ -217,11 +203,11 @@ def _initial_gate(branch: str) -> Tensor:
     module = _as_in_a_network()
     for other in [name for name in module.branches if name != branch]:
         del module.branches[other]
-    return module.gate(_normal()).detach()
+    return module.gate(normal(*MAPS)).detach()
 
 
 def initial_spatial() -> Finding:
-    return Finding((_initial_gate("spatial") - 0.5).abs().max().item())
+    return Finding(largest(_initial_gate("spatial") - 0.5))
 
 
 def initial_others() -> Finding:
@@ -230,26 +216,25 @@ def initial_others() -> Finding:
     return Finding(int(all(gate.std() > 0.01 for gate in gates.values())), note)
 
 
-def _back_propagate(module: nn.Module) -> None:
-    (module(_normal()) * _normal().cos()).sum().backward()
-
-
 def first_step() -> Finding:
-    module = _as_in_a_network()
-    _back_propagate(module)
+    module = _after_a_backward_pass()
     others = min(module.branches[name].conv.weight.grad.abs().max() for name in TURNED)
-    largest = module.branches["spatial"].conv.weight.grad.abs().max().item()
-    return Finding(largest, f"that of the other two kernels is {others:.1e} at least")
+    gradient = largest(module.branches["spatial"].conv.weight.grad)
+    return Finding(gradient, f"that of the other two kernels is {others:.1e} at least")
 
 
 def second_step() -> Finding:
+    module = _after_a_backward_pass()
+    step(module)
+    back_propagate(module, normal(*MAPS))
+    gradient = largest(module.branches["spatial"].conv.weight.grad)
+    return Finding(int(gradient > 0), f"the largest is {gradient:.1e}")
+
+
+def _after_a_backward_pass() -> Triplet:
     module = _as_in_a_network()
-    _back_propagate(module)
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
-    module.zero_grad()
-    _back_propagate(module)
-    largest = module.branches["spatial"].conv.weight.grad.abs().max().item()
-    return Finding(int(largest > 0), f"the largest is {largest:.1e}")
+    back_propagate(module, normal(*MAPS))
+    return module
 
 
 def mean_of_branches() -> Finding:
@@ -261,17 +246,17 @@ def without_spatial() -> Finding:
 
 
 def _mean_of(branches: list[str]) -> Finding:
-    x = _normal()
+    x = normal(*MAPS)
     outputs = torch.stack([_only(branch)(x) for branch in branches])
     together = _random_triplet(spatial="spatial" in branches)(x)
-    return Finding((together - outputs.mean(0)).abs().max().item())
+    return Finding(largest(together - outputs.mean(0)))
 
 
 def order_of_branches() -> Finding:
-    module, x = _random_triplet(), _normal()
+    module, x = _random_triplet(), normal(*MAPS)
     before = module(x)
     module.branches = nn.ModuleDict(reversed(module.branches.items()))
-    return Finding((module(x) - before).abs().max().item())
+    return Finding(largest(module(x) - before))
 
 
 def rotation() -> Finding:
@@ -280,7 +265,7 @@ def rotation() -> Finding:
 
 def _rotated(name: str, axis: int, turn: int) -> float:
     """The largest difference of a branch from one that turns the tensor by 90 degrees, forwards or backwards."""
-    x, module = _normal(), _only(name)
+    x, module = normal(*MAPS), _only(name)
     turned = torch.rot90(x, turn, (1, axis))
     descriptors = torch.cat([turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)], 1)
     kernel = module.branches[name].conv.weight
@@ -288,24 +273,19 @@ def _rotated(name: str, axis: int, turn: int) -> float:
         kernel = kernel.flip(axis)
     logits = nn.functional.conv2d(descriptors, kernel, padding=kernel.shape[2] // 2)
     gated = turned * torch.sigmoid(module.branches[name].norm(logits))
-    return (torch.rot90(gated, -turn, (1, axis)) - module(x)).abs().max().item()
+    return largest(torch.rot90(gated, -turn, (1, axis)) - module(x))
 
 
 def channel_order() -> Finding:
-    x, order = _normal(), torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    x, order = normal(*MAPS), random_order(12)
 
     def change(module: Triplet) -> float:
-        return (module(x[:, order]) - module(x)[:, order]).abs().max().item()
+        return largest(module(x[:, order]) - module(x)[:, order])
 
     changes = {name: change(_only(name)) for name in (*TURNED, "spatial")}
     note = "outputs change by up to " + ", ".join(f"{value:.1e} ({name})" for name, value in changes.items())
     slides = all(changes[name] > 1e-3 for name in TURNED)
     return Finding(int(slides and changes["spatial"] < 1e-12), note)
-
-
-def _errors(table: str, *labels: str) -> dict[Any, dict[str, Any]]:
-    rows = load("triplet").rows(table)
-    return {tuple(row[label] for label in labels): row for row in rows}
 
 
 def kernel_resnet50() -> Finding:
@@ -317,24 +297,21 @@ def kernel_mobilenet() -> Finding:
 
 
 def _by_kernel(model: str, better: int, worse: int) -> Finding:
-    rows = _errors("readme", "model", "k")
-    low, high = (rows[model, k]["top1_err"] for k in (better, worse))
-    return Finding(high - low, f"{high} - {low}")
+    return difference(*(row_of("triplet", "readme", model=model, k=k)["top1_err"] for k in (worse, better)))
 
 
 def slides_top5() -> Finding:
-    on_slide = _errors("slides-imagenet", "method")[("Triplet attention",)]["top5_err"]
-    printed = _errors("readme", "model", "k")["ResNet-50", 7]["top5_err"]
+    on_slide = row_of("triplet", "slides-imagenet", method="Triplet attention")["top5_err"]
+    printed = row_of("triplet", "readme", model="ResNet-50", k=7)["top5_err"]
     return Finding(on_slide, f"{printed} rounds to {printed:.2f}")
 
 
 def gain_over_cbam() -> Finding:
-    rows = _errors("slides-imagenet", "method")
-    cbam, triplet = (rows[(method,)]["top1_err"] for method in ("CBAM", "Triplet attention"))
-    return Finding(cbam - triplet, f"{cbam} - {triplet}")
+    errors = column_of("triplet", "slides-imagenet", "method", "top1_err")
+    return difference(errors["CBAM"], errors["Triplet attention"])
 
 
 def gain_coco() -> Finding:
-    rows = _errors("slides-coco", "backbone")
-    plain, triplet = (rows[(name,)]["ap"] for name in ("ResNet-50", "ResNet-50 + Triplet attention"))
+    ap = column_of("triplet", "slides-coco", "backbone", "ap")
+    plain, triplet = ap["ResNet-50"], ap["ResNet-50 + Triplet attention"]
     return Finding(max(0.0, 2 - (triplet - plain)), f"{triplet} - {plain}")

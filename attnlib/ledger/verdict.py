@@ -54,6 +54,7 @@ class Verdict(BaseModel):
     unit: str
     verdict: Word
     note: str
+    source: str
     confidence: str
     check: str | None
 
@@ -87,6 +88,7 @@ def _judge(key: str, claim: Claim, checks: object) -> Verdict:
         unit=claim.unit,
         verdict=word,
         note=note,
+        source=claim.source,
         confidence=claim.confidence,
         check=claim.check,
     )

@@ -78,7 +78,8 @@ def claim(v: dict, repository: Path) -> str:
     known = "" if v["confidence"] == "read" else f" <small>({escape(v['confidence'])})</small>"
     published = "–" if v["published"] is None else f"{number(v['published'])}{tolerance}{unit}{known}"
     measured = "–" if v["measured"] is None else f"{number(v['measured'])}{unit}"
-    details = [f'<p class="note">{escape(v["note"])}</p>'] if v["note"] else []
+    details = [f"<p><small>{escape(v['source'])}</small></p>"]
+    details += [f'<p class="note">{escape(v["note"])}</p>'] if v["note"] else []
     if v["check"]:
         # A blank line would end the HTML as far as Markdown is concerned.
         code = escape(source(repository, v["paper"], v["check"])).replace("\n", "&#10;")

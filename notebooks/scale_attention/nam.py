@@ -43,8 +43,7 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.costs import costs
-from attnlib.ledger.verdict import judge
+from attnlib.ledger.entries import stored
 from attnlib.networks import attach, attention_modules, create, detach
 from attnlib.profiling.cost import profile
 from attnlib.published import load as published
@@ -572,8 +571,9 @@ print(
 # What is known of the published costs, for NAM and the modules listed beside it, and the same figures recomputed:
 
 # %% tags=["nbval-check-output"]
+ledger = stored("nam")
 plots.costs(
-    costs("nam"),
+    ledger.costs(),
     "Published costs of NAM and its neighbours, and the same figures recomputed",
 )
 
@@ -1040,10 +1040,12 @@ plt.show()
 # ## What the paper claims, and what holds
 #
 # Code gives the verdicts, by recomputing what is claimed. The paper's own tables could not be read for this book; its
-# CIFAR-100 figures come from another project's page and are marked second-hand.
+# CIFAR-100 figures come from another project's page and are marked second-hand. The verdicts are read from a file;
+# `attnlib ledger --paper nam --recompute` computes them again, and [the ledger](../../book/ledger.md) shows the code of
+# each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(judge("nam"))
+plots.verdicts(ledger.verdicts)
 
 # %% [markdown]
 # ## Where the paper and the released code differ

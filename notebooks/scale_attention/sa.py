@@ -44,8 +44,7 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.costs import costs
-from attnlib.ledger.verdict import judge
+from attnlib.ledger.entries import stored
 from attnlib.networks import attention_modules, create
 from attnlib.profiling.cost import profile
 from attnlib.published import load as published
@@ -723,7 +722,8 @@ for title, given in (
 # %% tags=["nbval-check-output"]
 for table in (table for table in paper.tables if table.costs):
     print(f"{table.label}: {table.confidence}")
-plots.costs(costs("sa"), "Costs published for SA, and the same figures recomputed")
+ledger = stored("sa")
+plots.costs(ledger.costs(), "Costs published for SA, and the same figures recomputed")
 
 # %% [markdown]
 # The abstract says that ResNet-50 with SA has 300 parameters more. Where are the others? Summed over the modules of the
@@ -925,10 +925,12 @@ plt.show()
 # ## What the paper claims, and what holds
 #
 # Counts, identities and gradients are checked by code, and the code writes the verdict. What only training on ImageNet
-# or COCO could settle is listed too, and marked as not testable here.
+# or COCO could settle is listed too, and marked as not testable here. The verdicts are read from a file;
+# `attnlib ledger --paper sa --recompute` computes them again, and [the ledger](../../book/ledger.md) shows the code of
+# each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(judge("sa"))
+plots.verdicts(ledger.verdicts)
 
 # %% [markdown]
 # ## Where the paper and the released code differ

@@ -40,8 +40,7 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.costs import costs
-from attnlib.ledger.verdict import judge
+from attnlib.ledger.entries import stored
 from attnlib.networks import attention_modules, create
 from attnlib.profiling.cost import profile
 from attnlib.published import load as published
@@ -325,7 +324,8 @@ print(
 # figures beside ours; a *MAC* is one multiply-add, which the paper calls a FLOP. "Agrees" asks for the printed digits:
 
 # %% tags=["nbval-check-output"]
-compared = costs("se")
+ledger = stored("se")
+compared = ledger.costs()
 in_paper = compared["table"].str.startswith("Table")
 plots.costs(
     compared[in_paper], "Costs printed in the SE paper, and the same figures recomputed"
@@ -610,10 +610,12 @@ plt.show()
 # ## What the paper claims, and what holds
 #
 # Every claim that is a matter of counting or algebra is recomputed, and its verdict follows from a stated tolerance.
-# Claims about ImageNet accuracy are not testable here, and say so.
+# Claims about ImageNet accuracy are not testable here, and say so. The verdicts are read from a file;
+# `attnlib ledger --paper se --recompute` computes them again, and [the ledger](../../book/ledger.md) shows the code of
+# each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(judge("se"))
+plots.verdicts(ledger.verdicts)
 
 # %% [markdown]
 # ## Where the paper and the released code differ

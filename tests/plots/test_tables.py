@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from attnlib import plots
-from attnlib.ledger.costs import costs
-from attnlib.ledger.verdict import judge
+from attnlib.ledger.entries import stored
 
 
 def test_an_unchanged_table_is_unchanged_html():
@@ -41,7 +40,10 @@ def test_five_significant_digits_where_sizes_mix():
         assert shown in html
 
 
-TABLES = {"verdicts": lambda: plots.verdicts(judge("nam")), "costs": lambda: plots.costs(costs("nam"), "Costs")}
+TABLES = {
+    "verdicts": lambda: plots.verdicts(stored("nam").verdicts),
+    "costs": lambda: plots.costs(stored("nam").costs(), "Costs"),
+}
 
 
 @pytest.mark.parametrize("drawn", TABLES.values(), ids=TABLES)
