@@ -372,7 +372,7 @@ def _show_costs(cells: list) -> None:
     )
 
 
-def _figure(value: float | None, unit: str = "") -> str:
+def _figure(value: float | int | None, unit: str = "") -> str:
     return "-" if value is None else f"{value:.6g}{unit}"
 
 

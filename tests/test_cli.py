@@ -191,7 +191,7 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), r"layer fc \(Linear\) gives \(1, 10\)"),
         (("profile", "resnet8", "--placement", "layer3"), "--arg and --placement need a module: give --attention"),
         (("attach", "resnet20", "se", "--placement", "layer9.*", "--dry-run"), "no path matches 'layer9"),
-        (("ledger", "--paper", "sb"), "no paper is called 'sb'; did you mean 'sa'"),
+        (("ledger", "--paper", "sasaa"), "no paper is called 'sasaa'; did you mean 'sasa'"),
         (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),
         (("ledger", "--kind", "costs"), "no kind is called 'costs'; did you mean 'cost'"),
         (("ledger", "--costs", "--kind", "cost"), "--kind, --verdict and --id choose among claims"),

@@ -77,7 +77,7 @@ def claim(v: dict, repository: Path) -> str:
     tolerance = f" <small>± {number(v['tolerance'])}</small>" if v["tolerance"] else ""
     known = "" if v["confidence"] == "read" else f" <small>({escape(v['confidence'])})</small>"
     published = "–" if v["published"] is None else f"{number(v['published'])}{tolerance}{unit}{known}"
-    measured = "–" if v["measured"] is None else f"{number(v['measured'])}{unit}"
+    measured = "–" if v["measured"] is None else number(v["measured"])
     details = [f"<p><small>{escape(v['source'])}</small></p>"]
     details += [f'<p class="note">{escape(v["note"])}</p>'] if v["note"] else []
     if v["check"]:
@@ -95,10 +95,14 @@ def claim(v: dict, repository: Path) -> str:
 
 
 def source(repository: Path, paper: str, check: str) -> str:
-    """The check's own lines in attnlib/ledger/<paper>.py."""
+    """The check's lines in attnlib/ledger/<paper>.py, then those of the file's own functions that it calls."""
     text = (repository / "attnlib" / "ledger" / f"{paper}.py").read_text(encoding="utf-8")
-    node = next(each for each in ast.parse(text).body if getattr(each, "name", "") == check)
-    return ast.get_source_segment(text, node)
+    functions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    shown = [check]
+    for name in shown:  # grows meanwhile
+        used = (node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name))
+        shown += [each for each in dict.fromkeys(used) if each in functions and each not in shown]
+    return "\n\n\n".join(ast.get_source_segment(text, functions[name]) for name in shown)
 
 
 def costs(ledger: dict) -> str:

@@ -83,3 +83,13 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
     assert "<td>0.123457</td>" in row
     assert "<details>" not in row
+
+
+def test_a_check_stands_with_the_functions_that_it_calls(tmp_path):
+    folder = tmp_path / "attnlib" / "ledger"
+    folder.mkdir(parents=True)
+    (folder / "x.py").write_text(
+        "def a():\n    return _b() + len([])\ndef _b():\n    return _c()\ndef _c(): pass\ndef d(): pass"
+    )
+    code = ledger_page.source(tmp_path, "x", "a")
+    assert [line for line in code.splitlines() if line.startswith("def")] == ["def a():", "def _b():", "def _c(): pass"]
