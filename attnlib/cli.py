@@ -7,6 +7,7 @@ a failed run with 1, Ctrl-C with 130.
 import ast
 import contextlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,32 +132,48 @@ def data_info_command(
 
 @app.command()
 def train(
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for record.json; created where it is not there.")],
-    recipe: Annotated[str, typer.Option(help="Where to start from: smoke, cifar10-slice or equal-budget.")] = (
-        "equal-budget"
-    ),
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for record.json and checkpoints; created where it is not there.")
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(help="Where to start from: smoke, cifar10-slice, equal-budget or a paper's (attnlib recipes)."),
+    ] = "equal-budget",
     data: Annotated[str | None, typer.Option(help="cifar10, cifar100 or shapes; default the recipe's.")] = None,
     backbone: Annotated[str | None, typer.Option(help="A network, e.g. resnet20; default the recipe's.")] = None,
     attention: Attention = "none",
     arguments: Arguments = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="clean: test set read once, at the end; paper: after every epoch.")
+    placement: Annotated[
+        list[str] | None, typer.Option(help="Where the module goes, a rule or a pattern of paths; may be repeated.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its highest value.")] = None,
-    train_images: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Strength of NAM's penalty on its scales.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of the recipe, e.g. batch_size=64."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto takes the GPU where there is one; else cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes that share each batch; see the field batch_parts.")] = 1,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever OUT holds.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same numbers each time, on a GPU too; slower there.")
+    ] = False,
+    save_every: Annotated[float, typer.Option(min=0, help="Seconds from one checkpoint to the next.")] = 60.0,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard's curves (needs the package tensorboard).")
+    ] = None,
     root: Root = None,
 ) -> None:
     """Train a network and write OUT/record.json.
 
-    What is not given comes from the recipe. Ctrl-C ends the run; the record then holds the epochs so far.
+    What is not given comes from the recipe. The same command again goes on where the run was stopped, by Ctrl-C or in
+    any other way, and shows the result of a run that is finished.
     """
     with plain_errors():
+        from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+        from attnlib.training.folder import finished
         from attnlib.training.loop import TrainingInterrupted
         from attnlib.training.loop import train as run
         from attnlib.training.recipe import Recipe
@@ -166,28 +183,33 @@ def train(
             "backbone": backbone,
             "attention": attention,
             "attention_args": _parse(arguments),
-            "protocol": protocol,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "train_images": train_images,
-            "sparsity": sparsity,
-            "precision": precision,
+            "placement": placement and (placement[0] if len(placement) == 1 else tuple(placement)),
             "seed": seed,
+            "epochs": epochs,
+            "train_images": train_images,
+            **_parse(settings, "--set"),
         }
         chosen = Recipe.named(recipe, **{field: value for field, value in given.items() if value is not None})
         record_path = out_folder / "record.json"
+        record = None if restart else finished(out_folder, chosen)
+        warnings.showwarning = _note
         try:
-            with _progress() as progress:
-                record = run(chosen, out_folder, progress, device, root).record
+            if record is None:
+                with _progress(chosen.batch_size, tensorboard) as progress:
+                    record = run(
+                        chosen, out_folder, progress, device, root, devices, restart, deterministic, save_every
+                    ).record
         except RuntimeError as error:  # the loss is no number, or torch gave up, e.g. out of memory
             reason = " ".join(str(error).split())
             where = f"; record: {record_path}" if record_path.exists() else ""
             err.print(f"[red]failed:[/red] {_escape(reason + where)}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
         except TrainingInterrupted:
-            err.print(f"interrupted; the epochs so far are in {record_path}", highlight=False, soft_wrap=True)
+            again = f"interrupted; the epochs so far are in {record_path}; the same command goes on"
+            err.print(again, highlight=False, soft_wrap=True)
             raise typer.Exit(130) from None
+        if rank_zero_only.rank:  # a process that helped another
+            return
         out.print(
             f"{chosen.backbone} with {chosen.label} on {chosen.data}: test accuracy {record.final.accuracy:.1%}, "
             f"{record.final.test_images} images, protocol {chosen.protocol}, seed {chosen.seed}; record: {record_path}",
@@ -195,6 +217,25 @@ def train(
             markup=False,
             soft_wrap=True,
         )
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="One of them, to see all its fields.")] = None) -> None:
+    """List the training recipes, or show one."""
+    with plain_errors():
+        from attnlib.training.recipe import Recipe
+
+        if name is None:
+            table = Table("name", "network", "data", "protocol", "epochs", "batch")
+            for each in map(Recipe.named, Recipe.names()):
+                table.add_row(
+                    each.name, each.backbone, each.data, each.protocol, str(each.epochs), str(each.batch_size)
+                )
+        else:
+            table = Table("field", "value", title=name)
+            for field, value in Recipe.named(name):
+                table.add_row(field, str(value))
+        out.print(table)
 
 
 @app.command("attach")
@@ -330,6 +371,73 @@ def ledger(
         show(rows)
 
 
+@app.command("report")
+def report_command(
+    recipe: Annotated[str | None, typer.Option(help="Report this one; without it, list what has records.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Of the runs, e.g. resnet20; needed where the recipe has several.")
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(metavar="LABEL", help="What the others are compared with, e.g. none or constant.")
+    ] = "none",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--records", help="Folder of records, or of run folders; default the package's records."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Mean, spread and paired differences over the seeds of recorded runs, and what can be concluded from them."""
+    with plain_errors():
+        from attnlib.results.report import inventory, on_file, report, select
+
+        found = on_file(folder)
+        if recipe is None:
+            if backbone is not None:
+                raise ValueError(f"--backbone {backbone} chooses among the runs of one recipe: give --recipe, too")
+            entries = inventory(found)
+            if as_json:
+                typer.echo(json.dumps(entries, indent=1))
+                return
+            table = Table(*entries[0])
+            for entry in entries:
+                table.add_row(*(_escape(value) for value in entry.values()))
+            out.print(table)
+            return
+        reported = report(select(found, recipe, backbone), baseline)
+        if as_json:
+            typer.echo(reported.model_dump_json(indent=1))
+            return
+        _show_report(reported)
+
+
+def _show_report(report) -> None:
+    heading = f"{report.recipe}: test accuracy after the last epoch, %; difference to {report.baseline}, points"
+    table = Table(title=_escape(heading), show_lines=True)
+    table.add_column("attention,\nparameters", overflow="fold")
+    best = f"best\n{report.rows[0].best_of}\nepoch"
+    for column in ("seeds", "mean,\nspread", best, "difference,\nits seeds", "Student\nt", "boot-\nstrap"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in report.rows:
+        cells = [
+            (row.label, f"{row.parameters:,}"),
+            (str(len(row.seeds)),),
+            (f"{row.mean:.2f}", "single run" if row.deviation is None else f"± {row.deviation:.2f}"),
+            (f"{row.best_mean:.2f}",),
+            ("-",) if row.difference is None else (f"{value:+.2f}" for value in (row.difference, *row.differences)),
+            *(("-",) if ends is None else (f"{end:+.2f}" for end in ends) for ends in (row.student, row.bootstrap)),
+        ]
+        table.add_row(*(_escape("\n".join(cell)) for cell in cells))
+    out.print(table)
+    if any(row.student for row in report.rows):
+        out.print(
+            "The 95 % intervals are of the mean difference; with three seeds the bootstrap's covers it in 75 % of all "
+            "cases, Student's in 95 %.",
+            highlight=False,
+        )
+    for sentence in (*report.notes, report.conclusion):
+        out.print(sentence, highlight=False, markup=False)
+
+
 def _recomputed(key: str):
     from attnlib.ledger import entries
 
@@ -376,13 +484,13 @@ def _figure(value: float | int | None, unit: str = "") -> str:
     return "-" if value is None else f"{value:.6g}{unit}"
 
 
-def _parse(arguments: list[str] | None) -> dict[str, Any]:
+def _parse(arguments: list[str] | None, option: str = "--arg") -> dict[str, Any]:
     """`["reduction=8", "squeeze=max"]` to a dictionary; a value that neither JSON nor Python reads is a string."""
     parsed: dict[str, Any] = {}
     for argument in arguments or []:
         key, equals, value = argument.partition("=")
         if not equals or not key.isidentifier():
-            raise ValueError(f"--arg takes KEY=VALUE, e.g. --arg reduction=8, got {argument!r}")
+            raise ValueError(f"{option} takes KEY=VALUE, e.g. {option} reduction=8, got {argument!r}")
         parsed[key] = _value(value)
     return parsed
 
@@ -396,35 +504,67 @@ def _value(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int, list], None]]:
-    """A bar on a terminal, one line an epoch elsewhere; both on standard error."""
-    if not err.is_terminal:
-        printed = 0
+def _progress(batch_size: int, tensorboard: Path | None) -> Iterator[Callable[[int, int, list], None]]:
+    """A bar on a terminal, one line an epoch elsewhere; both on standard error. Curves for TensorBoard where asked."""
+    from attnlib.training.progress import curves, speed
 
-        def lines(step: int, steps: int, epochs: list) -> None:
-            nonlocal printed
-            for epoch in epochs[printed:]:
-                err.print(_summary(epoch), highlight=False, soft_wrap=True)
-            printed = len(epochs)
-
-        yield lines
-        return
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err) as bar:
-        task = bar.add_task("step", total=None)
+    with contextlib.ExitStack() as stack:
+        show = stack.enter_context(_bar() if err.is_terminal else _lines())
+        draw = stack.enter_context(curves(tensorboard)) if tensorboard else lambda _: None
+        images_per_second = speed(batch_size)
 
         def advance(step: int, steps: int, epochs: list) -> None:
-            description = _summary(epochs[-1]) if epochs else "step"
-            bar.update(task, completed=step, total=steps, description=description)
+            show(step, steps, epochs, images_per_second(step))
+            draw(epochs)
 
         yield advance
 
 
+@contextlib.contextmanager
+def _lines() -> Iterator[Callable[[int, int, list, float], None]]:
+    printed = None
+
+    def show(step: int, steps: int, epochs: list, images_per_second: float) -> None:
+        nonlocal printed
+        if printed is None:  # epochs of an earlier sitting have been printed there
+            printed = len(epochs)
+            if step > 1:
+                err.print(f"going on from step {step - 1} of {steps}", highlight=False)
+        for epoch in epochs[printed:]:
+            err.print(f"{_summary(epoch)}, {images_per_second:.0f} images/s", highlight=False, soft_wrap=True)
+        printed = len(epochs)
+
+    yield show
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int, list, float], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[images_per_second]:.0f} images/s,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("step", total=None, images_per_second=0.0)
+
+        def show(step: int, steps: int, epochs: list, images_per_second: float) -> None:
+            described = _summary(epochs[-1]) if epochs else "step"
+            bar.update(task, completed=step, total=steps, description=described, images_per_second=images_per_second)
+
+        yield show
+
+
 def _summary(epoch) -> str:
     return f"epoch {epoch.epoch}: loss {epoch.train_loss:.3f}, held-out accuracy {epoch.held_out_accuracy:.1%}"
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    err.print(f"[yellow]note:[/yellow] {_escape(message)}", highlight=False, soft_wrap=True)
 
 
 def _escape(message: object) -> str:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from attnlib import info as module_info
 from attnlib import list_modules, networks
 from attnlib.cli import _parse, app
+from attnlib.results import records
 from attnlib.training import Record, loop
 
 
@@ -115,6 +116,29 @@ def test_the_ledger_s_costs_are_a_table_of_their_own():
     assert f"{len(cells)} printed costs" in attnlib("ledger", "--paper", "sa", "--costs").output
 
 
+def test_report_lists_what_has_records_and_reports_one_recipe():
+    listed = {(e["recipe"], e["backbone"]): e for e in json.loads(attnlib("report", "--json").stdout)}
+    slice_runs = listed["cifar10-slice", "resnet20"]
+    assert re.search(rf"cifar10-slice +│ resnet20 +│ {slice_runs['attentions']} ", attnlib("report").stdout)
+    chosen = ("report", "--recipe", "cifar10-slice", "--backbone", "resnet20", "--baseline", "constant")
+    reported = json.loads(attnlib(*chosen, "--json").stdout)
+    assert len(reported["rows"]) == slice_runs["attentions"]
+    assert sum(len(row["seeds"]) for row in reported["rows"]) == slice_runs["runs"]
+    shown = attnlib(*chosen).stdout
+    for row in reported["rows"]:
+        assert f"{row['mean']:.2f}" in shown
+        assert row["label"] == "constant" or f"{row['difference']:+.2f}" in shown
+    assert reported["conclusion"] in " ".join(shown.split())
+
+
+def test_report_reads_run_folders_and_calls_single_runs_so(tmp_path):
+    (record, *_) = records("cifar10-slice", "none")
+    record.save(tmp_path / "run" / "record.json")
+    shown = attnlib("report", "--recipe", "cifar10-slice", "--records", tmp_path).stdout
+    assert "single run" in shown
+    assert "bootstrap's" not in shown
+
+
 def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     assert attnlib("data", "info", "--root", tmp_path).exit_code == 0
     (tmp_path / "cifar10").mkdir()
@@ -191,6 +215,11 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), r"layer fc \(Linear\) gives \(1, 10\)"),
         (("profile", "resnet8", "--placement", "layer3"), "--arg and --placement need a module: give --attention"),
         (("attach", "resnet20", "se", "--placement", "layer9.*", "--dry-run"), "no path matches 'layer9"),
+        (("report", "--recipe", "cifar10-slce"), "no recipe with records is called 'cifar10-slce'; did you mean"),
+        (("report", "--recipe", "cifar10-slice", "--baseline", "nan"), "no baseline among these runs is called 'nan'"),
+        (("report", "--recipe", "cifar10-slice", "--backbone", "resnet2"), "resnet20"),
+        (("report", "--backbone", "resnet20"), "--backbone resnet20 chooses among the runs of one recipe"),
+        (("report", "--records", "missing"), "no record of a finished run in missing"),
         (("ledger", "--paper", "sasaa"), "no paper is called 'sasaa'; did you mean 'sasa'"),
         (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),
         (("ledger", "--kind", "costs"), "no kind is called 'costs'; did you mean 'cost'"),

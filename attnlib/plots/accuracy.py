@@ -1,6 +1,7 @@
 """Final accuracies of recorded runs: every seed a point, and the same numbers as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -8,26 +9,31 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import colour
+from attnlib.plots.style import colour, shown
 from attnlib.plots.tables import Table, table
 
 if TYPE_CHECKING:
     from attnlib.training.record import Record
 
 
-_MAY_DIFFER = {"attention", "attention_args", "sparsity", "seed"}
+_MAY_DIFFER = {"attention", "attention_args", "placement", "sparsity", "seed"}
 
 
-def final_accuracies(records: Sequence["Record"]) -> pd.DataFrame:
+def final_accuracies(records: Sequence["Record"], varied: Collection[str] = ()) -> pd.DataFrame:
     """One row per run: attention (with its arguments), seed, accuracy in per cent.
 
+    Args:
+        records: the runs.
+        varied: fields of the recipe in which they may differ besides, because a figure shows what these do.
+
     Raises:
-        ValueError: the runs differ in more than the attention and the seed, so that their accuracies do not compare.
+        ValueError: the runs differ in more than that, the attention and the seed, so that their accuracies do not
+            compare.
     """
     for record in records:
         first, recipe = records[0].recipe, record.recipe
         for field in first.differing_fields(recipe):
-            if field not in _MAY_DIFFER:
+            if field not in _MAY_DIFFER and field not in varied:
                 raise ValueError(
                     f"these runs do not compare: {field} is {getattr(first, field)!r} in one and "
                     f"{getattr(recipe, field)!r} in another; draw each recipe on its own"
@@ -42,17 +48,49 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
         print("No record of these runs yet, so nothing is drawn.")
         return None
     frame = final_accuracies(records)
+    names = list(frame["attention"].unique())
     if ax is None:
-        _, ax = plt.subplots(figsize=(6, 0.5 * frame["attention"].nunique() + 1.2))
-    palette = {name: colour(name) for name in frame["attention"].unique()}
+        longest = max(len(shown(name)) for name in names)
+        _, ax = plt.subplots(figsize=(5.5 + 0.06 * longest, 0.5 * len(names) + 1.2))
+    palette = {name: colour(name) for name in names}
     sns.stripplot(
         frame, x="accuracy", y="attention", hue="attention", palette=palette, size=7, alpha=0.8, jitter=False, ax=ax
     )
     for position, (_, runs) in enumerate(frame.groupby("attention", sort=False)):
         ax.plot([runs["accuracy"].mean()] * 2, [position - 0.25, position + 0.25], color="black", lw=1.5)
+    ax.set_yticks(range(len(names)), [shown(name) for name in names])
     recipe = records[0].recipe
     title = f"{recipe.name}: {recipe.backbone} on {recipe.data}, {recipe.epochs} epochs, protocol {recipe.protocol}"
-    ax.set(xlabel="test accuracy after the last epoch (%)", ylabel="", title=title)
+    ax.figure.suptitle(title, fontsize="medium")  # wider than the axes where labels are long
+    ax.set(xlabel="test accuracy after the last epoch (%)", ylabel="")
+    return ax
+
+
+def noise_robustness(records: Sequence["Record"], ax: Axes | None = None) -> Axes | None:
+    """Draw accuracy against the share of wrong training labels: a point per seed, a line through the means.
+
+    Without a record of a run with wrong labels, say so and draw nothing.
+
+    Args:
+        records: runs of recipes that differ in `label_noise` and, so as to be told apart, in their name.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ValueError: the recipes differ in anything else but the attention and the seed.
+    """
+    if not any(record.recipe.label_noise for record in records):
+        print("No record of a run with wrong labels yet, so nothing is drawn.")
+        return None
+    frame = final_accuracies(records, varied={"name", "label_noise"})
+    frame["noise"] = [100 * record.recipe.label_noise for record in records]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3.6))
+    for (name, runs), marker in zip(frame.groupby("attention", sort=False), cycle("os^Dv")):
+        means = runs.groupby("noise")["accuracy"].mean()
+        ax.plot(runs["noise"], runs["accuracy"], ls="", marker=marker, ms=4, alpha=0.45, color=colour(name))
+        ax.plot(means.index, means, marker=marker, ms=7, color=colour(name), label=shown(name))
+    ax.set(xlabel="training labels that are wrong (%)", ylabel="test accuracy, last epoch (%)")
+    ax.legend(frameon=False)
     return ax
 
 

@@ -1,10 +1,11 @@
 """Learning curves from records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from attnlib.plots.style import colour
 
@@ -42,3 +43,25 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False)
     return ax
+
+
+def curves_beside(panels: Mapping[str, Sequence["Record"]]) -> Figure | None:
+    """Learning curves in a panel for each title, on one scale; a panel without a record is named and left out.
+
+    Args:
+        panels: the runs to draw, by the title of their panel.
+
+    Returns:
+        The figure; None where no panel has a record, nothing is drawn then.
+    """
+    for title, runs in panels.items():
+        if not runs:
+            print(f"{title}: no record of these runs yet, so nothing is drawn.")
+    drawn = {title: runs for title, runs in panels.items() if runs}
+    if not drawn:
+        return None
+    figure, axes = plt.subplots(1, len(drawn), figsize=(4.4 * len(drawn), 3.4), sharey=True, squeeze=False)
+    for ax, (title, runs) in zip(axes[0], drawn.items(), strict=True):
+        learning_curves(runs, ax=ax).set_title(title)
+        ax.label_outer()
+    return figure

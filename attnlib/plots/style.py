@@ -1,7 +1,13 @@
 """One look for every figure, and one colour for every module."""
 
+import re
+import textwrap
+from dataclasses import dataclass
+
 import matplotlib.pyplot as plt
 import seaborn as sns
+
+from attnlib import registry
 
 # Okabe and Ito's palette: told apart with any colour vision, and in grey by the markers that the plots add.
 COLOURS = {
@@ -14,9 +20,43 @@ COLOURS = {
 _SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a family of modules is drawn, and what a legend calls it."""
+
+    name: str
+    colour: str
+    marker: str
+
+
+# For figures with more modules than there are colours; the modules' names stand beside their points.
+LOOKS = {
+    "none": Look("no attention", "#000000", "s"),
+    "control": Look("control: a constant gate", "#777777", "D"),
+    "scale": Look("scale attention", "#0072B2", "o"),
+    "self": Look("self-attention", "#D55E00", "^"),
+}
+
+
 def colour(key: str) -> str:
     """The colour of a module; any other name, e.g. `sa(shuffle=False)`, gets a spare colour, always the same."""
     return COLOURS.get(key, _SPARE[sum(key.encode()) % len(_SPARE)])
+
+
+def look(label: str) -> Look:
+    """How the module of a recipe's label, e.g. `constant(value=0.0)`, is drawn: by its family.
+
+    Raises:
+        UnknownNameError: no such module.
+    """
+    key = label.partition("(")[0]
+    return LOOKS["none" if key == "none" else registry.info(key).family]
+
+
+def shown(label: str) -> str:
+    """A recipe's label as figures show it: numbers to three digits, and cut where it is longer than 60 characters."""
+    rounded = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number[0]):.3g}", label)
+    return textwrap.shorten(rounded, 60, placeholder=" ...)")
 
 
 def use() -> None:

@@ -99,11 +99,18 @@ class Table(_Data):
 
 
 class Experiment(_Data):
-    """The runs that would settle a claim of accuracy: the same network with and without the module."""
+    """The runs that settle a claim of accuracy: those of a recipe of `attnlib.training`, with and without the module.
 
-    data: str
-    backbone: str
-    protocol: Literal["clean", "paper"]
+    Attributes:
+        recipe: its name.
+        without: the recipe of the network without attention, where the backbone of `recipe` brings the paper's
+            attention itself; default the same recipe.
+        note: what sets these runs apart from those that the claim rests on.
+    """
+
+    recipe: str
+    without: str | None = None
+    note: str = ""
 
 
 class Claim(_Data):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,31 +10,35 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from attnlib.data import Images
+from attnlib.training.recipe import Recipe
 
 _PAD = 4
+_EVALUATION_BATCH = 500
 
 
-@dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of each channel, in units of the full range (0 to 1)."""
+    """From uint8 pixels to what a network takes: mean 0 and deviation 1 in each channel.
 
-    mean: list[float]
-    std: list[float]
-    _on_device: dict[torch.device, tuple[Tensor, Tensor]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    Args:
+        mean, std: of each channel, in units of the full range (0 to 1).
+    """
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        self.mean, self.std = mean, std
+        self._on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
-        """What a network takes: the channels moved to axis 1 (in memory they stay last), mean 0 and deviation 1."""
-        scaled = images.permute(0, 3, 1, 2).float() / 255
+        """The channels move to axis 1; in memory they stay last."""
         mean, std = self._on(images.device)
-        return (scaled - mean) / std
+        return images.permute(0, 3, 1, 2).float().sub_(mean).div_(std)
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         # Kept, because a copy to a GPU at every step would make the CPU wait for it.
         if device not in self._on_device:
-            mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std))
-            self._on_device[device] = mean, std
+            self._on_device[device] = tuple(
+                torch.tensor(values, dtype=torch.float32, device=device).mul_(255).view(1, 3, 1, 1)
+                for values in (self.mean, self.std)
+            )
         return self._on_device[device]
 
 
@@ -51,6 +55,11 @@ class DeviceImages:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def parts(self, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of them in order, in batches for evaluation; of `world` processes, number `rank` gets every world-th."""
+        for start in range(rank * _EVALUATION_BATCH, len(self), world * _EVALUATION_BATCH):
+            yield self.images[start : start + _EVALUATION_BATCH], self.labels[start : start + _EVALUATION_BATCH]
 
 
 def balanced_order(data: Images) -> np.ndarray:
@@ -78,29 +87,107 @@ def split(data: Images, train_images: int | None, hold_out: bool) -> tuple[np.nd
     return chosen[: len(chosen) - held], chosen[len(chosen) - held :]
 
 
-def epoch_batches(
-    data: DeviceImages, batch_size: int, augment: bool, order: torch.Generator, augmentation: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One pass over the images in random order: (uint8 images, labels) per batch, the last one maybe smaller.
+def with_noise(labels: Int64[Tensor, " N"], classes: int, share: float, seed: int) -> Int64[Tensor, " N"]:
+    """Each label replaced with probability `share` by one of the other classes, all alike."""
+    draw = _generator(seed, _NOISE)
+    replaced = torch.rand(len(labels), generator=draw) < share
+    shift = torch.randint(1, classes, (len(labels),), generator=draw)
+    return torch.where(replaced.to(labels.device), (labels + shift.to(labels.device)) % classes, labels)
 
-    Both generators live on the CPU, so that every device sees the same batches.
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What one epoch draws: the order of the images, and for each place in it a window, a mirroring and a hole."""
+
+    order: Int64[Tensor, " N"]
+    corner: Int64[Tensor, "2 N"]
+    mirrored: Tensor
+    centre: Int64[Tensor, "2 N"]
+
+
+class Batches:
+    """The batches of a run, each made on the device from its number alone.
+
+    All that is random is drawn on the CPU, an epoch at a time, so that every device and every process sees the same
+    batches, and a run that starts in the middle sees those it would have seen.
     """
-    permutation = torch.randperm(len(data), generator=order).to(data.labels.device)
-    for indices in permutation.split(batch_size):
-        images = data.images[indices]
-        yield (crop_flip(images, augmentation) if augment else images), data.labels[indices]
+
+    def __init__(self, data: DeviceImages, normalise: Normalisation, recipe: Recipe) -> None:
+        self._data, self._normalise, self._recipe = data, normalise, recipe
+        _, self._height, self._width, _ = data.images.shape
+        self._crops = recipe.augmentation == "crop-flip"
+        # Padded once with black; a batch is then one gather from here.
+        margin = (0, 0, _PAD, _PAD, _PAD, _PAD)
+        self._images = torch.nn.functional.pad(data.images, margin) if self._crops else data.images
+        self._order, self._augmentation = (_generator(recipe.seed, purpose) for purpose in (_ORDER, _AUGMENTATION))
+        self._drawn = 0
+        self._epoch: _Epoch | None = None
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the last one may be smaller."""
+        return -(-len(self._data) // self._recipe.batch_size)
+
+    def size(self, batch: int) -> int:
+        """Images in batch number `batch` of an epoch."""
+        return min(self._recipe.batch_size, len(self._data) - batch * self._recipe.batch_size)
+
+    def part(self, epoch: int, batch: int, part: int) -> tuple[Float[Tensor, "N 3 H W"], Int64[Tensor, " N"]]:
+        """Network inputs and labels of one of the recipe's `batch_parts`. Epochs, batches and parts count from 0.
+
+        Epochs can only be asked for in order, some may be passed over.
+        """
+        drawn = self._draws_of(epoch)
+        first = batch * self._recipe.batch_size
+        places = torch.arange(first, first + self.size(batch)).tensor_split(self._recipe.batch_parts)[part]
+        here = slice(int(places[0]), int(places[-1]) + 1)
+        inputs = self._normalise(self._gather(drawn, here))
+        if self._recipe.cutout:
+            inputs = inputs * self._hole(drawn, here)
+        return inputs, self._data.labels[drawn.order[here]]
+
+    def _draws_of(self, epoch: int) -> _Epoch:
+        while self._drawn <= epoch:
+            count, device = len(self._data), self._data.labels.device
+            order = torch.randperm(count, generator=self._order)
+            corner = torch.randint(0, 2 * _PAD + 1, (2, count), generator=self._augmentation)
+            mirrored = torch.randint(0, 2, (count,), generator=self._augmentation, dtype=torch.bool)
+            down, right = (
+                torch.randint(0, size, (count,), generator=self._augmentation) for size in (self._height, self._width)
+            )
+            self._epoch = _Epoch(*(t.to(device) for t in (order, corner, mirrored, torch.stack([down, right]))))
+            self._drawn += 1
+        return self._epoch
+
+    def _gather(self, drawn: _Epoch, here: slice) -> UInt8[Tensor, "N H W 3"]:
+        """The images at these places of the epoch, each with its own rows and columns, in reverse where mirrored."""
+        indices = drawn.order[here]
+        if not self._crops:
+            return self._images[indices]
+        device = indices.device
+        columns = torch.arange(self._width, device=device)
+        columns = torch.where(drawn.mirrored[here, None], columns.flip(0), columns) + drawn.corner[1, here, None]
+        rows = torch.arange(self._height, device=device) + drawn.corner[0, here, None]
+        return self._images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def _hole(self, drawn: _Epoch, here: slice) -> Float[Tensor, "N 1 H W"]:
+        """0 in a square around each image's centre of cutout, as much of it as lies inside, and 1 elsewhere."""
+        start = drawn.centre[:, here, None] - self._recipe.cutout // 2
+        rows, columns = (
+            (torch.arange(size, device=start.device) - corner)
+            for size, corner in zip((self._height, self._width), start, strict=True)
+        )
+        inside = [(offset >= 0) & (offset < self._recipe.cutout) for offset in (rows, columns)]
+        return (~(inside[0][:, None, :, None] & inside[1][:, None, None, :])).float()
 
 
-def crop_flip(images: UInt8[Tensor, "N H W 3"], generator: torch.Generator) -> UInt8[Tensor, "N H W 3"]:
-    """Pad each image with black, cut it out again at a random place, and mirror every second one at random.
+# One stream of random numbers for each purpose, unlike those of any other seed.
+_ORDER, _AUGMENTATION, _NOISE, TORCH = range(4)
 
-    One gather for the whole batch: each image has its own rows, and its own columns, in reverse where it is mirrored.
-    """
-    count, height, width, _ = images.shape
-    padded = torch.nn.functional.pad(images, (0, 0, _PAD, _PAD, _PAD, _PAD))
-    down, right = torch.randint(0, 2 * _PAD + 1, (2, count, 1), generator=generator)
-    mirrored = torch.randint(0, 2, (count, 1), generator=generator, dtype=torch.bool)
-    columns = torch.arange(width)
-    rows = (down + torch.arange(height)).to(images.device)
-    columns = (right + torch.where(mirrored, columns.flip(0), columns)).to(images.device)
-    return padded[torch.arange(count, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+def seed_of(seed: int, purpose: int) -> int:
+    """The seed of one of a run's streams."""
+    return int(np.random.SeedSequence(seed).generate_state(4, np.uint64)[purpose])
+
+
+def _generator(seed: int, purpose: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(seed, purpose))

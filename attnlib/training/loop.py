@@ -1,30 +1,35 @@
 """The training loop: `train(recipe)`."""
 
+import contextlib
+import os
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from attnlib import networks
-from attnlib.data import channel_statistics, load
 from attnlib.data.files import writable_folder
-from attnlib.training.batches import DeviceImages, Normalisation, epoch_batches, split
-from attnlib.training.provenance import provenance
+from attnlib.training.batches import Normalisation
+from attnlib.training.checkpoint import Checkpoints
+from attnlib.training.devices import processes_with
+from attnlib.training.folder import alone, earlier_state, finished
+from attnlib.training.provenance import commit, provenance
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Epoch, Final, Record
-from attnlib.training.schedule import learning_rate
+from attnlib.training.run import NonFiniteLoss, Run, torch_seed
 
 Progress = Callable[[int, int, list[Epoch]], None]
-DEVICES = ("auto", "cpu", "cuda", "mps")
-_EVALUATION_BATCH = 500
+_PREDICTION_BATCH = 500
 
 
 class TrainingFailedError(RuntimeError):
@@ -36,7 +41,7 @@ class TrainingFailedError(RuntimeError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C while training; `record` holds the epochs before."""
+    """Asked to stop while training, by Ctrl-C or SIGTERM; `record` holds the epochs before."""
 
     def __init__(self, record: Record) -> None:
         super().__init__()
@@ -58,7 +63,8 @@ class Trained:
     def predict(self, images: UInt8[np.ndarray, "N H W 3"]) -> Float[Tensor, "N classes"]:
         """The scores of each class before the softmax, on the CPU."""
         with torch.no_grad():
-            parts = [self.model(self.inputs(part)).cpu() for part in _parts(images)]
+            starts = range(0, len(images), _PREDICTION_BATCH)
+            parts = [self.model(self.inputs(images[i : i + _PREDICTION_BATCH])).cpu() for i in starts]
         return torch.cat(parts)
 
 
@@ -68,183 +74,204 @@ def train(
     progress: Progress | None = None,
     device: str = "auto",
     root: str | Path | None = None,
+    devices: int = 1,
+    restart: bool = False,
+    deterministic: bool = False,
+    save_every: float = 60.0,
 ) -> Trained:
     """Train by `recipe` and give back the network with its record.
 
+    With a folder `out` the run can be stopped at any moment, even by a crash: the same call goes on from the last
+    checkpoint and ends with the same record, apart from measured times, throughput and memory. That is so on the CPU of
+    one machine with one number of threads, and on a GPU with `deterministic`. A finished run is not run again.
+
     Args:
         recipe: what to do; see `Recipe`.
-        out: folder for `record.json`, written when the run ends, however it ends; one of an earlier run is removed
-            when training begins. Default: nothing is written.
+        out: folder for `record.json`, written when the run ends, however it ends, and for its checkpoints. Default:
+            nothing is written.
         progress: called after every step and every epoch with the steps done, the steps in all, the completed epochs.
         device: "auto" takes the GPU where there is one; else "cpu", "cuda" or "mps".
         root: folder that holds the data sets, see `attnlib.data.load`.
+        devices: processes that share each batch, each on a GPU or on the CPU; they compute what one process computes.
+            More than one start the calling script anew, so that this needs a script or the `attnlib` command.
+        restart: forget what `out` holds of an earlier run.
+        deterministic: refuse GPU operations that do not give the same numbers each time.
+        save_every: seconds from one checkpoint to the next; there is one at the start and one at the end besides.
 
     Raises:
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
+        OSError: also when a checkpoint cannot be written; the one before it is kept.
         TrainingFailedError: the loss is no longer finite; the record says "failed".
-        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the record says "interrupted".
+        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
         Any other error while training, e.g. torch's own when memory runs out: the record says "failed" and why.
     """
-    if out is not None:
-        out = writable_folder(out, fix="choose another output folder")
-    start = time.perf_counter()
-    fabric = _fabric(device, recipe)
-    train_data = load(recipe.data, "train", root, verify=True)
-    test_data = load(recipe.data, "test", root, verify=True)
-    chosen, held_out = split(train_data, recipe.train_images, hold_out=recipe.protocol == "clean")
-    model = _build(recipe, classes=len(train_data.classes), image_size=train_data.images.shape[1])
-    normalise = Normalisation(*channel_statistics(train_data.images[chosen]))
+    folder = None if out is None else writable_folder(out, fix="choose another output folder")
+    with contextlib.ExitStack() as stack:
+        fabric = processes_with(recipe.precision, device, devices)
+        writer = fabric.is_global_zero and folder is not None
+        if writer:
+            stack.enter_context(alone(folder))
+        earlier = earlier_state(folder, recipe) if writer and not restart else None
+        stack.enter_context(_random_state(fabric, recipe, deterministic))
+        run = Run(recipe, fabric, root)
+        stack.enter_context(_default_dtype(recipe))
+        if writer and restart:  # the arguments are good: from here on, what lies in the folder is this run's
+            (folder / "record.json").unlink(missing_ok=True)
+            Checkpoints(folder).clear()
+        return _Sitting(run, folder if writer else None, progress, save_every, earlier).train()
 
-    if out is not None:  # the arguments are good: from here on, what lies in `out` is this run's
-        (out / "record.json").unlink(missing_ok=True)
-    training = DeviceImages.select(train_data, chosen, fabric.device)
-    validation = DeviceImages.select(train_data, held_out, fabric.device)
-    test = DeviceImages.select(test_data, np.arange(len(test_data)), fabric.device)
-    optimiser = torch.optim.SGD(
-        _parameter_groups(model, recipe), recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov
-    )
-    wrapped, optimiser = fabric.setup(model, optimiser)
-    order, augmentation = _generators(recipe.seed)
-    steps_per_epoch = -(-len(training) // recipe.batch_size)
-    steps = recipe.epochs * steps_per_epoch
-    epochs: list[Epoch] = []
 
-    def record(status: str, final: Final | None = None, error: str | None = None) -> Record:
-        spent = sum(epoch.seconds for epoch in epochs)
+class _Sitting:
+    """One process's attempt to bring a run to its end, and what it leaves in the folder."""
+
+    def __init__(
+        self, run: Run, folder: Path | None, progress: Progress | None, save_every: float, earlier: dict | None
+    ) -> None:
+        self.run, self.folder, self.save_every = run, folder, save_every
+        self.progress = progress if progress and run.fabric.is_global_zero else lambda *_: None
+        self.begun, self.earlier_seconds = time.perf_counter(), 0.0
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.saved, self.saved_step = self.begun, -1
+        earlier = run.fabric.broadcast(earlier)
+        if earlier is not None:
+            run.restore(earlier["run"])
+            self.started, self.earlier_seconds = earlier["started"], earlier["seconds"]
+            self.saved_step = run.step
+
+    def train(self) -> Trained:
+        run = self.run
+        if self.folder is not None and (done := finished(self.folder, run.recipe)):
+            return self._again(done)
+        try:
+            with _asked_to_stop() as asked:
+                self._save()  # at the start, so that a folder without room is known before the work and not after it
+                while run.step < run.steps:
+                    run.advance()
+                    self.progress(run.step, run.steps, run.epochs)
+                    if run.epoch_is_over:
+                        run.finish_epoch()
+                        self.progress(run.step, run.steps, run.epochs)
+                    if asked.is_set():
+                        self._save()
+                        raise KeyboardInterrupt
+                    if time.perf_counter() - self.saved > self.save_every:
+                        self._save()
+                self._save()
+                accuracy = run.final_accuracy()
+        except KeyboardInterrupt:
+            raise TrainingInterrupted(self._record("interrupted")) from None
+        except NonFiniteLoss as error:
+            raise TrainingFailedError(str(error), self._record("failed", error=str(error))) from None
+        except Exception as error:
+            with contextlib.suppress(OSError):  # a full disk takes no record either
+                self._record("failed", error=f"{type(error).__name__}: {error}")
+            raise
+        final = Final(accuracy=accuracy, test_images=len(run.test))
+        return Trained(self._record("finished", final=final), run.model.eval())
+
+    def _again(self, done: Record) -> Trained:
+        if self.run.step < self.run.steps:
+            raise ValueError(
+                f"the run in {self.folder} is finished, but the checkpoint with its network is gone; read its record "
+                "with Record.load, or train it again by restart=True"
+            )
+        return Trained(done, self.run.model.eval())
+
+    def _save(self) -> None:
+        if self.folder is None or self.run.step == self.saved_step or not self.run.loss_was_checked:
+            return
+        state = {
+            "recipe": self.run.recipe.model_dump_json(),
+            "commit": commit(),
+            "started": self.started,
+            "seconds": self._seconds(),
+            "run": self.run.state(),
+        }
+        Checkpoints(self.folder).save(self.run.step, state)
+        self.saved, self.saved_step = time.perf_counter(), self.run.step
+
+    def _seconds(self) -> float:
+        return self.earlier_seconds + time.perf_counter() - self.begun
+
+    def _record(self, status: str, final: Final | None = None, error: str | None = None) -> Record:
+        run, fabric = self.run, self.run.fabric
+        spent = sum(epoch.seconds for epoch in run.epochs)
+        modules = networks.attention_modules(run.model).values()
         made = Record(
-            recipe=recipe,
-            protocol=recipe.protocol,
-            seed=recipe.seed,
+            recipe=run.recipe,
+            protocol=run.recipe.protocol,
+            seed=run.recipe.seed,
             status=status,
-            parameters=sum(p.numel() for p in model.parameters()),
-            attached=Counter(" ".join(repr(module).split()) for module in networks.attention_modules(model).values()),
-            train_images=len(training),
-            validation_images=len(validation),
-            mean=normalise.mean,
-            std=normalise.std,
-            epochs=epochs,
+            parameters=sum(p.numel() for p in run.model.parameters()),
+            attached=Counter(" ".join(repr(module).split()) for module in modules),
+            train_images=len(run.training),
+            validation_images=len(run.validation),
+            mean=run.normalise.mean,
+            std=run.normalise.std,
+            epochs=run.epochs,
             final=final,
             error=error,
             provenance=provenance(
-                fabric.device, time.perf_counter() - start, len(epochs) * len(training) / spent if spent else None
+                fabric.device,
+                fabric.world_size,
+                self.started,
+                self._seconds(),
+                len(run.epochs) * len(run.training) / spent if spent else None,
             ),
         )
-        if out is not None:
-            made.save(out / "record.json")
+        if self.folder is not None:
+            made.save(self.folder / "record.json")
         return made
 
-    def train_epoch(epoch: int) -> Epoch:
-        began = time.perf_counter()
-        wrapped.train()
-        total_loss = torch.zeros((), device=fabric.device)
-        correct = torch.zeros((), device=fabric.device)
-        augment = recipe.augmentation == "crop-flip"
-        batches = epoch_batches(training, recipe.batch_size, augment, order, augmentation)
-        for batch, (images, labels) in enumerate(batches):
-            step = epoch * steps_per_epoch + batch
-            rate = learning_rate(recipe, step, steps_per_epoch)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            scores = wrapped(normalise(images))
-            loss = F.cross_entropy(scores, labels)
-            if recipe.sparsity:
-                loss = loss + _sparsity_penalty(model, recipe.sparsity)
-            optimiser.zero_grad()
-            fabric.backward(loss)
-            optimiser.step()
-            total_loss += loss.detach() * len(labels)
-            correct += (scores.argmax(1) == labels).sum()
-            if progress is not None:
-                progress(step + 1, steps, epochs)
-        return Epoch(
-            epoch=epoch + 1,
-            learning_rate=rate,
-            train_loss=total_loss.item() / len(training),
-            train_accuracy=correct.item() / len(training),
-            seconds=round(time.perf_counter() - began, 3),
-        )
 
+@contextlib.contextmanager
+def _random_state(fabric: Fabric, recipe: Recipe, deterministic: bool) -> Iterator[None]:
+    """Torch's generators at the run's own seed, and what makes a GPU exact or fast; afterwards all is as before."""
+    cuda = fabric.device.type == "cuda"
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    with torch.random.fork_rng(devices=[fabric.device] if cuda else []):
+        torch.default_generator.manual_seed(torch_seed(recipe))
+        if cuda:
+            torch.cuda.manual_seed(torch_seed(recipe))
+            torch.cuda.reset_peak_memory_stats(fabric.device)
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
+        torch.use_deterministic_algorithms(deterministic or before[0])
+        torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            torch.backends.cudnn.benchmark = before[1]
+
+
+@contextlib.contextmanager
+def _default_dtype(recipe: Recipe) -> Iterator[None]:
+    """Fabric rounds what a network returns to torch's default dtype, which must not be less than the network's own."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if recipe.precision == "64-true" else before)
     try:
-        for number in range(recipe.epochs):
-            epoch = train_epoch(number)
-            if not np.isfinite(epoch.train_loss):
-                message = (
-                    f"the training loss became {epoch.train_loss} in epoch {epoch.epoch} at a learning rate of "
-                    f"{recipe.learning_rate}; try a smaller one"
-                )
-                raise TrainingFailedError(message, record("failed", error=message))
-            if recipe.protocol == "clean":
-                epoch.validation_accuracy = accuracy(wrapped, validation, normalise)
-            else:
-                epoch.test_accuracy = accuracy(wrapped, test, normalise)
-            epochs.append(epoch)
-            if progress is not None:
-                progress(epoch.epoch * steps_per_epoch, steps, epochs)
-        read = accuracy(wrapped, test, normalise) if recipe.protocol == "clean" else epochs[-1].test_accuracy
-    except KeyboardInterrupt:
-        raise TrainingInterrupted(record("interrupted")) from None
-    except TrainingFailedError:  # its record is written
-        raise
-    except Exception as error:
-        record("failed", error=f"{type(error).__name__}: {error}")
-        raise
-    return Trained(record("finished", final=Final(accuracy=read, test_images=len(test))), model.eval())
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
-def accuracy(model: nn.Module, data: DeviceImages, normalise: Normalisation) -> float:
-    """The share of images whose highest score is their label's, in evaluation mode."""
-    model.eval()
-    with torch.no_grad():
-        correct = sum(
-            (model(normalise(images)).argmax(1) == labels).sum()
-            for images, labels in zip(_parts(data.images), _parts(data.labels), strict=True)
-        )
-    return int(correct) / len(data)
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that a run stops between two steps; a second Ctrl-C stops it at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+        yield asked
+        return
 
+    def ask(number: int, _) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.set()
 
-def _parts(values):
-    return (values[i : i + _EVALUATION_BATCH] for i in range(0, len(values), _EVALUATION_BATCH))
-
-
-def _fabric(device: str, recipe: Recipe) -> Fabric:
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
-    except RuntimeError as error:  # an accelerator that exists, but not here
-        raise ValueError(f"device={device!r} cannot be used: {error}") from error
-    if fabric.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(fabric.device)
-    return fabric
-
-
-def _sparsity_penalty(model: nn.Module, strength: float) -> Float[Tensor, ""]:
-    # Imported where it is used: a chapter depends on every file its kernel loads, and only NAM's should on nam.py.
-    from attnlib.scale_attention.nam import sparsity_penalty
-
-    return sparsity_penalty(model, strength)
-
-
-def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
-    """One for the order of the images and one for the augmentation, unlike those of any other seed."""
-    order, augmentation = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-    return torch.Generator().manual_seed(int(order)), torch.Generator().manual_seed(int(augmentation))
-
-
-def _build(recipe: Recipe, classes: int, image_size: int) -> nn.Module:
-    """The network with its initial weights; the caller's random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)  # torch.manual_seed would seed every GPU's generator too
-        model = networks.create(recipe.backbone, classes, recipe.attention, recipe.attention_args, image_size)
-    if recipe.sparsity:
-        _sparsity_penalty(model, recipe.sparsity)  # refuses a network without NAM before anything is trained
-    # Convolutions on small images are faster with the channels last, on a CPU as on a GPU.
-    return model.to(memory_format=torch.channels_last)
-
-
-def _parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """All parameters, those with one axis apart where the recipe spares them the weight decay."""
-    spared = [p for p in model.parameters() if p.dim() <= 1 and not recipe.decay_norms]
-    decayed = [p for p in model.parameters() if p.dim() > 1 or recipe.decay_norms]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

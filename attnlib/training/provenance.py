@@ -3,7 +3,6 @@
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -14,26 +13,31 @@ from attnlib.training.record import Provenance
 _PACKAGE = Path(attnlib.__file__).parent
 
 
-def provenance(device: torch.device, seconds: float, images_per_second: float | None) -> Provenance:
-    """What there is to say at the end of a run that took `seconds` on `device`."""
+def provenance(
+    device: torch.device, processes: int, started: str, seconds: float, images_per_second: float | None
+) -> Provenance:
+    """What there is to say at the end of a run that took `seconds`, in all its sittings, on `device`."""
     on_gpu = device.type == "cuda"
     return Provenance(
-        commit=_commit(),
+        commit=commit(),
         attnlib=attnlib.__version__,
         torch=torch.__version__,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         device=torch.cuda.get_device_name(device) if on_gpu else device.type,
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        processes=processes,
         threads=torch.get_num_threads(),
-        started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        started=started,
         seconds=round(seconds, 3),
         images_per_second=images_per_second and round(images_per_second, 1),
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident_bytes(),
     )
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The commit of the checkout that attnlib was imported from, with "+changes" where its files differ from it."""
+
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["git", "-C", str(_PACKAGE), *arguments], capture_output=True, text=True, check=False)
 

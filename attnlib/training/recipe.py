@@ -26,10 +26,15 @@ class Recipe(BaseModel):
         backbone: a network of `attnlib.networks.list_networks()`.
         attention: a key of `attnlib.list_modules()`, or "none" for the plain network.
         attention_args: arguments of the attention module.
+        placement: where the attention goes, a rule's name, a path, a pattern of paths or several of them, see
+            `attnlib.networks.attach`; default the paper's place.
         protocol: "clean" holds a tenth of the training images back for every choice and reads the test set once, at
             the end; "paper" trains on all of them and reads the test accuracy after every epoch, as these papers do.
         epochs: passes over the training images.
         batch_size: images per step.
+        batch_parts: equal parts that a batch is cut into. Each goes through the network by itself, so that a batch norm
+            sees one part; the running statistics follow the first, as they do when PyTorch's DataParallel spreads a
+            batch over so many GPUs. The gradients are those of the whole batch's mean loss.
         learning_rate: its highest value.
         momentum: of SGD.
         nesterov: look ahead along the momentum.
@@ -40,6 +45,10 @@ class Recipe(BaseModel):
         step_factor: what the rate is multiplied by at a milestone.
         warmup_epochs: the rate grows linearly from zero over this many epochs.
         augmentation: "crop-flip" pads by four pixels, crops at random and mirrors half the images; "none" does nothing.
+        cutout: side of the square, in pixels, around a random point of each image that is set to the mean colour, as in
+            Cutout's released code; 0 for none.
+        label_noise: probability with which a training label is replaced by another class, all others alike: 1 - r of
+            Residual Attention's eq. 7. The labels of validation and test images stay as they are.
         precision: of the forward pass, in Lightning Fabric's words.
         seed: of the initial weights, the order of the images and the augmentation, each drawn from its own generator.
         train_images: use only so many of the training images, the same for every seed and balanced over the classes.
@@ -53,9 +62,11 @@ class Recipe(BaseModel):
     backbone: str
     attention: str = "none"
     attention_args: dict[str, Any] = {}
+    placement: str | tuple[str, ...] | None = None
     protocol: Literal["clean", "paper"] = "clean"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
+    batch_parts: int = Field(default=1, ge=1)
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
@@ -66,10 +77,20 @@ class Recipe(BaseModel):
     step_factor: float = Field(default=0.1, gt=0, lt=1)
     warmup_epochs: float = Field(default=0, ge=0)
     augmentation: Literal["none", "crop-flip"] = "crop-flip"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    cutout: int = Field(default=0, ge=0)
+    label_noise: float = Field(default=0.0, ge=0, le=1)
+    precision: Literal["64-true", "32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(default=0, ge=0, lt=2**32)
     train_images: int | None = Field(default=None, ge=20)
     sparsity: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Recipe":
+        if self.batch_size % self.batch_parts:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be cut into batch_parts={self.batch_parts} equal parts"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> "Recipe":
@@ -92,7 +113,7 @@ class Recipe(BaseModel):
         return sorted(file.name.removesuffix(".toml") for file in _FILES.iterdir() if file.name.endswith(".toml"))
 
     @classmethod
-    def named(cls, name: str, **overrides: Any) -> "Recipe":
+    def named(cls, name: str, /, **overrides: Any) -> "Recipe":
         """A recipe that comes with the package, with some of its fields replaced.
 
         Raises:
@@ -114,7 +135,11 @@ class Recipe(BaseModel):
     @property
     def label(self) -> str:
         """The attention with all that sets it apart from its default, e.g. `constant(value=0.0)`."""
-        details = {**self.attention_args, **({"sparsity": self.sparsity} if self.sparsity else {})}
+        details = dict(self.attention_args)
+        if self.placement is not None:
+            details["placement"] = self.placement if isinstance(self.placement, str) else " ".join(self.placement)
+        if self.sparsity:
+            details["sparsity"] = self.sparsity
         inside = ", ".join(f"{key}={value}" for key, value in sorted(details.items()))
         return f"{self.attention}({inside})" if inside else self.attention
 

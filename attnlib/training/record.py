@@ -47,7 +47,9 @@ class Provenance(_Entry):
         commit: of the checkout that attnlib was imported from, with "+changes" where its files differ from it; None
             outside a checkout.
         cpu_capability: the vector instructions that torch used; they change the last digits.
-        seconds: the whole run, with data and evaluation; images_per_second counts training steps alone.
+        processes: that shared the batches; threads: of each.
+        started, seconds: when the run first began, and how long it took in all its sittings, with data and evaluation;
+            images_per_second counts training steps alone.
         peak_memory_bytes: on a GPU, the most that tensors held; else the process's largest resident size, None where
             the system does not tell.
     """
@@ -59,6 +61,7 @@ class Provenance(_Entry):
     platform: str
     device: str
     cpu_capability: str
+    processes: int = 1
     threads: int
     started: str
     seconds: float

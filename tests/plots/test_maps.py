@@ -1,9 +1,5 @@
 """What is drawn is what was computed, and looking at a model leaves it as it was."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,12 +7,6 @@ import torch
 
 from attnlib import plots
 from attnlib.networks import attention_modules, create
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_captured_reads_every_module_and_takes_its_hooks_away():

@@ -1,9 +1,5 @@
 """Ratios of time as points and means."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import pandas as pd
 import pytest
 

@@ -8,6 +8,7 @@ import yaml
 from attnlib import published
 from attnlib.errors import UnknownNameError
 from attnlib.published.schema import PublishedDataError, read
+from attnlib.training import Recipe
 
 VALID = {
     "key": "toy",
@@ -50,7 +51,7 @@ VALID = {
             "text": "It is good.",
             "value": 1.0,
             "datasets": ["cifar10"],
-            "settled_by": {"data": "cifar10", "backbone": "resnet20", "protocol": "clean"},
+            "settled_by": {"recipe": "toy-resnet20-cifar10"},
             "source": "the paper",
             "confidence": "recalled",
         },
@@ -67,7 +68,7 @@ def write(folder, data):
 
 def test_the_valid_file_is_valid(tmp_path):
     paper = read(write(tmp_path, VALID))
-    assert paper.claim("good").settled_by.backbone == "resnet20"
+    assert paper.claim("good").settled_by.recipe == "toy-resnet20-cifar10"
     assert paper.rows("table-1") == [{"model": "a", "params_M": 1.5}, {"model": "b", "params_M": None}]
 
 
@@ -92,6 +93,7 @@ def test_the_valid_file_is_valid(tmp_path):
         (("claims", 0, "tolerance"), -1, "claims.0.tolerance: Input should be greater than or equal to 0"),
         (("claims", 0, "kind"), "accuracy", "names the datasets"),
         (("claims", 1, "value"), None, "settled_by goes with a claim of accuracy"),
+        (("claims", 1, "settled_by"), {"without": "toy-resnet20-cifar10"}, "settled_by.recipe: Field required"),
         (("claims", 1, "id"), "small", "claims: the id 'small' is used 2 times"),
         (("differences", 0, "claim"), "large", "points to a claim 'large' that is not there"),
     ],
@@ -130,7 +132,24 @@ def test_unknown_names_list_near_matches():
         published.load("se").claim("parameter")
 
 
-@pytest.mark.parametrize("key", published.keys())
+KEYS = published.keys()
+SETTLED = [
+    pytest.param(claim, id=f"{key}-{claim.id}")
+    for key in KEYS
+    for claim in published.load(key).claims
+    if claim.settled_by
+]
+
+
+@pytest.mark.parametrize("claim", SETTLED)
+def test_a_claim_is_settled_by_recipes_that_there_are(claim):
+    for name in {claim.settled_by.recipe, claim.settled_by.without or claim.settled_by.recipe}:
+        recipe = Recipe.named(name)
+        assert [recipe.data] == claim.datasets
+        assert recipe.protocol == "paper"
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_every_table_becomes_a_frame(key):
     for table in published.load(key).tables:
         frame = published.load(key).table(table.id)

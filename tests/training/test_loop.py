@@ -9,7 +9,8 @@ from torch import nn
 from attnlib.data import load
 from attnlib.errors import UnknownNameError
 from attnlib.networks import attention_modules
-from attnlib.training import Recipe, Record, TrainingFailedError, TrainingInterrupted, loop, train
+from attnlib.training import Recipe, Record, TrainingFailedError, TrainingInterrupted, run, train
+from attnlib.training.run import Run
 
 
 def tiny(**overrides):
@@ -23,8 +24,8 @@ def weights(trained):
 
 def test_clean_run_reads_the_test_set_once(tmp_path, monkeypatch):
     sizes = []
-    accuracy = loop.accuracy
-    monkeypatch.setattr(loop, "accuracy", lambda m, data, n: sizes.append(len(data)) or accuracy(m, data, n))
+    accuracy = Run.accuracy
+    monkeypatch.setattr(Run, "accuracy", lambda self, data: sizes.append(len(data)) or accuracy(self, data))
     trained = train(tiny(), out=tmp_path)
     assert sizes == [10, 10, 500]
     record = Record.load(tmp_path / "record.json")
@@ -66,9 +67,9 @@ def test_one_seed_gives_one_run_whatever_the_global_state():
 def test_modules_share_initial_weights_and_batches(monkeypatch):
     seen = {"none": [], "nam": []}
     starts = {}
-    cross_entropy = loop.F.cross_entropy
+    cross_entropy = run.F.cross_entropy
     for attention in seen:
-        build = loop._build
+        build = run.build
 
         def noted(recipe, classes, image_size, attention=attention, build=build):
             model = build(recipe, classes, image_size)
@@ -76,9 +77,9 @@ def test_modules_share_initial_weights_and_batches(monkeypatch):
             return model
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "_build", noted)
+            patch.setattr(run, "build", noted)
             patch.setattr(
-                loop.F, "cross_entropy", lambda s, y, a=attention: seen[a].append(y.clone()) or cross_entropy(s, y)
+                run.F, "cross_entropy", lambda s, y, a=attention: seen[a].append(y.clone()) or cross_entropy(s, y)
             )
             train(tiny(attention=attention))
     assert torch.equal(starts["none"], starts["nam"])
@@ -95,12 +96,13 @@ def test_predictions_are_those_that_the_record_counts():
 
 
 def test_loss_that_is_no_number_ends_the_run_with_a_record(tmp_path):
-    with pytest.raises(TrainingFailedError, match="became nan in epoch 1 at a learning rate of 1e") as caught:
+    expected = r"not finite at step \d of 6 \(epoch [12]\), at a learning rate of up to 1e\+30"
+    with pytest.raises(TrainingFailedError, match=expected) as caught:
         train(tiny(learning_rate=1e30, warmup_epochs=0), out=tmp_path)
     record = Record.load(tmp_path / "record.json")
     assert record == caught.value.record
-    assert (record.status, record.epochs, record.final) == ("failed", [], None)
-    assert "learning rate" in record.error
+    assert (record.status, record.final) == ("failed", None)
+    assert record.error == str(caught.value)
 
 
 def test_interrupt_keeps_the_epochs_so_far(tmp_path):
@@ -114,8 +116,17 @@ def test_interrupt_keeps_the_epochs_so_far(tmp_path):
     assert (record.status, len(record.epochs), record.final) == ("interrupted", 1, None)
 
 
-def test_any_other_error_replaces_an_earlier_record(tmp_path, monkeypatch):
-    train(tiny(), out=tmp_path)
+def test_the_step_at_fault_is_named(monkeypatch):
+    calls = iter(range(9))
+    cross_entropy = run.F.cross_entropy
+    broken = lambda *given: cross_entropy(*given) * (float("inf") if next(calls) == 4 else 1)  # noqa: E731
+    monkeypatch.setattr(run.F, "cross_entropy", broken)
+    with pytest.raises(TrainingFailedError, match=r"at step 5 of 6 \(epoch 2\)") as caught:
+        train(tiny())
+    assert len(caught.value.record.epochs) == 1
+
+
+def test_any_other_error_is_in_the_record(tmp_path, monkeypatch):
     calls = iter(range(9))
 
     def exhausted(*arguments):
@@ -123,28 +134,31 @@ def test_any_other_error_replaces_an_earlier_record(tmp_path, monkeypatch):
             raise RuntimeError("out of memory")
         return cross_entropy(*arguments)
 
-    cross_entropy = loop.F.cross_entropy
-    monkeypatch.setattr(loop.F, "cross_entropy", exhausted)
+    cross_entropy = run.F.cross_entropy
+    monkeypatch.setattr(run.F, "cross_entropy", exhausted)
     with pytest.raises(RuntimeError, match="^out of memory$"):
         train(tiny(), out=tmp_path)
     record = Record.load(tmp_path / "record.json")
     assert (record.status, len(record.epochs), record.error) == ("failed", 1, "RuntimeError: out of memory")
 
 
-def test_earlier_record_is_gone_when_training_begins_but_survives_bad_input(tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text("earlier")
+def test_restart_removes_an_earlier_run_but_not_before_the_arguments_are_known_to_be_good(tmp_path):
+    first = train(tiny(), out=tmp_path)
+    held = sorted(tmp_path.iterdir())
     with pytest.raises(UnknownNameError):
-        train(tiny(attention="nan"), out=tmp_path)
-    assert path.read_text() == "earlier"
+        train(tiny(attention="nan"), out=tmp_path, restart=True)
+    assert sorted(tmp_path.iterdir()) == held
     there = []
-    train(tiny(), out=tmp_path, progress=lambda *_: there.append(path.exists()))
+    again = train(
+        tiny(seed=1), out=tmp_path, restart=True, progress=lambda *_: there.append((tmp_path / "record.json").exists())
+    )
     assert there and not any(there)
+    assert Record.load(tmp_path / "record.json") == again.record != first.record
 
 
 def test_building_a_network_seeds_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: pytest.fail("the GPU's generator was seeded"))
-    first, again = (loop._build(tiny(), classes=10, image_size=32).fc.weight for _ in range(2))
+    first, again = (run.build(tiny(), classes=10, image_size=32).fc.weight for _ in range(2))
     assert torch.equal(first, again)
 
 
@@ -152,6 +166,45 @@ def test_progress_reaches_the_last_step_and_every_epoch():
     calls = []
     train(tiny(), progress=lambda step, steps, epochs: calls.append((step, steps, len(epochs))))
     assert calls == [(1, 6, 0), (2, 6, 0), (3, 6, 0), (3, 6, 1), (4, 6, 1), (5, 6, 1), (6, 6, 1), (6, 6, 2)]
+
+
+@pytest.mark.parametrize("attention", ["none", "iebn"])
+def test_parts_have_norms_of_their_own_and_the_gradients_of_the_whole_batch(attention):
+    # One step on a batch of 20 in two parts, by hand: two passes, the mean of their gradients, statistics of the first.
+    recipe = tiny(
+        train_images=20, epochs=1, batch_size=20, batch_parts=2, protocol="paper", warmup_epochs=0,
+        precision="64-true", attention=attention,
+    )  # fmt: skip
+    trained = train(recipe).model
+    begin = run.build(recipe, classes=10, image_size=32).double()
+    data = run.DeviceImages.select(load("shapes", "train"), run.split(load("shapes", "train"), 20, False)[0], "cpu")
+    batches = run.Batches(data, run.Normalisation(*run.channel_statistics(data.images.numpy())), recipe)
+    for part in (1, 0):
+        for norm in (m for m in begin.modules() if hasattr(m, "running_mean")):
+            norm.reset_running_stats()
+        inputs, labels = batches.part(0, 0, part)
+        (nn.functional.cross_entropy(begin(inputs.double()), labels) / 2).backward()
+    for (name, after), before in zip(trained.named_parameters(), begin.parameters(), strict=True):
+        expected = before - 0.1 * 1.9 * (before.grad + 5e-4 * before)
+        torch.testing.assert_close(after, expected, rtol=1e-10, atol=1e-12, msg=name)
+    for (name, after), expected in zip(trained.named_buffers(), begin.buffers(), strict=True):
+        torch.testing.assert_close(after, expected, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_noise_is_in_the_training_labels_alone(monkeypatch):
+    seen = {}
+
+    def noted(self, *arguments):
+        init(self, *arguments)
+        seen[self.recipe.label_noise] = [part.labels.clone() for part in (self.training, self.validation, self.test)]
+
+    init = Run.__init__
+    monkeypatch.setattr(Run, "__init__", noted)
+    for noise in (0.0, 0.5):
+        train(tiny(label_noise=noise, epochs=1))
+    training, validation, test = zip(seen[0.0], seen[0.5], strict=True)
+    assert 0.3 < (training[0] != training[1]).double().mean() < 0.7
+    assert torch.equal(*validation) and torch.equal(*test)
 
 
 def test_sparsity_penalty_shrinks_the_scales():
@@ -170,10 +223,13 @@ def test_sparsity_penalty_shrinks_the_scales():
         ({"attention": "nan"}, UnknownNameError, "'nam'"),
         ({"sparsity": 0.1}, ValueError, "no NAM"),
         ({"train_images": 3000}, ValueError, "at most 2000.*got 3000"),
+        ({"batch_size": 89}, ValueError, "batch_size=89 leaves 1 of 90 images.*fewer than two"),
+        ({"batch_size": 30, "batch_parts": 15, "train_images": 90}, ValueError, "leaves 21 of 81.*batch_parts=15"),
+        ({"placement": "layer3"}, ValueError, "placement='layer3'.*attention='none'"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(overrides, error, reason, monkeypatch):
-    monkeypatch.setattr(loop, "epoch_batches", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(Run, "advance", lambda _: pytest.fail("training began"))
     with pytest.raises(error, match=reason):
         train(tiny(**overrides))
 
@@ -186,7 +242,7 @@ def test_device_without_a_driver_is_refused(monkeypatch):
 
 
 def test_unwritable_folder_is_said_before_anything_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "load", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr(run, "load", lambda *_, **__: pytest.fail("work began"))
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot write into .*file.*choose another output folder"):
         train(tiny(), out=tmp_path / "file")
@@ -194,9 +250,9 @@ def test_unwritable_folder_is_said_before_anything_else(tmp_path, monkeypatch):
 
 def test_weight_decay_spares_norms_and_biases_only_where_the_recipe_says():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    (everything,) = loop._parameter_groups(model, tiny())
+    (everything,) = run.parameter_groups(model, tiny())
     assert len(everything["params"]) == 4
-    decayed, spared = loop._parameter_groups(model, tiny(decay_norms=False))
+    decayed, spared = run.parameter_groups(model, tiny(decay_norms=False))
     assert [p.dim() for p in decayed["params"]] == [4]
     assert [p.dim() for p in spared["params"]] == [1, 1, 1]
     assert (decayed["weight_decay"], spared["weight_decay"]) == (5e-4, 0.0)
@@ -205,10 +261,10 @@ def test_weight_decay_spares_norms_and_biases_only_where_the_recipe_says():
 def test_plain_descent_on_one_batch_is_the_textbook_step():
     # One step of Nesterov momentum from rest: w - rate (1 + momentum) (gradient + decay w).
     recipe = tiny(train_images=20, epochs=1, batch_size=20, protocol="paper", warmup_epochs=0)
-    before = loop._build(recipe, classes=10, image_size=32)
+    before = run.build(recipe, classes=10, image_size=32)
     data = load("shapes", "train")
-    chosen, _ = loop.split(data, 20, hold_out=False)
-    normalise = loop.Normalisation(*loop.channel_statistics(data.images[chosen]))
+    chosen, _ = run.split(data, 20, hold_out=False)
+    normalise = run.Normalisation(*run.channel_statistics(data.images[chosen]))
     loss = nn.functional.cross_entropy(
         before(normalise(torch.tensor(data.images[chosen]))), torch.tensor(data.labels[chosen])
     )

@@ -1,9 +1,16 @@
-import pytest
+from fnmatch import filter as matching
 
+import pytest
+import torch
+
+from attnlib import networks, published
 from attnlib.data import datasets
 from attnlib.errors import UnknownNameError
-from attnlib.networks import list_networks
 from attnlib.training import Recipe
+
+CLASSES = {"cifar10": 10, "cifar100": 100}
+KEYS = published.keys()
+PAPERS = [name for name in Recipe.names() if name.partition("-")[0] in KEYS]
 
 
 @pytest.mark.parametrize("name", Recipe.names())
@@ -11,7 +18,58 @@ def test_recipes_of_the_package_name_what_there_is(name):
     recipe = Recipe.named(name)
     assert recipe.name == name
     assert recipe.data in datasets()
-    assert recipe.backbone in list_networks()
+    assert recipe.backbone in networks.list_networks("classifier")
+    assert recipe.attention == "none", "the user says which"
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_papers_recipe_is_called_by_key_network_and_data(name):
+    recipe, key = Recipe.named(name), name.partition("-")[0]
+    assert name == f"{key}-{recipe.backbone.removesuffix('_cifar')}-{recipe.data}"
+    assert networks.image_size(recipe.backbone) == 32
+
+
+def test_the_papers_recipes_and_no_others_read_the_test_images_every_epoch():
+    assert [name for name in Recipe.names() if Recipe.named(name).protocol == "paper"] == PAPERS
+
+
+TRAINED_WITH = {(name, name.partition("-")[0]) for name in PAPERS} | {
+    (claim.settled_by.recipe, key) for key in KEYS for claim in published.load(key).claims if claim.settled_by
+}
+
+
+@pytest.mark.parametrize(("name", "key"), sorted(TRAINED_WITH))
+def test_a_papers_recipe_builds_with_the_papers_attention(name, key):
+    recipe = Recipe.named(name)
+    attention = "none" if key == "residual_attention" else key  # there it is part of the network
+    with torch.device("meta"):
+        model = networks.create(recipe.backbone, CLASSES[recipe.data], attention)
+    assert bool(networks.attention_modules(model)) == (attention != "none")
+    assert model.fc.out_features == CLASSES[recipe.data]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["bam-*", "equal-budget*", "residual_attention-*", "se-resnet*", "se-wrn*", "sem-*"]
+)
+def test_recipes_of_one_setting_differ_in_network_and_data_alone(pattern):
+    first, *others = (Recipe.named(name) for name in matching(Recipe.names(), pattern))
+    assert others
+    for other in others:
+        assert set(first.differing_fields(other)) <= {"name", "backbone", "data"}
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("residual_attention-attention92-cifar10", (64_000, 96_000, 160_000)),
+        ("se-resnet164_preact-cifar10", (32_000, 48_000, 64_000)),
+    ],
+)
+def test_epochs_stand_for_the_papers_steps(name, steps):
+    recipe = Recipe.named(name)
+    per_epoch = -(-50_000 // recipe.batch_size)
+    for epochs, count in zip((*recipe.milestones, recipe.epochs), steps, strict=True):
+        assert abs(epochs * per_epoch - count) <= per_epoch / 2
 
 
 def test_overrides_replace_fields():

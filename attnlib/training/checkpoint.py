@@ -1,0 +1,82 @@
+"""Checkpoints of a run: written whole or not at all, and known to be whole when they are read."""
+
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_NAME = re.compile(r"checkpoint-(\d{9})-([0-9a-f]{16})\.pt")
+
+
+class Checkpoints:
+    """The checkpoints in one folder, `checkpoint-<step>-<digest of the file>.pt`; the two newest are kept.
+
+    Two, so that a file damaged on the disk costs the time since the one before it, and not the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after `step` steps.
+
+        Raises:
+            OSError: it cannot be written, e.g. as the disk is full; the message says where, why and what is left.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        path = self.folder / f"checkpoint-{step:09d}-{_digest(content)}.pt"
+        partial = path.with_suffix(".partial")
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except OSError as error:
+            kept = self._files()
+            still = f"the checkpoint of step {_step(kept[-1])} is kept" if kept else "there is no earlier one"
+            raise type(error)(
+                error.errno,
+                f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB into {self.folder} ({error.strerror}); "
+                f"{still}: make room and give the same command again",
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        for older in self._files()[:-2]:
+            older.unlink()
+
+    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest state that is whole, or None; and a sentence about each file that is not and was removed."""
+        for partial in self.folder.glob("checkpoint-*.partial"):  # of a process that was killed while it wrote
+            partial.unlink()
+        damaged = []
+        for path in reversed(self._files()):
+            content = path.read_bytes()
+            if _digest(content) == _NAME.fullmatch(path.name)[2]:
+                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), damaged
+            damaged.append(f"the checkpoint of step {_step(path)} is damaged and was removed ({path.name})")
+            path.unlink()
+        return None, damaged
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        for path in self._files():
+            path.unlink()
+
+    def _files(self) -> list[Path]:
+        """By step, the newest last."""
+        return sorted((p for p in self.folder.iterdir() if _NAME.fullmatch(p.name)), key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(_NAME.fullmatch(path.name)[1])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -1,0 +1,67 @@
+"""What the output folder of a run holds of an earlier sitting, and whom it belongs to."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from attnlib.training.checkpoint import Checkpoints
+from attnlib.training.provenance import commit
+from attnlib.training.recipe import Recipe
+from attnlib.training.record import Record
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else trains into this folder meanwhile; the lock goes with the process, however it ends."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another run is writing into {folder}; wait for its end, or choose another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def finished(out: str | Path, recipe: Recipe) -> Record | None:
+    """The record of `recipe`'s run in the folder `out` where that is finished, else None.
+
+    Raises:
+        ValueError: what lies there is no record, or one of another recipe.
+    """
+    path = Path(out) / "record.json"
+    if not path.exists():
+        return None
+    record = Record.load(path)
+    _refuse(path, record.recipe, recipe)
+    return record if record.status == "finished" else None
+
+
+def earlier_state(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """The newest checkpoint of `recipe` in this folder, or None; what was damaged or has changed since is said."""
+    finished(folder, recipe)  # refuses a record of another recipe
+    state, damaged = Checkpoints(folder).load()
+    if damaged:
+        goes_on = f"from step {state['run']['step']}" if state else "from the beginning"
+        warnings.warn(f"{'; '.join(damaged)}; going on {goes_on}", stacklevel=3)
+    if state is None:
+        return None
+    _refuse(folder, Recipe.model_validate_json(state["recipe"]), recipe)
+    if state["commit"] != (now := commit()):
+        warnings.warn(
+            f"the checkpoint in {folder} was made by the code of {state['commit']}, which is now {now}; the record "
+            "will name the second alone; --restart begins anew",
+            stacklevel=3,
+        )
+    return state
+
+
+def _refuse(where: Path, there: Recipe, asked: Recipe) -> None:
+    if fields := there.differing_fields(asked):
+        values = ", ".join(f"{f}={getattr(there, f)!r} there, {getattr(asked, f)!r} asked for" for f in fields)
+        raise ValueError(f"{where} holds a run of another recipe ({values}); choose another folder, or --restart")

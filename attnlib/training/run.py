@@ -1,0 +1,249 @@
+"""A training run between two of its steps: all that decides what comes next, and how to take one step."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from attnlib import networks
+from attnlib.data import channel_statistics, load
+from attnlib.training.batches import TORCH, Batches, DeviceImages, Normalisation, seed_of, split, with_noise
+from attnlib.training.recipe import Recipe
+from attnlib.training.record import Epoch
+from attnlib.training.schedule import learning_rate
+
+# Asking a GPU for the loss makes the CPU wait for it, so it is asked now and then; the step at fault is known exactly.
+_LOOK_EVERY = 50
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss of a step was no number, or infinite."""
+
+
+class Run:
+    """The network, its optimiser, the data on the device, and how far the run has come.
+
+    One process of several computes its share of each batch's parts; see `Recipe.batch_parts`.
+
+    Args:
+        recipe: what is run.
+        fabric: launched where it has several processes.
+        root: folder of the data sets.
+
+    Raises:
+        UnknownNameError, MissingDataError, DamagedDataError, ValueError: what the recipe asks for does not fit.
+    """
+
+    def __init__(self, recipe: Recipe, fabric: Fabric, root: Any = None) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        train_data, test_data = (load(recipe.data, split, root, verify=True) for split in ("train", "test"))
+        chosen, held_out = split(train_data, recipe.train_images, hold_out=recipe.protocol == "clean")
+        classes = len(train_data.classes)
+        self.model = build(recipe, classes, image_size=train_data.images.shape[1])
+        self.normalise = Normalisation(*channel_statistics(train_data.images[chosen]))
+        self.training = DeviceImages.select(train_data, chosen, fabric.device)
+        self.validation = DeviceImages.select(train_data, held_out, fabric.device)
+        self.test = DeviceImages.select(test_data, np.arange(len(test_data)), fabric.device)
+        if recipe.label_noise:
+            labels = with_noise(self.training.labels, classes, recipe.label_noise, recipe.seed)
+            self.training = DeviceImages(self.training.images, labels)
+        self.batches = Batches(self.training, self.normalise, recipe)
+        self.epoch_steps = len(self.batches)
+        self.steps = recipe.epochs * self.epoch_steps
+        self._check_parts()
+        optimiser = torch.optim.SGD(
+            parameter_groups(self.model, recipe),
+            recipe.learning_rate,
+            recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=fabric.device.type in ("cpu", "cuda"),
+        )
+        self.wrapped, self.optimiser = fabric.setup(self.model, optimiser)
+
+        self.step = 0  # taken so far
+        self.epochs: list[Epoch] = []
+        self._start_epoch()
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=fabric.device)
+
+    def _check_parts(self) -> None:
+        parts, world = self.recipe.batch_parts, self.fabric.world_size
+        if parts % world:
+            raise ValueError(
+                f"devices={world} cannot share batch_parts={parts}: a batch norm sees one part, so that the number of "
+                f"parts is the recipe's; set batch_parts to a multiple of {world}"
+            )
+        smallest = self.batches.size(self.epoch_steps - 1)
+        if smallest < 2 * parts:
+            raise ValueError(
+                f"batch_size={self.recipe.batch_size} leaves {smallest} of {len(self.training)} images for the last "
+                f"batch, fewer than two for each of batch_parts={parts}, which batch norms need; change one of them"
+            )
+
+    def _start_epoch(self) -> None:
+        # In float64 where the network is: the sum is compared between runs.
+        kind = torch.float64 if self.recipe.precision == "64-true" else torch.float32
+        self._loss, self._correct = (torch.zeros((), dtype=kind, device=self.fabric.device) for _ in range(2))
+        self._began = time.perf_counter()
+
+    def advance(self) -> None:
+        """Take one step.
+
+        Raises:
+            NonFiniteLoss: the loss of this step, or of one shortly before it on a GPU, was not finite.
+        """
+        epoch, batch = divmod(self.step, self.epoch_steps)
+        rate = learning_rate(self.recipe, self.step, self.epoch_steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimiser.zero_grad()
+        parts = range(self.fabric.global_rank, self.recipe.batch_parts, self.fabric.world_size)
+        for part in parts:
+            self._part(epoch, batch, part, last=part == parts[-1], penalty=1 / len(parts))
+        self.optimiser.step()
+        self.step += 1
+        if self.loss_was_checked:
+            self._check_loss()
+
+    @property
+    def loss_was_checked(self) -> bool:
+        """Whether every loss up to here is known to be finite; only such a state is worth keeping."""
+        on_cpu = self.fabric.device.type == "cpu"
+        return on_cpu or self.step % _LOOK_EVERY == 0 or self.step % self.epoch_steps == 0
+
+    def _part(self, epoch: int, batch: int, part: int, last: bool, penalty: float) -> None:
+        """Add the gradients of one part; those of all processes are averaged at the last one of each."""
+        inputs, labels = self.batches.part(epoch, batch, part)
+        statistics = [] if part == 0 else [buffer.clone() for buffer in self.model.buffers()]
+        with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
+            scores = self.wrapped(inputs)
+            loss = F.cross_entropy(scores, labels)
+            objective = loss * (len(labels) * self.fabric.world_size / self.batches.size(batch))
+            if self.recipe.sparsity:
+                objective = objective + penalty * sparsity_penalty(self.model, self.recipe.sparsity)
+            self.fabric.backward(objective)
+        for buffer, kept in zip(self.model.buffers(), statistics, strict=False):
+            buffer.copy_(kept)  # the running statistics follow part 0
+        with torch.no_grad():
+            bad = ~torch.isfinite(loss) & (self._first_bad < 0)
+            self._first_bad.masked_fill_(bad, self.step + 1)
+            self._loss += loss * len(labels)
+            self._correct += (scores.argmax(1) == labels).sum()
+
+    def _check_loss(self) -> None:
+        # Of all processes, so that all of them stop here and none waits for another.
+        if (step := int(self.fabric.all_reduce(self._first_bad, reduce_op="max"))) >= 0:
+            raise NonFiniteLoss(
+                f"the training loss is not finite at step {step} of {self.steps} (epoch "
+                f"{(step - 1) // self.epoch_steps + 1}), at a learning rate of up to {self.recipe.learning_rate}; "
+                "try a smaller one"
+            )
+
+    @property
+    def epoch_is_over(self) -> bool:
+        """Whether the steps of the next epoch to be recorded are all taken."""
+        return self.step == (len(self.epochs) + 1) * self.epoch_steps
+
+    def finish_epoch(self) -> None:
+        """Evaluate, note the epoch and begin the next."""
+        loss, correct = (
+            self.fabric.all_reduce(total, reduce_op="sum").item() / len(self.training)
+            for total in (self._loss, self._correct)
+        )
+        epoch = Epoch(
+            epoch=len(self.epochs) + 1,
+            learning_rate=learning_rate(self.recipe, self.step - 1, self.epoch_steps),
+            train_loss=loss,
+            train_accuracy=correct,
+            seconds=round(time.perf_counter() - self._began, 3),
+        )
+        if self.recipe.protocol == "clean":
+            epoch.validation_accuracy = self.accuracy(self.validation)
+        else:
+            epoch.test_accuracy = self.accuracy(self.test)
+        self.epochs.append(epoch)
+        self._start_epoch()
+
+    def accuracy(self, data: DeviceImages) -> float:
+        """The share of images whose highest score is their label's, in evaluation mode."""
+        self.model.eval()
+        if self.fabric.world_size > 1:
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+        kind = next(self.model.parameters()).dtype
+        correct = torch.zeros((), dtype=torch.int64, device=self.fabric.device)
+        # Not through `wrapped`: it makes the processes wait for each other at every batch, and they may have unlike many.
+        with torch.no_grad(), self.fabric.autocast():
+            for images, labels in data.parts(self.fabric.global_rank, self.fabric.world_size):
+                correct += (self.model(self.normalise(images).to(kind)).argmax(1) == labels).sum()
+        return int(self.fabric.all_reduce(correct, reduce_op="sum")) / len(data)
+
+    def final_accuracy(self) -> float:
+        """On the test images, after the last epoch; under the protocol "clean" this is the one time they are read."""
+        return self.accuracy(self.test) if self.recipe.protocol == "clean" else self.epochs[-1].test_accuracy
+
+    def state(self) -> dict[str, Any]:
+        """All that has to be kept, in types that `torch.load(weights_only=True)` reads."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "epochs": [epoch.model_dump() for epoch in self.epochs],
+            "loss": self._loss,
+            "correct": self._correct,
+            "epoch_seconds": time.perf_counter() - self._began,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state()`."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self._loss.copy_(state["loss"])
+        self._correct.copy_(state["correct"])
+        self._began = time.perf_counter() - state["epoch_seconds"]
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.fabric.device)
+
+
+def build(recipe: Recipe, classes: int, image_size: int) -> nn.Module:
+    """The network with its initial weights; the caller's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)  # torch.manual_seed would seed every GPU's generator too
+        model = networks.create(
+            recipe.backbone, classes, recipe.attention, recipe.attention_args, image_size, recipe.placement
+        )
+    if recipe.sparsity:
+        sparsity_penalty(model, recipe.sparsity)  # refuses a network without NAM before anything is trained
+    # Convolutions on small images are faster with the channels last, on a CPU as on a GPU.
+    return model.to(memory_format=torch.channels_last)
+
+
+def sparsity_penalty(model: nn.Module, strength: float) -> Float[Tensor, ""]:
+    """NAM's penalty on its scales."""
+    # Imported where it is used: a chapter depends on every file its kernel loads, and only NAM's should on nam.py.
+    from attnlib.scale_attention.nam import sparsity_penalty
+
+    return sparsity_penalty(model, strength)
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
+    """All parameters, those with one axis apart where the recipe spares them the weight decay."""
+    spared = [p for p in model.parameters() if p.dim() <= 1 and not recipe.decay_norms]
+    decayed = [p for p in model.parameters() if p.dim() > 1 or recipe.decay_norms]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def torch_seed(recipe: Recipe) -> int:
+    """Of torch's own generator during the run, for networks that draw in their forward pass."""
+    return seed_of(recipe.seed, TORCH)

@@ -1,0 +1,522 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Accuracy at equal budget
+#
+# Does attention help, when every module gets the same images, the same epochs and the same seeds? Most published
+# accuracies rest on one run each and on the best epoch by test accuracy. The runs on this page have several seeds, a
+# plain network and constant gates beside the modules, and are judged by their last epoch.
+#
+# :::{admonition} What you will be able to do
+# :class: tip
+# * read a table of accuracies with its spread, and say which differences it supports;
+# * compare modules seed by seed, and say why that is better than comparing two means;
+# * weigh accuracy against multiply-adds and against measured time;
+# * tell what a module learns from what any constant gate would have given;
+# * repeat each run, or add one, with a single command.
+# :::
+#
+# Every number below is read from records of runs or computed from them while the page is made. Where a record is
+# missing, the page says so.
+
+# %% tags=["hide-input"]
+import textwrap
+from collections import Counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+
+from attnlib import list_modules, plots
+from attnlib.data import load
+from attnlib.published import load as published
+from attnlib.results import measurements, records
+from attnlib.results.intervals import bootstrap, student, t_quantile
+from attnlib.results.report import report
+from attnlib.training import Recipe, train
+
+plots.use()
+
+
+def say(text):
+    """Print a text in lines that fit the page."""
+    print(textwrap.fill(text, 88))
+
+
+def listed(words):
+    return ", ".join(words) or "none"
+
+
+# %% [markdown]
+# ## How the runs were made
+#
+# This is the recipe of the first table, with every choice it makes. A tenth of CIFAR-10 and four epochs are minutes on one
+# processor core, so that anyone can repeat them; they are far from what a network can reach.
+
+# %% tags=["nbval-check-output", "hide-input"]
+recipe = Recipe.named("cifar10-slice")
+varied = {"attention", "attention_args", "placement", "seed"}
+choices = {
+    field: value
+    for field, value in recipe.model_dump().items()
+    if field not in varied and value not in (None, ())
+}
+plots.table(
+    pd.DataFrame({"field": list(choices), "value": [str(v) for v in choices.values()]}),
+    "The recipe cifar10-slice",
+)
+
+# %% [markdown]
+# Three rules make the runs comparable:
+#
+# * *One seed, one start.* Under one seed all networks begin with the same weights outside of their attention and see the
+#   same images in the same order. So runs are compared seed by seed, and what a lucky order of images gives to both
+#   cancels in the difference.
+# * *The test set is read once.* A tenth of the training images is held back; what has to be chosen is chosen on these
+#   (the protocol `clean`). The headline is the accuracy after the last epoch. The best epoch stands beside it, labelled.
+# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that
+#   needs others is at a disadvantage here.
+#
+# One command makes one run, the other all that have no record yet:
+#
+# ```sh
+# attnlib train --recipe cifar10-slice --attention se --seed 0 --out runs/se-0
+# snakemake --cores 2 cifar10-slice
+# ```
+
+# %% tags=["nbval-check-output", "hide-input"]
+runs = [
+    run for run in records("cifar10-slice") if run.recipe.backbone == recipe.backbone
+]
+say(f"{len(runs)} runs on file, {len({run.recipe.label for run in runs})} attentions.")
+devices = {f"{run.provenance.device}, PyTorch {run.provenance.torch}" for run in runs}
+say(f"Made on: {listed(sorted(devices))}.")
+minutes = [run.provenance.seconds / 60 for run in runs]
+say(f"A run took {min(minutes):.1f} to {max(minutes):.1f} minutes.")
+seen = {run.recipe.attention for run in runs}
+say(
+    f"Modules without a record: {listed(key for key in list_modules() if key not in seen)}."
+)
+
+# %% [markdown]
+# Some modules have no place of their own in a ResNet for small images: a segmentation head, a layer of a GAN, a stem for
+# large images. The label then says where they were put, e.g. `placement=layer3`, behind the last stage.
+#
+# ## The table
+#
+# `minus none` is the mean difference to the plain network over common seeds, in points. The two intervals of that mean are
+# Student's, which is as wide as 95 % asks for if differences are normally distributed, and the bootstrap's. From three
+# seeds the bootstrap's is just the range of the three differences and covers less than its name says; the exercises
+# show how much less. Controls are networks with a constant gate: no attention.
+
+# %% tags=["nbval-check-output", "hide-input"]
+found = report(runs)
+for note in found.notes:
+    say(note)
+plots.report_table(found, "CIFAR-10, a tenth of the training images, four epochs")
+
+# %% [markdown]
+# **What can be concluded.** These sentences are computed from the table:
+
+# %% tags=["nbval-check-output", "hide-input"]
+say(found.conclusion)
+
+# %% [markdown]
+# ## Differences, seed by seed
+#
+# `constant(value=0.0)` cuts the residual branches off, so that only the stem and the shortcuts are left. It shows what
+# these are worth, and stands so far to the left that it is left out of the figures that follow.
+
+# %% mystnb={"image": {"alt": "A row for each module and control, sorted by mean: a point for each seed's difference in accuracy to the plain network, a short line at their mean, a thick bar for the bootstrap interval and a longer thin one for Student's, beside a dashed line at zero."}} tags=["hide-input"]
+drawn = [run for run in runs if run.recipe.label != "constant(value=0.0)"]
+shown = report(drawn)
+if len(shown.rows) > 1:
+    plots.paired_differences(shown)
+    plt.show()
+
+# %% [markdown]
+# **What to see.** A point is one seed, the thin bar Student's interval, the thick one the bootstrap's. Look for thin bars
+# that do not touch the dashed line, and then compare them with the grey rows: what a constant gate gains too is not
+# due to attention. A thin bar much longer than the spread of its points is what three seeds are worth.
+#
+# ## Accuracy against cost
+#
+# Equal epochs are not equal cost. First the multiply-adds that a module adds to the network:
+
+# %% mystnb={"image": {"alt": "Test accuracy against added multiply-adds in per cent, on an axis that is linear near zero and logarithmic beyond. Small points for seeds, large ones for means, a dashed stair for the Pareto front, and a label for each module to the right, joined to its mean by a line."}} tags=["hide-input"]
+ax = plots.pareto(
+    shown, plots.added_macs(drawn), f"multiply-adds added to {recipe.backbone} (%)"
+)
+ax.set_xscale("symlog", linthresh=0.01)
+limits = ax.get_xlim()
+ticks = [-10, -1, -0.1, 0, 0.1, 1, 10]
+ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+ax.minorticks_off()
+ax.set_xlim(limits)
+plt.show()
+
+# %% [markdown]
+# **What to see.** The dashed stair joins the means that nothing at the same or a lower cost beats; bold labels are on it.
+# Nearly all gates stand at zero or next to it: by this measure they are free. The stair is drawn through means of few
+# runs, and another set of seeds moves it.
+#
+# Time is another cost. A gate has next to no multiply-adds, but it reads and writes the whole map:
+
+# %% mystnb={"image": {"alt": "Test accuracy against the measured milliseconds of a training step, drawn as before, with a dashed stair for the Pareto front."}} tags=["hide-input"]
+try:
+    steps = measurements("cpu-training")
+except ValueError:
+    say("No measured step times on file; `python -m benchmarks.training` makes them.")
+else:
+    times = {
+        row["attention"]: row["step_ms"] for row in steps.rows if row.get("step_ms")
+    }
+    if {row.label for row in shown.rows} & times.keys():
+        ax = plots.pareto(shown, times, "milliseconds of a training step")
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        plt.show()
+    say(steps.where())
+
+# %% [markdown]
+# **What to see.** Where a module that is free by multiply-adds stands far to the right here, its cost is traffic of
+# memory, which [the page on costs](costs.ipynb) counts as elementwise work.
+#
+# ## With and without augmentation
+#
+# SEM's paper is quoted as saying that the module regularises: without data augmentation it is better than the plain
+# network and than SE (known second-hand, see [the ledger](../book/ledger.md)). If so, its gain should be larger without
+# crops and flips than with them. The runs: `snakemake --cores 2 augmentation`.
+
+# %% mystnb={"image": {"alt": "Two panels of learning curves, without augmentation and with crops and flips: held-out accuracy solid and training accuracy dotted against the epoch, in one colour each for no attention, SE and SEM."}} tags=["hide-input"]
+compared = ("none", "se", "sem")
+panels = {
+    "without augmentation": "cifar10-slice",
+    "with crops and flips": "cifar10-slice-augmented",
+}
+by_panel = {
+    title: [run for key in compared for run in records(name, key)]
+    for title, name in panels.items()
+}
+if plots.curves_beside(by_panel):
+    plt.show()
+
+# %% tags=["nbval-check-output", "hide-input"]
+rows = [
+    {
+        "runs": title,
+        "module": row.label,
+        "seeds": len(row.paired_seeds),
+        "minus none": row.difference,
+        "from": row.student and row.student[0],
+        "to": row.student and row.student[1],
+    }
+    for title, of_panel in by_panel.items()
+    if any(run.recipe.label == "none" for run in of_panel)
+    for row in report(of_panel).rows
+    if row.differences
+]
+columns = ["runs", "module", "seeds", "minus none", "from", "to"]
+plots.table(
+    pd.DataFrame(rows, columns=columns),
+    "Gain over the plain network, points of test accuracy with Student's interval",
+    digits=2,
+)
+
+# %% [markdown]
+# **What to see.** Solid lines are accuracies on images held back from training, dotted ones on the training images (which
+# are harder where they are augmented). Regularisation would show as a solid line that stays closer to its dotted
+# one. Four epochs are too few to overfit much, so that this is a weak test: it could show a large effect, and cannot rule
+# out one that needs longer training.
+#
+# ## Wrong labels
+#
+# Residual Attention's authors replace a share of the training labels by random other ones and find that their network
+# loses less than a ResNet. What they print:
+
+# %% tags=["nbval-check-output", "hide-input"]
+names = {
+    "noise": "wrong labels (%)",
+    "resnet164_err": "ResNet-164, error (%)",
+    "attention92_err": "Attention-92, error (%)",
+}
+plots.table(
+    published("residual_attention").table("table-5").rename(columns=names),
+    "Residual Attention, Table 5: CIFAR-10",
+    digits=2,
+)
+
+# %% [markdown]
+# Here their module goes between the stages of a ResNet-20; this is not their network. The runs:
+# `snakemake --cores 2 label-noise`.
+
+# %% mystnb={"image": {"alt": "Test accuracy against the share of wrong training labels: a line through the means of no attention and one of residual attention, with a point for each seed."}} tags=["hide-input"]
+noise = [
+    run
+    for run in records()
+    if run.recipe.name == "cifar10-slice"
+    or run.recipe.name.startswith("cifar10-slice-noise")
+    if run.recipe.attention in ("none", "residual_attention")
+]
+levels = {run.recipe.name for run in noise if run.recipe.label_noise}
+if plots.noise_robustness(noise):
+    plt.show()
+say(f"{len(noise)} runs, {len(levels)} levels of noise besides none.")
+
+# %% [markdown]
+# **What to see.** Robustness is a line that falls less steeply, not one that starts higher: compare the distance between
+# the two lines on the left with that on the right.
+#
+# ## IEBN against a constant gain
+#
+# An untrained IEBN is a batch norm whose scale is multiplied by $\sigma(-1) \approx 0.269$, the same for every image. Is
+# its gain due to what the gate learns about images, or to the smaller scale at the start? The control puts that constant
+# behind every batch norm that IEBN replaces. At the start the two networks compute the same function. Then they part:
+# IEBN's gate learns, and comes to depend on the image, and it leaves the norm's bias alone where the constant scales it
+# too.
+
+# %% mystnb={"image": {"alt": "Test accuracy of every run of the plain network, of the network with a constant gain behind its norms, and of that with IEBN, a point for each seed and a bar at each mean."}} tags=["hide-input"]
+gain = [
+    run for run in runs if run.recipe.attention == "constant" and run.recipe.placement
+]
+plain = [run for run in runs if run.recipe.label == "none"]
+iebn = [run for run in runs if run.recipe.label == "iebn"]
+missing = {"plain network": plain, "constant gain": gain, "IEBN": iebn}
+say(f"Without a record: {listed(name for name, of in missing.items() if not of)}.")
+if gain and iebn:
+    plots.accuracies([*plain, *gain, *iebn])
+    plt.show()
+
+# %% tags=["nbval-check-output", "hide-input"]
+against = report([*gain, *iebn], gain[0].recipe.label) if gain and iebn else None
+if against:
+    row = next(row for row in against.rows if row.label == "iebn")
+    interval = (
+        row.student
+        and f"Student's interval {row.student[0]:.2f} to {row.student[1]:.2f}"
+    )
+    say(
+        f"IEBN minus the constant gain: {row.difference:+.2f} points over "
+        f"{len(row.differences)} seeds, {interval or 'a single run'}."
+    )
+else:
+    say("The difference cannot be computed yet.")
+
+# %% [markdown]
+# **What to see.** Only the distance between IEBN and the constant gain can be due to attention. If that interval holds
+# zero while both are away from the plain network, the smaller scale explains it without attention.
+#
+# ## What SEM decides
+#
+# SEM weighs three ways to make a gate, for every image and in every layer. For want of a trained CIFAR network that is
+# small enough to be filed, this cell trains the smoke network on generated shapes. It shows how to look, and no more: no
+# sentence rests on it.
+
+# %% mystnb={"image": {"alt": "For each of the small network's SEM layers, the median decision weight of the operators fc, cnn and ie as points, with bars that hold the middle ninety per cent of the images, around a dashed line at one half."}} tags=["hide-input"]
+trained = train(Recipe.named("smoke", attention="sem"))
+shapes = load("shapes", "test")
+model = trained.model.cpu()
+ax = plots.decision_weights(model, trained.inputs(shapes.images[:200]))
+ax.set_title("smoke network on generated shapes")
+plt.show()
+
+# %% [markdown]
+# **What to see.** A point away from one half is an operator that a layer prefers or neglects; a tall bar is one that it
+# weighs differently from image to image. The paper's claim is that trained networks show both.
+#
+# ## Larger tables
+#
+# The same questions with all of CIFAR, thirty epochs and more, and the papers' own recipes under the protocol `paper`
+# (all training images, test accuracy after every epoch, as the papers do). They need a GPU. Here is what is on file:
+
+# %% tags=["nbval-check-output", "hide-input"]
+tables = {}
+for run in records():
+    tables.setdefault((run.recipe.name, run.recipe.backbone), []).append(run)
+named = {(name, Recipe.named(name).backbone) for name in Recipe.names()}
+rows = []
+for name, backbone in sorted(tables.keys() | named):
+    on_file = tables.get((name, backbone), [])
+    described = on_file[0].recipe if on_file else Recipe.named(name)
+    seeds = Counter(run.recipe.label for run in on_file).values()
+    rows.append(
+        {
+            "recipe": name,
+            "network": backbone,
+            "epochs": described.epochs,
+            "protocol": described.protocol,
+            "attentions": len(seeds),
+            "runs": len(on_file),
+            "seeds": f"{min(seeds)} to {max(seeds)}" if seeds else "none",
+        }
+    )
+plots.table(pd.DataFrame(rows), "Recipes, and the runs of each that have a record")
+
+# %% [markdown]
+# A row without runs is one that nobody has run yet; nothing is filled in by hand. To add some, on a machine with a GPU:
+#
+# ```sh
+# attnlib train --recipe equal-budget --attention se --seed 0 --out runs/eb-se-0 --device cuda
+# snakemake -n equal-budget                                  # the full plan
+# snakemake --cores 4 --resources gpu_slots=4 equal-budget   # what has no record
+# snakemake --cores 4 --resources gpu_slots=4 papers
+# ```
+#
+# A run that was stopped goes on where it was when the command is given again. A finished record is filed and appears
+# here the next time the page is made:
+
+# %% mystnb={"image": {"alt": "For one recipe and network, the test accuracy of every recorded run as a point, a row for each attention, with a bar at each mean."}} tags=["hide-input"]
+larger = {
+    place: of_table
+    for place, of_table in tables.items()
+    if not place[0].startswith("cifar10-slice")
+}
+if not larger:
+    say("No record of a larger run yet, so nothing is drawn.")
+for (name, backbone), of_table in larger.items():
+    if any(run.recipe.label == "none" for run in of_table):
+        result = report(of_table)
+        display(plots.report_table(result, f"{name}, {backbone}"))
+        say(result.conclusion)
+    else:
+        display(plots.accuracy_table(of_table, f"{name}, {backbone}"))
+        say(f"{name}, {backbone}: no run of the plain network to compare with.")
+    plots.accuracies(sorted(of_table, key=lambda run: -run.final.accuracy))
+    plt.show()
+
+# %% [markdown]
+# ## What these runs cannot show
+#
+# * *Long training.* In four epochs on a tenth of the images a module is rewarded for learning fast. Gates that start near a
+#   constant change the size of the residual branches, and this alone makes a network learn faster or slower. What is
+#   left of it after two hundred epochs, these runs do not say.
+# * *Small differences.* The conclusion above names the distance below which two means cannot be ranked. Published gains on
+#   CIFAR are often smaller than that.
+# * *The best of many.* Whichever of twenty modules stands on top of a table is there partly by luck.
+# * *Other tasks.* Modules that mix far-away positions were made for detection, segmentation or large images. On images of
+#   32 pixels, a few convolutions see nearly everything.
+# * *Tuned training.* A paper tunes its recipe around its module; here no module has that advantage, and some would gain
+#   by it.
+#
+# ## Exercises
+#
+# ```{exercise} Significant by luck
+# :label: accuracy-exercise-luck
+#
+# Twenty modules that do nothing at all are compared with the plain network over three seeds. Their differences are normal
+# with mean zero. How many of Student's intervals leave zero out, on average, and how many bootstrap intervals? How
+# probable is it that at least one of twenty Student intervals does? Take the twenty as independent.
+# ```
+#
+# ````{solution-start} accuracy-exercise-luck
+# :class: dropdown
+# ````
+#
+# Student's interval is as wide as it says: 5 % of 20 is one module. The bootstrap interval of three numbers is their
+# range, which leaves zero out when all three lie on one side of it, with probability $2 / 2^3 = 1/4$: five modules. At
+# least one Student interval does with probability $1 - 0.95^{20} = 64\,\%$.
+
+# %% tags=["nbval-check-output"]
+samples = np.random.default_rng(0).normal(size=(200_000, 3))
+margin = t_quantile(2) * samples.std(axis=1, ddof=1) / np.sqrt(3)
+of_student = abs(samples.mean(axis=1)) > margin
+of_bootstrap = (samples.min(axis=1) > 0) | (samples.max(axis=1) < 0)
+first = samples[0].tolist()  # the library's intervals are these
+assert np.isclose(np.subtract(*student(first)), -2 * margin[0])
+assert bootstrap(first) == (min(first), max(first))
+for name, out in {"Student": of_student, "bootstrap": of_bootstrap}.items():
+    print(f"{name:<10}{out.mean():4.0%} leave zero out: {20 * out.mean():.1f} of 20")
+print(f"at least one of Student's: {1 - 0.95**20:.0%}")
+
+# %% [markdown]
+# ````{solution-end}
+# ````
+#
+# ```{exercise} How many seeds?
+# :label: accuracy-exercise-seeds
+#
+# Take the paired differences of SE in the table as a guess of how much such differences scatter. How many seeds would be
+# needed for the half-width of Student's interval to be half a point? And a quarter of a point?
+# ```
+#
+# ````{solution-start} accuracy-exercise-seeds
+# :class: dropdown
+# ````
+#
+# The half-width is $t_{n-1}\, s / \sqrt n$. For large $n$ half the width takes four times the seeds; for a few seeds less
+# than that, because $t_{n-1}$ falls as well. The scatter itself is a guess from a few numbers, which is why the modules of
+# the largest and the smallest scatter are printed beside SE: the truth may well be the same for all of them.
+
+
+# %% tags=["nbval-check-output"]
+def seeds_needed(scatter, half_width):
+    n = 2
+    while t_quantile(n - 1) * scatter / np.sqrt(n) > half_width:
+        n += 1
+    return n
+
+
+scatters = {
+    row.label: np.std(row.differences, ddof=1)
+    for row in found.rows
+    if row.student and row.kind != "plain"
+}
+wanted = ["se", max(scatters, key=scatters.get), min(scatters, key=scatters.get)]
+for label in dict.fromkeys(label for label in wanted if label in scatters):
+    needed = [seeds_needed(scatters[label], width) for width in (0.5, 0.25)]
+    print(f"{plots.shown(label)}: scatter {scatters[label]:.2f}, seeds {needed}")
+
+# %% [markdown]
+# ````{solution-end}
+# ````
+#
+# ```{exercise} Is pairing worth it?
+# :label: accuracy-exercise-pairing
+#
+# Had the seeds not been shared, the difference of two means would scatter by the sum of both variances. Compare the two
+# for every module. When does pairing make an interval narrower, and when does it not?
+# ```
+#
+# ````{solution-start} accuracy-exercise-pairing
+# :class: dropdown
+# ````
+#
+# $\operatorname{Var}(a - b) = \operatorname{Var} a + \operatorname{Var} b - 2 \operatorname{Cov}(a, b)$: pairing
+# helps where a seed that is good for the plain network is good for the other too. From three seeds the covariance is
+# itself very uncertain, so that the ratio below is scattered around its true value.
+
+# %% tags=["nbval-check-output"]
+plain_accuracies = next(row for row in found.rows if row.label == "none").accuracies
+ratios = [
+    np.var(row.differences, ddof=1)
+    / (np.var(row.accuracies, ddof=1) + np.var(plain_accuracies, ddof=1))
+    for row in found.rows
+    if row.student
+]
+print(f"{len(ratios)} attentions, variance paired / unpaired:")
+print(
+    f"smallest {min(ratios):.2f}, median {np.median(ratios):.2f}, largest {max(ratios):.2f}"
+)
+print(f"pairing narrows {sum(ratio < 1 for ratio in ratios)} of {len(ratios)}")
+
+# %% [markdown]
+# ````{solution-end}
+# ````
+#
+# ## Further reading
+#
+# * [The ledger](../book/ledger.md) has what the papers claim about accuracy, and which records would settle it.
+# * [What attention costs](costs.ipynb) counts parameters, multiply-adds and memory of all networks;
+#   [all modules side by side](side_by_side.ipynb) measures the modules' time.

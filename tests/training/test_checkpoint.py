@@ -1,0 +1,87 @@
+import errno
+
+import pytest
+import torch
+
+from attnlib.training import checkpoint
+from attnlib.training.checkpoint import Checkpoints
+
+
+def state(step):
+    return {"step": step, "weights": torch.full((1000,), float(step))}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (0, 7, 12):
+        checkpoints.save(step, state(step))
+    return checkpoints
+
+
+def names(checkpoints):
+    return sorted(path.name[:20] for path in checkpoints.folder.iterdir())
+
+
+def test_the_newest_is_loaded_and_two_are_kept(saved):
+    loaded, damaged = saved.load()
+    assert (loaded["step"], loaded["weights"][0], damaged) == (12, 12.0, [])
+    assert names(saved) == ["checkpoint-000000007", "checkpoint-000000012"]
+
+
+def test_an_empty_folder_has_none(tmp_path):
+    assert Checkpoints(tmp_path).load() == (None, [])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "one byte", "empty"])
+def test_a_damaged_file_falls_back_to_the_one_before_and_is_told(saved, damage):
+    newest = max(saved.folder.iterdir())
+    content = bytearray(newest.read_bytes())
+    if damage == "one byte":
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(
+        content if damage == "one byte" else content[: len(content) // 2 if damage == "truncated" else 0]
+    )
+    loaded, damaged = saved.load()
+    assert loaded["step"] == 7
+    (sentence,) = damaged
+    assert sentence.startswith("the checkpoint of step 12 is damaged") and newest.name in sentence
+    assert saved.load()[1] == []  # told once
+    saved.save(12, state(12))
+    assert names(saved) == ["checkpoint-000000007", "checkpoint-000000012"]
+
+
+def test_where_all_are_damaged_there_is_none(saved):
+    for path in saved.folder.iterdir():
+        path.write_bytes(b"")
+    loaded, damaged = saved.load()
+    assert loaded is None and len(damaged) == 2
+
+
+def test_a_write_that_was_cut_off_leaves_nothing_behind(saved):
+    partial = saved.folder / "checkpoint-000000020-0123456789abcdef.partial"
+    partial.write_bytes(b"half")
+    assert saved.load()[0]["step"] == 12
+    assert not partial.exists()
+
+
+def test_a_full_disk_keeps_what_was_there_and_says_so(saved, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OSError, match="cannot write.*No space left.*step 12 is kept.*make room") as caught:
+        saved.save(20, state(20))
+    assert caught.value.errno == errno.ENOSPC
+    assert names(saved) == ["checkpoint-000000007", "checkpoint-000000012"]
+    assert saved.load()[0]["step"] == 12
+
+
+def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (pytest.fail, ("code ran",))
+
+    Checkpoints(tmp_path).save(1, {"step": Harmful()})
+    with pytest.raises(Exception, match="weights_only|Weights only"):
+        Checkpoints(tmp_path).load()

@@ -1,0 +1,84 @@
+"""Several processes that share each batch, through the command that starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from attnlib.training import Recipe, Record, train
+from attnlib.training.checkpoint import Checkpoints
+
+COMMAND = Path(sys.executable).with_name("attnlib")
+TWENTY_STEPS = {
+    "train_images": 100, "epochs": 4, "batch_size": 20, "batch_parts": 2, "protocol": "paper",
+    "augmentation": "crop-flip", "precision": "64-true", "attention": "nam",
+}  # fmt: skip
+
+
+def command(folder, settings, *more):
+    recipe = {k: v for k, v in settings.items() if k != "attention"}
+    chosen = [part for field, value in recipe.items() for part in ("--set", f"{field}={value}")]
+    attention = ("--attention", settings.get("attention", "none"))
+    return [COMMAND, "train", "--recipe", "smoke", *chosen, *attention, "--out", folder, "--device", "cpu", *more]
+
+
+@pytest.fixture
+def environment():
+    kept = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+def test_two_processes_compute_what_one_does_in_two_parts(tmp_path, environment):
+    done = subprocess.run(
+        command(tmp_path / "two", TWENTY_STEPS, "--devices", "2"), env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test accuracy") == 1
+    two = Record.load(tmp_path / "two" / "record.json")
+    one = train(Recipe.named("smoke", **TWENTY_STEPS), tmp_path / "one", device="cpu").record
+    assert (one.provenance.processes, two.provenance.processes) == (1, 2)
+    for ours, theirs in zip(two.epochs, one.epochs, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-9)
+        assert ours.test_accuracy == theirs.test_accuracy
+    ours, theirs = (Checkpoints(tmp_path / name).load()[0]["run"] for name in ("two", "one"))
+    assert ours["step"] == theirs["step"] == 20
+    for name, value in theirs["model"].items():
+        torch.testing.assert_close(ours["model"][name], value, rtol=0, atol=1e-9, msg=name)
+
+
+def test_a_worker_that_dies_ends_the_run_with_an_error(tmp_path, environment):
+    many = {**TWENTY_STEPS, "epochs": 1000}
+    log = tmp_path / "log"
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            command(tmp_path / "out", many, "--devices", "2"), env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        while "epoch 1:" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        (worker,) = psutil.Process(process.pid).children()
+        os.kill(worker.pid, signal.SIGKILL)
+        assert process.wait(timeout=15) not in (0, None)
+    finally:
+        process.kill()
+    assert not psutil.pid_exists(worker.pid) or psutil.Process(worker.pid).status() == psutil.STATUS_ZOMBIE
+    assert Checkpoints(tmp_path / "out").load()[0] is not None
+
+
+def test_more_processes_than_parts_are_refused(tmp_path, environment):
+    done = subprocess.run(
+        command(tmp_path, {**TWENTY_STEPS, "batch_parts": 1}, "--devices", "2"),
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "devices=2 cannot share batch_parts=1" in done.stderr
+    assert "set batch_parts to a multiple of 2" in " ".join(done.stderr.split())

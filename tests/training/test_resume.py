@@ -1,0 +1,190 @@
+"""A run that is stopped, in whichever way, goes on and ends with the record it would have had."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import time
+
+import pytest
+import torch
+
+from attnlib.training import Recipe, Record, TrainingInterrupted, train
+from attnlib.training.checkpoint import Checkpoints
+from attnlib.training.folder import finished
+
+# Processes that need not import torch each time they begin.
+starter = multiprocessing.get_context("forkserver")
+starter.set_forkserver_preload(["attnlib.training"])
+
+MEASURED = {"seconds", "images_per_second", "peak_memory_bytes", "started"}
+
+
+def recipe(**overrides):
+    chosen = {"train_images": 100, "epochs": 3, "batch_size": 10, "augmentation": "crop-flip", "attention": "se"}
+    return Recipe.named("smoke", **{**chosen, "cutout": 4, "sparsity": 0.0, **overrides})
+
+
+def told(record):
+    """All of a record that does not depend on the clock or the machine's load."""
+    told = record.model_dump(exclude={"provenance": MEASURED})
+    for epoch in told["epochs"]:
+        del epoch["seconds"]
+    return told
+
+
+def child(folder, chosen, steps, limit):
+    """Train in a process of its own; `steps` counts those taken."""
+    torch.set_num_threads(1)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    def progress(*_):
+        steps.value += 1
+
+    try:
+        train(chosen, folder, progress, save_every=0)
+    except OSError as error:
+        sys.exit(f"OSError: {error}")
+
+
+def start(folder, chosen, limit=None):
+    steps = starter.Value("i", 0)
+    process = starter.Process(target=child, args=(folder, chosen, steps, limit))
+    process.start()
+    return process, steps
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    torch.set_num_threads(1)
+    return told(train(recipe()).record)
+
+
+def test_twenty_kills_at_random_moments_change_nothing(tmp_path):
+    chosen = recipe(train_images=200, epochs=8)  # long enough that no sitting reaches the end
+    draw = random.Random(20)
+    kills = 0
+    while kills < 20:
+        process, steps = start(tmp_path, chosen)
+        # Some die before the first step, most between or within steps, and few bring the run much further.
+        wanted = draw.choice([0, 1, 1, 2, 3])
+        while steps.value < wanted and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(draw.random() * 0.05)
+        assert process.is_alive(), "the run ended before all the kills"
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+    assert not (tmp_path / "record.json").exists()
+    process, _ = start(tmp_path, chosen)
+    process.join()
+    assert process.exitcode == 0
+    assert told(Record.load(tmp_path / "record.json")) == told(train(chosen).record)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_the_step_it_has_reached(tmp_path, undisturbed, number):
+    def ask(step, steps, epochs):
+        if step == 14:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(TrainingInterrupted) as caught:
+        train(recipe(), tmp_path, ask)
+    assert (caught.value.record.status, len(caught.value.record.epochs)) == ("interrupted", 1)
+    assert Checkpoints(tmp_path).load()[0]["run"]["step"] == 14
+    steps = []
+    again = train(recipe(), tmp_path, lambda step, *_: steps.append(step))
+    assert steps[0] == 15
+    assert told(again.record) == undisturbed
+    assert Record.load(tmp_path / "record.json") == again.record
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    first = train(recipe(), tmp_path)
+    again = train(recipe(), tmp_path, lambda *_: pytest.fail("trained again"))
+    assert again.record == first.record == finished(tmp_path, recipe())
+    for ours, theirs in zip(first.model.state_dict().values(), again.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+    Checkpoints(tmp_path).clear()
+    with pytest.raises(ValueError, match="is finished, but the checkpoint.*restart=True"):
+        train(recipe(), tmp_path)
+
+
+def test_a_folder_of_another_recipe_is_refused_and_left_alone(tmp_path):
+    train(recipe(epochs=1), tmp_path)
+    (tmp_path / "record.json").rename(tmp_path / "kept.json")
+    held = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    message = r"another recipe \(epochs=1 there, 2 asked for, seed=0 there, 1 asked for\).*--restart"
+    with pytest.raises(ValueError, match=message):  # by its checkpoint
+        train(recipe(epochs=2, seed=1), tmp_path)
+    (tmp_path / "kept.json").rename(tmp_path / "record.json")
+    with pytest.raises(ValueError, match=message):  # by its record
+        train(recipe(epochs=2, seed=1), tmp_path)
+    assert held == {path.with_name("kept.json") if path.name == "record.json" else path: path.read_bytes()
+                    for path in tmp_path.iterdir()}  # fmt: skip
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    def second(*_):
+        with pytest.raises(ValueError, match="another run is writing into"):
+            train(recipe(), tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(recipe(), tmp_path, second)
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, undisturbed):
+    def stop(step, *_):
+        if step == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(recipe(), tmp_path, stop, save_every=0)
+    newest = max(tmp_path.glob("checkpoint-*"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    steps = []
+    with pytest.warns(UserWarning, match="step 13 is damaged and was removed.*going on from step 12"):
+        again = train(recipe(), tmp_path, lambda step, *_: steps.append(step))
+    assert steps[0] == 13
+    assert told(again.record) == undisturbed
+
+
+def test_code_that_changed_since_the_checkpoint_is_told(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(recipe(), tmp_path, stop)
+    monkeypatch.setattr("attnlib.training.folder.commit", lambda: "another")
+    with pytest.warns(UserWarning, match="which is now another.*--restart"):
+        train(recipe(), tmp_path)
+
+
+def test_a_disk_without_room_is_known_before_the_first_step(tmp_path):
+    process, steps = start(tmp_path, recipe(), limit=100_000)  # a checkpoint takes more
+    process.join()
+    assert process.exitcode == 1
+    assert steps.value == 0
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_disk_that_fills_up_loses_nothing(tmp_path, undisturbed, monkeypatch):
+    def stop(step, *_):
+        if step == 14:
+            monkeypatch.setattr("attnlib.training.checkpoint.os.fsync", full)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left.*step 13 is kept"):
+        patch.setattr("attnlib.training.checkpoint.os.fsync", os.fsync)
+        train(recipe(), tmp_path, stop, save_every=0)
+    record = Record.load(tmp_path / "record.json")
+    assert (record.status, len(record.epochs)) == ("failed", 1)
+    monkeypatch.undo()
+    assert told(train(recipe(), tmp_path).record) == undisturbed

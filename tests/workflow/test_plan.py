@@ -1,0 +1,139 @@
+"""What the experiment files ask for."""
+
+import importlib
+import math
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from attnlib import cli, list_modules, networks
+from attnlib.training import loop
+
+sys.path.append(str(Path(__file__).parents[2] / "workflow"))
+plan = importlib.import_module("plan")
+CLASSES = {"shapes": 10, "cifar10": 10, "cifar100": 100}
+EVERY_MODULE = ["cifar10-slice", "equal-budget", "equal-budget-cifar100", "equal-budget-resnet56"]
+
+
+@pytest.fixture(scope="module")
+def planned():
+    return plan.load()
+
+
+def write(folder, text, name="mine"):
+    (folder / f"{name}.toml").write_text(text)
+    return folder
+
+
+def test_smoke_is_two_modules_from_two_seeds(planned):
+    assert [run.path for run in planned["smoke"]] == [
+        f"smoke/{key}/resnet8-seed{seed}" for key in ("none", "se") for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("name", EVERY_MODULE)
+def test_tables_of_all_modules_leave_none_out_but_the_stem(planned, name):
+    by_recipe = {}
+    for run in planned[name]:
+        by_recipe.setdefault(run.recipe.name, []).append(run.recipe)
+    for recipes in by_recipe.values():
+        assert {recipe.attention for recipe in recipes} == {"none", "constant", *list_modules()} - {"sasa_stem"}
+        assert {recipe.seed for recipe in recipes} == {0, 1, 2}
+        assert "constant" in {recipe.label for recipe in recipes}
+
+
+def test_every_network_can_be_built(planned):
+    recipes = [run.recipe for runs in planned.values() for run in runs]
+    for recipe in {(recipe.backbone, recipe.label): recipe for recipe in recipes}.values():
+        with torch.device("meta"):
+            size = networks.image_size(recipe.backbone)
+            networks.create(
+                recipe.backbone,
+                10,
+                recipe.attention,
+                recipe.attention_args,
+                image_size=size,
+                placement=recipe.placement,
+            )
+
+
+def test_gain_that_iebn_is_compared_with_stands_behind_the_same_norms(planned):
+    [gain] = {
+        (run.recipe.placement, *run.recipe.attention_args.values())
+        for run in planned["cifar10-slice"]
+        if run.recipe.attention == "constant" and run.recipe.attention_args
+    }
+    model = networks.create("resnet20", 10)
+    behind = [entry.path for entry in networks.attach(model, "constant", placement=gain[0], dry_run=True)]
+    assert behind == [entry.path for entry in networks.attach(model, "iebn", dry_run=True)]
+    assert gain[1] == 1 / (1 + math.e)  # the sigmoid of -1
+
+
+def test_command_of_every_run_is_the_command_of_its_recipe(planned, monkeypatch, tmp_path):
+    asked = []
+
+    class Stop(RuntimeError):
+        pass
+
+    def note(recipe, *arguments, **options):
+        asked.append(recipe)
+        raise Stop
+
+    monkeypatch.setattr(loop, "train", note)
+    runs = {run.path: run for runs in planned.values() for run in runs}.values()
+    for run in runs:
+        words = shlex.split(run.command("attnlib", tmp_path, "cpu"))
+        result = CliRunner().invoke(cli.app, words[1:])
+        assert result.exit_code == 1, result.output  # Stop, and not 2, a wrong command
+    assert asked == [run.recipe for run in runs]
+
+
+def test_argument_that_looks_like_a_number_stays_a_string(tmp_path):
+    write(
+        tmp_path,
+        "seeds = [0]\n[[tables]]\nrecipe = 'smoke'\n"
+        "attentions = [{ key = 'se', arguments = { squeeze = '8', bias = false } }]\n",
+    )
+    [run] = plan.load(tmp_path)["mine"]
+    words = shlex.split(run.command("attnlib", "out", "cpu"))
+    assert cli._parse([words[i + 1] for i, word in enumerate(words) if word == "--arg"]) == run.recipe.attention_args
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("seeds = [0]\n", r"mine.toml: field tables: Field required"),
+        ("seeds = []\ntables = [{ recipe = 'smoke' }]\n", r"field seeds: .* at least 1 item"),
+        ("seeds = [0]\ntables = [{ recipe = 'smoke', modules = ['se'] }]\n", r"tables.0.modules: Extra inputs"),
+        ("seeds = [0\n", r"mine.toml is no TOML"),
+        ("seeds = [0]\ntables = [{ recipe = 'smok', attentions = ['se'] }]\n", r"recipe .*smok"),
+        ("seeds = [0]\ntables = [{ recipe = 'smoke', changes = { epochs = 1 } }]\n", r"a `name` of its own"),
+        (
+            "seeds = [0]\ntables = [{ recipe = 'smoke', changes = { name = 'x', seed = 1 } }]\n",
+            r"seed cannot be changed",
+        ),
+        ("seeds = [0, 0]\ntables = [{ recipe = 'smoke', attentions = ['se'] }]\n", r"se/resnet8-seed0 twice"),
+    ],
+)
+def test_experiment_that_makes_no_sense_is_refused(tmp_path, text, reason):
+    with pytest.raises(ValueError, match=reason):
+        plan.load(write(tmp_path, text))
+
+
+def test_folder_without_experiments_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no experiments"):
+        plan.load(tmp_path)
+
+
+def test_two_experiments_may_share_a_run_but_not_a_place(tmp_path):
+    table = (
+        "seeds = [0]\n[[tables]]\nrecipe = 'smoke'\nchanges = {{ name = 'tiny', epochs = {} }}\nattentions = ['se']\n"
+    )
+    write(tmp_path, table.format(1), "a")
+    assert plan.load(write(tmp_path, table.format(1), "b"))["a"] == plan.load(tmp_path)["b"]
+    with pytest.raises(ValueError, match="experiment b: another one files tiny/se/resnet8-seed0 with another epochs"):
+        plan.load(write(tmp_path, table.format(2), "b"))

@@ -1,0 +1,97 @@
+"""Write an experiment's table from the records on file, and say which runs are missing and why.
+
+    python workflow/table.py NAME --experiments FOLDER --records FOLDER --runs FOLDER --out FOLDER
+
+OUT/NAME.md holds every comparison with what can be concluded from it; OUT/NAME/RECIPE-BACKBONE.csv one of them, for a
+program.
+"""
+
+import argparse
+from itertools import groupby
+from pathlib import Path
+
+import plan
+
+from attnlib.results.report import Report, report
+from attnlib.training.record import Record
+
+COLUMNS = {
+    "label": "attention",
+    "seeds": "seeds",
+    "mean": "last epoch, %",
+    "deviation": "deviation",
+    "best_mean": "best epoch, %",
+    "best_of": "best of",
+    "parameters": "parameters",
+    "difference": "difference",
+    "student_low": "t, low",
+    "student_high": "t, high",
+    "bootstrap_low": "bootstrap, low",
+    "bootstrap_high": "bootstrap, high",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    for folder in ("experiments", "records", "runs", "out"):
+        parser.add_argument(f"--{folder}", type=Path, required=True)
+    given = parser.parse_args()
+    text = table(given.name, plan.load(given.experiments)[given.name], given.records, given.runs, given.out)
+    print(text)
+
+
+def table(name: str, runs: list[plan.Run], records: Path, folder: Path, out: Path) -> str:
+    """Write the files; returns the text of the first."""
+    out.joinpath(name).mkdir(parents=True, exist_ok=True)
+    found = {run.path: _record(run, records) for run in runs}
+    missing = [f"* {run.path}: {_reason(run, records, folder)}" for run in runs if found[run.path] is None]
+    parts = [f"# {name}", f"{len(runs) - len(missing)} of {len(runs)} runs are on file."]
+    if missing:
+        parts += ["Missing:", "\n".join(missing)]
+    for stem, group in groupby(runs, key=plan.comparison):
+        there = [record for run in group if (record := found[run.path])]
+        parts += [f"## {stem}", _compared(there, out / name / f"{stem}.csv")]
+    text = "\n\n".join(parts) + "\n"
+    (out / f"{name}.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _compared(records: list[Record], csv: Path) -> str:
+    csv.unlink(missing_ok=True)
+    try:
+        compared = report(records)
+    except ValueError as error:  # nothing to compare, or nothing to compare it with
+        return f"No table: {error}."
+    compared.frame().to_csv(csv, index=False)
+    return "\n\n".join([_markdown(compared), *compared.notes, compared.conclusion])
+
+
+def _markdown(compared: Report) -> str:
+    frame = compared.frame()[list(COLUMNS)].rename(columns=COLUMNS)
+    frame["seeds"] = frame["seeds"].map(len)
+    frame = frame.astype(object).where(frame.notna(), None)
+    return frame.to_markdown(index=False, floatfmt=".2f", missingval="-")
+
+
+def _record(run: plan.Run, records: Path) -> Record | None:
+    path = records / f"{run.path}.json"
+    if not path.exists():
+        return None
+    record = Record.load(path)
+    return None if record.recipe.differing_fields(run.recipe) else record
+
+
+def _reason(run: plan.Run, records: Path, folder: Path) -> str:
+    path, out = records / f"{run.path}.json", folder / run.path
+    if path.exists():
+        fields = ", ".join(Record.load(path).recipe.differing_fields(run.recipe))
+        return f"{path} is of another recipe, which differs in {fields}; remove it, or give one of them another name"
+    if (own := out / "record.json").exists():
+        record = Record.load(own)
+        return f"{record.status} after {len(record.epochs)} epochs" + (f": {record.error}" if record.error else "")
+    return f"begun, not ended; see {out}.log" if out.exists() else "not begun"
+
+
+if __name__ == "__main__":
+    main()
