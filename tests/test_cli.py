@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from attnlib import info as module_info
 from attnlib import list_modules, networks
-from attnlib.cli import _parse, app
+from attnlib.cli import app
+from attnlib.cli.shared import parse
 from attnlib.results import records
-from attnlib.training import Record, loop
+from attnlib.training import Record, run
 
 
 def attnlib(*arguments):
@@ -65,14 +66,65 @@ def test_train_writes_the_record_and_says_so(tmp_path):
     record = Record.load(tmp_path / "run" / "record.json")
     assert (record.recipe.label, record.seed, len(record.epochs)) == ("se(reduction=8)", 4, 2)
     assert f"test accuracy {record.final.accuracy:.1%}" in result.stdout
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1", "epoch 2"]
+    lines = result.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1", "epoch 2"]
+    assert all(re.search(r"accuracy \d+\.\d%, [1-9]\d* images/s$", line) for line in lines)
+
+
+def test_the_same_command_again_shows_a_finished_run_and_refuses_another(tmp_path):
+    command = ("train", *TINY, "--set", "cutout=4", "--out", tmp_path)
+    first = attnlib(*command)
+    held = (tmp_path / "record.json").read_bytes()
+    again = attnlib(*command)
+    assert (again.exit_code, again.stdout, again.stderr) == (0, first.stdout, "")
+    other = attnlib(*command, "--seed", 1)
+    assert other.exit_code == 2
+    assert "seed=0 there, 1 asked for" in other.stderr
+    assert (tmp_path / "record.json").read_bytes() == held
+    anew = attnlib(*command, "--seed", 1, "--restart")
+    assert anew.exit_code == 0, anew.output
+    assert Record.load(tmp_path / "record.json").seed == 1
+
+
+def test_a_stopped_run_says_where_it_goes_on(tmp_path, monkeypatch):
+    def stop(self):
+        if self.step == 2:
+            raise KeyboardInterrupt
+        advance(self)
+
+    advance = run.Run.advance
+    command = ("train", *TINY, "--save-every", 0, "--out", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "advance", stop)
+        stopped = attnlib(*command)
+    assert stopped.exit_code == 130
+    assert "the same command goes on" in stopped.stderr
+    result = attnlib(*command)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == "going on from step 2 of 12"
+
+
+def test_places_of_a_module_may_be_several(tmp_path):
+    places = ("--placement", "layer2.0.bn2", "--placement", "layer3.0.bn2")
+    result = attnlib("train", *TINY, "--attention", "se", *places, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    record = Record.load(tmp_path / "record.json")
+    assert record.recipe.placement == ("layer2.0.bn2", "layer3.0.bn2")
+    assert sum(record.attached.values()) == 2
+
+
+def test_recipes_are_listed_and_shown():
+    listed = attnlib("recipes").stdout
+    assert all(name in listed for name in ("smoke", "cifar10-slice", "equal-budget"))
+    shown = attnlib("recipes", "equal-budget").stdout
+    assert re.search(r"epochs\W+30\b", shown) and re.search(r"protocol\W+clean", shown)
 
 
 @pytest.mark.parametrize(
     ("value", "read"), [("False", False), ("false", False), ("8", 8), ("None", None), ("max", "max"), ("'max'", "max")]
 )
 def test_values_of_arguments_are_read_as_json_or_as_python(value, read):
-    assert _parse([f"key={value}"]) == {"key": read}
+    assert parse([f"key={value}"]) == {"key": read}
 
 
 def test_flag_in_pythons_spelling_is_a_flag(tmp_path):
@@ -232,7 +284,11 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("train", *TINY, "--backbone", "resnet2"), "'resnet20'"),
         (("train", "--recipe", "smok"), "'smoke'"),
         (("train", *TINY, "--device", "gpu"), "device must be one of auto, cpu, cuda, mps, got 'gpu'"),
-        (("train", *TINY, "--batch-size", "0"), "field batch_size: .*got 0"),
+        (("recipes", "smok"), "no recipe is called 'smok'; did you mean 'smoke'"),
+        (("train", *TINY, "--set", "epoch=3"), "field epoch: .*got 3"),
+        (("train", *TINY, "--set", "epochs"), "--set takes .*got 'epochs'"),
+        (("train", *TINY, "--devices", "0"), "devices must be at least 1|devices=0|got 0"),
+        (("train", *TINY, "--set", "batch_size=0"), "field batch_size: .*got 0"),
         (("train", *TINY, "--attention", "se", "--arg", "reduction"), "KEY=VALUE.*got 'reduction'"),
         (("train", *TINY, "--attention", "se", "--arg", "reductoin=4"), "reductoin"),
     ],
@@ -254,7 +310,7 @@ def test_unwritable_folder_is_status_2(tmp_path):
 
 
 def test_failed_run_is_status_1(tmp_path):
-    result = attnlib("train", *TINY, "--learning-rate", "1e30", "--out", tmp_path)
+    result = attnlib("train", *TINY, "--set", "learning_rate=1e30", "--out", tmp_path)
     assert result.exit_code == 1
     assert "smaller" in result.stderr
     assert Record.load(tmp_path / "record.json").status == "failed"
@@ -264,7 +320,7 @@ def test_error_of_torch_is_one_line_and_status_1(tmp_path, monkeypatch):
     def exhausted(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate [2] GiB")
 
-    monkeypatch.setattr(loop.F, "cross_entropy", exhausted)
+    monkeypatch.setattr(run.F, "cross_entropy", exhausted)
     result = attnlib("train", *TINY, "--out", tmp_path)
     assert result.exit_code == 1, result.output
     (line,) = result.stderr.splitlines()

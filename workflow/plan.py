@@ -165,9 +165,8 @@ def _run(table: Table, backbone: str | None, attention: Attention, seed: int) ->
         attention_args=attention.arguments,
         placement=attention.placement,
         seed=seed,
-        **{field: value for field, value in changes.items() if field != "name"},
+        **changes,
     )
-    recipe = recipe.model_copy(update={"name": changes.get("name", table.recipe)})
     return Run(recipe, table.recipe, changes, table.resources)
 
 

@@ -49,7 +49,7 @@ def table(name: str, runs: list[plan.Run], records: Path, folder: Path, out: Pat
     parts = [f"# {name}", f"{len(runs) - len(missing)} of {len(runs)} runs are on file."]
     if missing:
         parts += ["Missing:", "\n".join(missing)]
-    for stem, group in groupby(runs, key=plan.comparison):
+    for stem, group in groupby(sorted(runs, key=plan.comparison), key=plan.comparison):
         there = [record for run in group if (record := found[run.path])]
         parts += [f"## {stem}", _compared(there, out / name / f"{stem}.csv")]
     text = "\n\n".join(parts) + "\n"

@@ -26,7 +26,7 @@ class Recipe(BaseModel):
         backbone: a network of `attnlib.networks.list_networks()`.
         attention: a key of `attnlib.list_modules()`, or "none" for the plain network.
         attention_args: arguments of the attention module.
-        placement: where the attention goes, a rule's name, a path, a pattern of paths or several of them, see
+        placement: where the attention goes, a rule's name, a pattern of paths or a list of paths, see
             `attnlib.networks.attach`; default the paper's place.
         protocol: "clean" holds a tenth of the training images back for every choice and reads the test set once, at
             the end; "paper" trains on all of them and reads the test accuracy after every epoch, as these papers do.

@@ -177,7 +177,7 @@ class Run:
                 torch.distributed.broadcast(buffer, src=0)
         kind = next(self.model.parameters()).dtype
         correct = torch.zeros((), dtype=torch.int64, device=self.fabric.device)
-        # Not through `wrapped`: it makes the processes wait for each other at every batch, and they may have unlike many.
+        # Not through `wrapped`, at whose every batch the processes wait for each other: they may have unlike many.
         with torch.no_grad(), self.fabric.autocast():
             for images, labels in data.parts(self.fabric.global_rank, self.fabric.world_size):
                 correct += (self.model(self.normalise(images).to(kind)).argmax(1) == labels).sum()

@@ -3,6 +3,7 @@
 status   the table of notebooks with lane, time and versions, from their stamps
 api      the public classes and functions of attnlib, from its source; nothing is imported
 map      the map of the field on the landing page; a module counts as present when its file exists
+speed    images per second of the training loop beside the usual one, from the benchmark's tables
 ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
 """
 
@@ -52,7 +53,7 @@ def api() -> str:
     for path in sorted((REPOSITORY / "attnlib").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         definitions = list(public(tree))
-        if definitions and path.name != "cli.py":
+        if definitions and path.parent.name != "cli":
             name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
             parts += [f"## `{name}`", markdown(ast.get_docstring(tree))]
             parts += [entry(name, node) for node in definitions]
@@ -225,12 +226,63 @@ def pill(family: str, key: str, name: str, x: float, y: float, width: float, her
     return f'<a href="{chapter}.html">{drawn}</a>' if (REPOSITORY / f"{chapter}.ipynb").exists() else drawn
 
 
+# ---- speed ----
+
+BENCHMARKS = REPOSITORY / "attnlib" / "results" / "benchmarks"
+
+
+def speed() -> str:
+    """A table for each device on which `benchmarks/training.py` has run, and what the ways reach; or that none has."""
+    parts = [loop_table(json.loads(path.read_text())) for path in sorted(BENCHMARKS.glob("*-loop.json"))]
+    parts += [reached(json.loads(path.read_text())) for path in sorted(BENCHMARKS.glob("*-loop-accuracy.json"))]
+    if not list(BENCHMARKS.glob("cuda-loop.json")):
+        parts.append("No GPU has been measured yet: `python -m benchmarks.training --device cuda` does it.")
+    return "\n\n".join(parts)
+
+
+def loop_table(table: dict) -> str:
+    """Images per second, ratios with their quartiles, and the share of a step that goes into making its batch."""
+    machine, settings = table["machine"], table["settings"]
+    where = machine["gpu"] or f"{machine['cpu']}, {machine['threads']} threads"
+    lines = [
+        f"Training steps of {settings['batch_size']} images with crops and flips, on {where}, PyTorch "
+        f"{table['versions']['torch']}, {table['date'][:10]}. The usual loop has a DataLoader with "
+        f"{settings['workers']} worker processes, torchvision's transforms, fp32. All ways took "
+        f"{settings['steps']} steps in turn, {settings['turns']} times; the ratio is the median, with its quartiles.",
+        "",
+        "| network | way | images/s | times as fast as the usual loop | share of a step for its batch |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for row in table["rows"]:
+        share = "" if row["input_share"] is None else f"{row['input_share']:.1%}"
+        ratio = f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+        lines.append(f"| {row['network']} | {row['way']} | {row['images_per_second']:.0f} | {ratio} | {share} |")
+    return "\n".join(lines)
+
+
+def reached(table: dict) -> str:
+    """Whether speed costs accuracy: the mean over the seeds with the single runs."""
+    ways: dict[str, list[float]] = {}
+    for row in table["rows"]:
+        ways.setdefault(row["way"], []).append(100 * row["accuracy"])
+    lines = [
+        f"What they reach ({table['settings']['about']}, test accuracy after the last epoch, in percent):",
+        "",
+        "| way | mean | single runs |",
+        "| --- | ---: | --- |",
+    ]
+    for way, found in ways.items():
+        lines.append(f"| {way} | {sum(found) / len(found):.1f} | {', '.join(f'{each:.1f}' for each in found)} |")
+    return "\n".join(lines)
+
+
 # ---- Sphinx ----
 
 GENERATE = {
     "status": status,
     "api": api,
     "map": field_map,
+    "speed": speed,
     "ledger": lambda: ledger_page.page(REPOSITORY),
     "counts": lambda: ledger_page.counts(REPOSITORY),
 }
@@ -238,6 +290,7 @@ PAGES = {
     "book/status": ("status",),
     "book/api": ("api",),
     "book/ledger": ("counts", "ledger"),
+    "book/training": ("speed",),
     "index": ("map", "counts"),
 }
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from attnlib import cli, list_modules, networks
+from attnlib import list_modules, networks
+from attnlib.cli import app
 from attnlib.training import loop
 
 sys.path.append(str(Path(__file__).parents[2] / "workflow"))
@@ -73,34 +74,39 @@ def test_gain_that_iebn_is_compared_with_stands_behind_the_same_norms(planned):
     assert gain[1] == 1 / (1 + math.e)  # the sigmoid of -1
 
 
-def test_command_of_every_run_is_the_command_of_its_recipe(planned, monkeypatch, tmp_path):
-    asked = []
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """A function that gives the recipe that a run's command would train."""
+    seen = []
 
     class Stop(RuntimeError):
         pass
 
     def note(recipe, *arguments, **options):
-        asked.append(recipe)
+        seen.append(recipe)
         raise Stop
 
-    monkeypatch.setattr(loop, "train", note)
-    runs = {run.path: run for runs in planned.values() for run in runs}.values()
-    for run in runs:
-        words = shlex.split(run.command("attnlib", tmp_path, "cpu"))
-        result = CliRunner().invoke(cli.app, words[1:])
+    def recipe_of(run):
+        result = CliRunner().invoke(app, shlex.split(run.command("attnlib", tmp_path, "cpu"))[1:])
         assert result.exit_code == 1, result.output  # Stop, and not 2, a wrong command
-    assert asked == [run.recipe for run in runs]
+        return seen.pop()
+
+    monkeypatch.setattr(loop, "train", note)
+    return recipe_of
 
 
-def test_argument_that_looks_like_a_number_stays_a_string(tmp_path):
-    write(
-        tmp_path,
-        "seeds = [0]\n[[tables]]\nrecipe = 'smoke'\n"
-        "attentions = [{ key = 'se', arguments = { squeeze = '8', bias = false } }]\n",
-    )
+def test_command_of_every_run_is_the_command_of_its_recipe(planned, asked):
+    runs = [run for runs in planned.values() for run in runs]
+    for run in {(run.recipe.name, run.recipe.backbone, run.recipe.label): run for run in runs}.values():
+        assert asked(run) == run.recipe
+
+
+def test_argument_that_looks_like_a_number_stays_a_string(tmp_path, asked):
+    attentions = "[{ key = 'se', arguments = { squeeze = '8', bias = false } }]"
+    write(tmp_path, f"seeds = [3]\ntables = [{{ recipe = 'smoke', attentions = {attentions} }}]\n")
     [run] = plan.load(tmp_path)["mine"]
-    words = shlex.split(run.command("attnlib", "out", "cpu"))
-    assert cli._parse([words[i + 1] for i, word in enumerate(words) if word == "--arg"]) == run.recipe.attention_args
+    assert asked(run) == run.recipe
+    assert run.recipe.attention_args == {"squeeze": "8", "bias": False}
 
 
 @pytest.mark.parametrize(

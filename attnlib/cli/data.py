@@ -1,0 +1,38 @@
+"""`attnlib data`: the data sets."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from attnlib.cli.shared import Root, err, escape, out, plain_errors
+
+
+def fetch(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], root: Root = None) -> None:
+    """Download a data set (160 MB), check it and keep it; does nothing where a good copy is here."""
+    from attnlib.data.cifar import fetch
+
+    with plain_errors():
+        out.print(f"{name} is in {fetch(name, root)}", soft_wrap=True)
+
+
+def info(
+    verify: Annotated[bool, typer.Option("--verify", help="Compute the checksums again and compare them.")] = False,
+    root: Root = None,
+) -> None:
+    """Show which data sets are here. Exit status 1 where one is damaged."""
+    from attnlib.data import cifar
+
+    with plain_errors():
+        entries = cifar.info(root, verify)
+        table = Table("name", "status", "MB")
+        table.add_column("folder", overflow="fold")
+        table.add_row("shapes", "generated, needs no files", "", "")
+        for entry in entries:
+            table.add_row(entry.name, entry.status, f"{entry.size / 1e6:.0f}", str(entry.folder))
+        out.print(table)
+    problems = [entry.problem for entry in entries if entry.problem]
+    for problem in problems:
+        err.print(f"[red]damaged:[/red] {escape(problem)}", highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)

@@ -1,0 +1,94 @@
+"""`attnlib ledger`: the papers' claims and printed costs."""
+
+import json
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from attnlib.cli.shared import err, escape, out, plain_errors
+
+
+def ledger(
+    paper: Annotated[str | None, typer.Option(help="Only this paper, a key such as se.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="cost, initial state, identity, gradient, behaviour, accuracy or arithmetic."),
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(help="holds, holds with a note, does not hold, awaits a record or not testable here."),
+    ] = None,
+    claim: Annotated[str | None, typer.Option("--id", help="Only this claim, e.g. sa-parameters-resnet50.")] = None,
+    costs: Annotated[bool, typer.Option("--costs", help="Printed costs beside recomputed ones instead.")] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Judge and count anew (seconds to a minute a paper) and file it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
+) -> None:
+    """What the papers claim, beside what this code gives, with a verdict that code computed.
+
+    Figures are those on file; the tests compute them anew and compare.
+    """
+    with plain_errors():
+        from attnlib import published
+        from attnlib.ledger import entries
+
+        if costs and (kind or verdict or claim):
+            raise ValueError("--kind, --verdict and --id choose among claims; leave them out with --costs")
+        chosen = published.keys() if paper is None else [paper]
+        ledgers = [_recomputed(key) if recompute else entries.stored(key) for key in chosen]
+        cells = [cell for each in ledgers for cell in each.cells]
+        rows = cells if costs else entries.select(ledgers, kind, verdict, claim)
+        if as_json:
+            typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+            return
+        show = _show_costs if costs else _show_verdicts
+        show(rows)
+
+
+def _recomputed(key: str):
+    from attnlib.ledger import entries
+
+    with err.status(f"judging {key}"):
+        ledger = entries.compute(key)
+        entries.store(ledger)
+    return ledger
+
+
+def _show_verdicts(verdicts: list) -> None:
+    table = Table(show_lines=True)
+    for column, ratio in {"claim": 3, "published": 1, "measured": 1, "verdict": 1}.items():
+        table.add_column(column, ratio=ratio, overflow="fold")
+    for v in verdicts:
+        note = f"\n[dim]{escape(v.note)}[/dim]" if v.note else ""
+        unit = f" {v.unit}" if v.unit else ""
+        table.add_row(
+            f"[bold]{v.id}[/bold] ({v.kind}): {escape(v.claim)}{note}",
+            _figure(v.published, unit),
+            _figure(v.measured, unit),
+            v.verdict,
+        )
+    out.print(table)
+    counts = Counter(v.verdict for v in verdicts)
+    words = "; ".join(f"{word}: {count}" for word, count in counts.most_common())
+    out.print(f"{len(verdicts)} claims; {words}", highlight=False)
+
+
+def _show_costs(cells: list) -> None:
+    table = Table("paper, table, row", "column", "published", "measured", "agrees")
+    for cell in cells:
+        agrees = {True: "yes", False: "no", None: cell.reason}[cell.agrees]
+        name = f"{cell.paper}, {cell.table}: {cell.row}"
+        table.add_row(escape(name), cell.column, _figure(cell.published), _figure(cell.measured), escape(agrees))
+    out.print(table)
+    recomputed = sum(cell.measured is not None for cell in cells)
+    agree = sum(cell.agrees is True for cell in cells)
+    out.print(
+        f"{len(cells)} printed costs: {recomputed} recomputed, {agree} agree to the printed digits", highlight=False
+    )
+
+
+def _figure(value: float | int | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.6g}{unit}"

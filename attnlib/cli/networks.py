@@ -1,0 +1,102 @@
+"""`attnlib attach` and `attnlib profile`: networks with modules in them, and their costs."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from attnlib.cli.shared import Arguments, Attention, Where, out, parse, plain_errors
+
+
+def attach_(
+    network: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. timm:resnet26.")],
+    module: Annotated[str, typer.Argument(help="A key from: attnlib list.")],
+    placement: Where = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images, for parameters per position.")] = None,
+    arguments: Arguments = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go where.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the initial weights of the network with attention, a state dict."),
+    ] = None,
+) -> None:
+    """Put a module into a network and say what went where; with --dry-run nothing is written."""
+    with plain_errors():
+        if dry_run == (output is not None):
+            raise ValueError("give --dry-run to see the places, or --out FILE to write the network's initial weights")
+        import torch
+
+        from attnlib.networks.attach import attach
+        from attnlib.networks.external import build
+
+        model = build(network)
+        before = sum(parameter.numel() for parameter in model.parameters())
+        attached = attach(model, module, image_size, placement, **parse(arguments))
+        table = Table("how", "layer", "channels", "map", "arguments", title=f"{module} in {network}")
+        for entry in attached:
+            size = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
+            shown = ", ".join(f"{key}={value}" for key, value in entry.arguments.items())
+            table.add_row(entry.how, entry.path, str(entry.channels), size, shown)
+        out.print(table)
+        after = sum(parameter.numel() for parameter in model.parameters())
+        out.print(f"{len(attached)} places; parameters {before:,} -> {after:,} ({after - before:+,})", highlight=False)
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            temporary = output.with_name(f".{output.name}.tmp")
+            torch.save(model.state_dict(), temporary)
+            temporary.replace(output)
+            out.print(f"written: {output}", soft_wrap=True)
+
+
+def profile(
+    backbone: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. resnet50.")],
+    attention: Attention = "none",
+    arguments: Arguments = None,
+    placement: Where = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the image in pixels; default what the network was made for.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Default those of the usual data: ImageNet 1000, COCO 91, CIFAR-10 10 ...")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Count what a network costs for one image: parameters, multiply-adds (MACs), activations, peak memory.
+
+    Of a detector, the pyramid and the heads that run at every pixel are counted; boxes and the heads that run once per
+    proposal are not.
+    """
+    with plain_errors():
+        from attnlib.base import check_count
+        from attnlib.networks import attach, external
+        from attnlib.profiling.cost import profile as count
+        from attnlib.profiling.inputs import counted
+
+        size = external.image_size(backbone) if image_size is None else image_size
+        check_count("image_size", size)
+        model = external.build(backbone, classes)
+        if attention != "none":
+            attach(model, attention, size, placement, **parse(arguments))
+        elif arguments or placement:
+            raise ValueError("--arg and --placement need a module: give --attention")
+        part = counted(backbone, model, size)
+        cost = count(part.model, inputs=part.inputs)
+        whole = sum(parameter.numel() for parameter in model.parameters())
+        if as_json:
+            typer.echo(json.dumps({"counted": part.words, "network_parameters": whole} | cost.as_dict(), indent=1))
+            return
+        label = backbone if attention == "none" else f"{backbone} with {attention}"
+        table = Table("quantity", title=f"{label}, one image of {size} x {size}: {part.words}")
+        table.add_column("value", justify="right")
+        table.add_row("parameters", f"{cost.parameters:,}")
+        if whole != cost.parameters:
+            table.add_row("parameters of the whole network", f"{whole:,}")
+        table.add_row("MACs", f"{cost.macs:,}", end_section=not cost.macs_by_operator)
+        for operator, macs in sorted(cost.macs_by_operator.items(), key=lambda item: -item[1]):
+            table.add_row(f"  {operator}", f"{macs:,}")
+        table.add_row("elementwise operations", f"{cost.elementwise:,}")
+        table.add_row("activations", f"{cost.activations:,}")
+        table.add_row("peak memory of a training step, bytes", f"{cost.peak_memory_bytes:,}")
+        out.print(table)

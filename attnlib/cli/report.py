@@ -1,0 +1,76 @@
+"""`attnlib report`: what records say."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from attnlib.cli.shared import escape, out, plain_errors
+
+
+def report(
+    recipe: Annotated[str | None, typer.Option(help="Report this one; without it, list what has records.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Of the runs, e.g. resnet20; needed where the recipe has several.")
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(metavar="LABEL", help="What the others are compared with, e.g. none or constant.")
+    ] = "none",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--records", help="Folder of records, or of run folders; default the package's records."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Mean, spread and paired differences over the seeds of recorded runs, and what can be concluded from them."""
+    with plain_errors():
+        from attnlib.results.report import inventory, on_file, report, select
+
+        found = on_file(folder)
+        if recipe is None:
+            if backbone is not None:
+                raise ValueError(f"--backbone {backbone} chooses among the runs of one recipe: give --recipe, too")
+            entries = inventory(found)
+            if as_json:
+                typer.echo(json.dumps(entries, indent=1))
+                return
+            table = Table(*entries[0])
+            for entry in entries:
+                table.add_row(*(escape(value) for value in entry.values()))
+            out.print(table)
+            return
+        reported = report(select(found, recipe, backbone), baseline)
+        if as_json:
+            typer.echo(reported.model_dump_json(indent=1))
+            return
+        _show_report(reported)
+
+
+def _show_report(report) -> None:
+    heading = f"{report.recipe}: test accuracy after the last epoch, %; difference to {report.baseline}, points"
+    table = Table(title=escape(heading), show_lines=True)
+    table.add_column("attention,\nparameters", overflow="fold")
+    best = f"best\n{report.rows[0].best_of}\nepoch"
+    for column in ("seeds", "mean,\nspread", best, "difference,\nits seeds", "Student\nt", "boot-\nstrap"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in report.rows:
+        cells = [
+            (row.label, f"{row.parameters:,}"),
+            (str(len(row.seeds)),),
+            (f"{row.mean:.2f}", "single run" if row.deviation is None else f"± {row.deviation:.2f}"),
+            (f"{row.best_mean:.2f}",),
+            ("-",) if row.difference is None else (f"{value:+.2f}" for value in (row.difference, *row.differences)),
+            *(("-",) if ends is None else (f"{end:+.2f}" for end in ends) for ends in (row.student, row.bootstrap)),
+        ]
+        table.add_row(*(escape("\n".join(cell)) for cell in cells))
+    out.print(table)
+    if any(row.student for row in report.rows):
+        out.print(
+            "The 95 % intervals are of the mean difference; with three seeds the bootstrap's covers it in 75 % of all "
+            "cases, Student's in 95 %.",
+            highlight=False,
+        )
+    for sentence in (*report.notes, report.conclusion):
+        out.print(sentence, highlight=False, markup=False)
