@@ -67,3 +67,9 @@ def test_training_counts_and_explains_nothing():
     (names,) = loaded("import attnlib.training.loop")
     assert "attnlib.networks" in names
     assert not {"captum", "fvcore", "matplotlib"} & packages(names)
+
+
+def test_who_reads_records_waits_for_no_training():
+    (names,) = loaded("from attnlib.results.report import report; from attnlib.training import Recipe")
+    assert not packages(names) & {"lightning_fabric", "torchvision", "pandas", "matplotlib"}
+    assert "attnlib.training.loop" not in names

@@ -40,8 +40,16 @@ def test_more_images_than_there_are_is_refused(data):
         split(data, train_images=501, hold_out=True)
 
 
-def batches(data, count=100, normalise=lambda images: images, **overrides):
-    """Of the first `count` images; by default not normalised, so that they can be compared pixel by pixel."""
+PLAIN = Normalisation([0.0] * 3, [1.0] * 3)
+
+
+def pixels(inputs):
+    """The bytes that PLAIN made network inputs of."""
+    return (inputs * 255).round().byte().permute(0, 2, 3, 1)
+
+
+def batches(data, count=100, normalise=PLAIN, **overrides):
+    """Of the first `count` images."""
     recipe = Recipe.named("smoke", **{"batch_size": 32, "augmentation": "crop-flip", **overrides})
     return Batches(DeviceImages.select(data, np.arange(count), torch.device("cpu")), normalise, recipe)
 
@@ -51,7 +59,7 @@ def epoch(made, number=0):
 
 
 def test_crop_flip_is_a_padded_window_of_each_image(data):
-    images, labels = batches(data, 40, batch_size=40).part(0, 0, 0)
+    inputs, labels = batches(data, 40, batch_size=40).part(0, 0, 0)
     sources = torch.tensor(data.images[:40])
     windows = {
         (number, down, right, flipped): (window.flip(1) if flipped else window)
@@ -62,7 +70,7 @@ def test_crop_flip_is_a_padded_window_of_each_image(data):
         for flipped in (False, True)
     }
     found = []
-    for image, label in zip(images, labels, strict=True):
+    for image, label in zip(pixels(inputs), labels, strict=True):
         (match,) = [place for place, window in windows.items() if torch.equal(window, image)]
         assert data.labels[match[0]] == label
         found.append(match)
@@ -72,8 +80,10 @@ def test_crop_flip_is_a_padded_window_of_each_image(data):
 
 
 def test_without_augmentation_the_images_are_those_of_the_data_set(data):
-    images, _ = batches(data, 40, batch_size=40, augmentation="none").part(0, 0, 0)
-    assert sorted(image.numpy().tobytes() for image in images) == sorted(image.tobytes() for image in data.images[:40])
+    inputs, _ = batches(data, 40, batch_size=40, augmentation="none").part(0, 0, 0)
+    assert sorted(image.numpy().tobytes() for image in pixels(inputs)) == sorted(
+        image.tobytes() for image in data.images[:40]
+    )
 
 
 def test_an_epoch_has_every_image_once_and_the_next_another_order(data):

@@ -177,7 +177,9 @@ def test_parts_have_norms_of_their_own_and_the_gradients_of_the_whole_batch(atte
     )  # fmt: skip
     trained = train(recipe).model
     begin = run.build(recipe, classes=10, image_size=32).double()
-    data = run.DeviceImages.select(load("shapes", "train"), run.split(load("shapes", "train"), 20, False)[0], "cpu")
+    data = run.DeviceImages.select(
+        load("shapes", "train"), run.split(load("shapes", "train"), 20, False)[0], torch.device("cpu")
+    )
     batches = run.Batches(data, run.Normalisation(*run.channel_statistics(data.images.numpy())), recipe)
     for part in (1, 0):
         for norm in (m for m in begin.modules() if hasattr(m, "running_mean")):
