@@ -131,6 +131,7 @@ class _Sitting:
         self.progress = progress if progress and run.fabric.is_global_zero else lambda *_: None
         self.begun, self.earlier_seconds = time.perf_counter(), 0.0
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.commit = commit()
         self.saved, self.saved_step = self.begun, -1
         earlier = run.fabric.broadcast(earlier)
         if earlier is not None:
@@ -182,7 +183,7 @@ class _Sitting:
             return
         state = {
             "recipe": self.run.recipe.model_dump_json(),
-            "commit": commit(),
+            "commit": self.commit,
             "started": self.started,
             "seconds": self._seconds(),
             "run": self.run.state(),

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -35,11 +36,20 @@ def provenance(
     )
 
 
+@cache
 def commit() -> str | None:
-    """The commit of the checkout that attnlib was imported from, with "+changes" where its files differ from it."""
+    """The commit of the checkout that attnlib was imported from, with "+changes" where its files differ from it.
 
+    As it was when this was first asked: what changes later is not what runs.
+    """
+    return _commit_of(_PACKAGE)
+
+
+def _commit_of(package: Path) -> str | None:
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", str(_PACKAGE), *arguments], capture_output=True, text=True, check=False)
+        # No lock: another git in this repository must not fail because a run looks at it.
+        command = ["git", "--no-optional-locks", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     try:
         # An installed copy may lie inside somebody else's repository: only a tracked file makes it our checkout.

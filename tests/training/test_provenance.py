@@ -13,7 +13,7 @@ def test_no_machine_is_named():
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
+def checkout(tmp_path):
     """A repository with a package in it, which stands for attnlib's."""
     package = tmp_path / "package"
     (package / "results" / "records").mkdir(parents=True)
@@ -27,28 +27,34 @@ def checkout(tmp_path, monkeypatch):
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
-    monkeypatch.setattr(provenance, "_PACKAGE", package)
     return package
 
 
 def test_records_and_files_outside_the_package_are_no_changes(checkout):
-    commit = provenance.commit()
+    commit = provenance._commit_of(checkout)
     (checkout / "results" / "records" / "old.json").write_text("2")
     (checkout / "results" / "records" / "new.json").write_text("3")
     (checkout.parent / "notes.txt").write_text("")
     assert len(commit) == 40
-    assert provenance.commit() == commit
+    assert provenance._commit_of(checkout) == commit
 
 
 @pytest.mark.parametrize("file", ["__init__.py", "new_module.py", "results/archive.py"])
 def test_changed_and_new_modules_are_changes(checkout, file):
     (checkout / file).write_text("changed = True")
-    assert provenance.commit().endswith("+changes")
+    assert provenance._commit_of(checkout).endswith("+changes")
 
 
-def test_package_in_somebody_elses_repository_has_no_commit(checkout, monkeypatch):
+def test_package_in_somebody_elses_repository_has_no_commit(checkout):
     other = checkout / "installed"
     other.mkdir()
     (other / "__init__.py").write_text("")
-    monkeypatch.setattr(provenance, "_PACKAGE", other)
-    assert provenance.commit() is None
+    assert provenance._commit_of(other) is None
+
+
+def test_looking_takes_no_lock(checkout):
+    (checkout / "__init__.py").touch()  # git would refresh its index, and hold the lock meanwhile
+    index = checkout.parent / ".git" / "index"
+    before = index.stat().st_mtime_ns
+    provenance._commit_of(checkout)
+    assert index.stat().st_mtime_ns == before
