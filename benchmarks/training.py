@@ -124,12 +124,12 @@ def rates(recipe: Recipe, device: torch.device, workers: int, turns: int, steps:
         "attnlib, fp32": ours(recipe, device.type),
         "attnlib, bf16": ours(recipe.model_copy(update={"precision": "bf16-mixed"}), device.type),
     }
-    for loop in ways.values():
-        seconds(loop.advance, 3, device)
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in track(range(turns), "in turn", console=Console(stderr=True)):
         for name, loop in ways.items():
-            loop.advance()  # what the way before it left in the caches is not its own
+            # First untimed: the usual loop uses up the batches that its workers made while it rested; while the others
+            # run, they fill their queue again.
+            seconds(loop.advance, 3 * workers, device)
             times[name].append(seconds(loop.advance, steps, device))
     usual = times["usual loop, fp32"]
     pipeline = statistics.median(input_seconds(ways["attnlib, fp32"], steps, device) for _ in range(turns))
@@ -211,15 +211,16 @@ def module_steps(recipe: Recipe, device: torch.device, turns: int) -> Iterator[d
 def main(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     networks: Annotated[list[str] | None, typer.Option(help="Default resnet20; may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(help="Of the usual loop's DataLoader.")] = 2,
-    turns: Annotated[int, typer.Option(min=2, help="How often each way is timed.")] = 9,
-    steps: Annotated[int, typer.Option(min=1, help="Steps in each turn.")] = 4,
+    workers: Annotated[int, typer.Option(min=1, help="Of the usual loop's DataLoader.")] = 2,
+    turns: Annotated[int, typer.Option(min=2, help="How often each way is timed.")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in each turn.")] = 20,
     modules: Annotated[bool, typer.Option(help="Also time a step with each module.")] = True,
     accuracy: Annotated[bool, typer.Option("--accuracy", help="Also train each way to the end.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each way, with --accuracy.")] = 3,
 ) -> None:
     """Time training on real CIFAR-10 (or what ATTNLIB_DATA holds) and file the tables."""
     where = torch.device(device)
+    torch.backends.cudnn.benchmark = True  # as `train` has it
     recipe = Recipe.named("equal-budget", batch_size=BATCH, epochs=1000)
     settings = {"batch_size": BATCH, "turns": turns, "steps": steps, "workers": workers, "augmentation": "crop-flip"}
     rows = []

@@ -1,5 +1,7 @@
 """`attnlib train` and `attnlib recipes`."""
 
+import contextlib
+import logging
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +57,7 @@ def train(
         from lightning_fabric.utilities.rank_zero import rank_zero_only
 
         from attnlib.training.folder import finished
-        from attnlib.training.loop import TrainingInterrupted
+        from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
         from attnlib.training.loop import train as run
         from attnlib.training.recipe import Recipe
 
@@ -68,28 +70,32 @@ def train(
             "seed": seed,
             "epochs": epochs,
             "train_images": train_images,
-            **parse(settings, "--set", "batch_size=64"),
         }
-        chosen = Recipe.named(recipe, **{field: value for field, value in given.items() if value is not None})
+        given = {field: value for field, value in given.items() if value is not None}
+        chosen = Recipe.named(recipe, **given | parse(settings, "--set", "batch_size=64"))
         record_path = out_folder / "record.json"
         record = None if restart else finished(out_folder, chosen)
         warnings.showwarning = _note
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         try:
             if record is None:
-                with shown(chosen.batch_size, tensorboard) as progress:
+                # A process that helps another shows nothing.
+                showing = contextlib.nullcontext() if rank_zero_only.rank else shown(chosen.batch_size, tensorboard)
+                with showing as progress:
                     record = run(
                         chosen, out_folder, progress, device, root, devices, restart, deterministic, save_every
                     ).record
-        except RuntimeError as error:  # the loss is no number, or torch gave up, e.g. out of memory
-            reason = " ".join(str(error).split())
-            where = f"; record: {record_path}" if record_path.exists() else ""
-            err.print(f"[red]failed:[/red] {escape(reason + where)}", highlight=False, soft_wrap=True)
+        except TrainingFailedError as error:  # the loss is no number, the disk is full, memory ran out ...
+            reason = f"{' '.join(str(error).split())}; record: {record_path}"
+            err.print(f"[red]failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
         except TrainingInterrupted:
+            if rank_zero_only.rank:
+                return
             again = f"interrupted; the epochs so far are in {record_path}; the same command goes on"
             err.print(again, highlight=False, soft_wrap=True)
             raise typer.Exit(130) from None
-        if rank_zero_only.rank:  # a process that helped another
+        if rank_zero_only.rank:
             return
         out.print(
             f"{chosen.backbone} with {chosen.label} on {chosen.data}: test accuracy {record.final.accuracy:.1%}, "

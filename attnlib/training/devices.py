@@ -1,6 +1,7 @@
 """Where a run computes: one device, or several processes that share each batch."""
 
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from attnlib.base import check_count
 
@@ -19,8 +20,11 @@ def processes_with(precision: str, device: str, devices: int) -> Fabric:
     strategy = "auto" if devices == 1 else "ddp"
     try:
         fabric = Fabric(accelerator=device, devices=devices, precision=precision, strategy=strategy)
-    except RuntimeError as error:  # an accelerator that exists, but not here
-        raise ValueError(f"device={device!r} cannot be used: {error}") from error
+    except (
+        RuntimeError,
+        MisconfigurationException,
+    ) as error:  # an accelerator that exists, but not here or not so many
+        raise ValueError(f"device={device!r}, devices={devices} cannot be used: {error}") from error
     if devices > 1:
         fabric.launch()
     return fabric

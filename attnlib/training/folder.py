@@ -22,6 +22,8 @@ def alone(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ValueError(f"another run is writing into {folder}; wait for its end, or choose another folder") from None
+    for partial in folder.glob(".record.json.*.partial"):  # of a process that was killed while it wrote
+        partial.unlink()
     try:
         yield
     finally:
@@ -37,28 +39,34 @@ def finished(out: str | Path, recipe: Recipe) -> Record | None:
     path = Path(out) / "record.json"
     if not path.exists():
         return None
-    record = Record.load(path)
+    try:
+        record = Record.load(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove the file to go on from the last checkpoint, or --restart") from error
     _refuse(path, record.recipe, recipe)
     return record if record.status == "finished" else None
 
 
-def earlier_state(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
-    """The newest checkpoint of `recipe` in this folder, or None; what was damaged or has changed since is said."""
-    finished(folder, recipe)  # refuses a record of another recipe
+def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None, Record | None]:
+    """The newest checkpoint of `recipe` in this folder and its record where it is finished, or None for each.
+
+    What was damaged or has changed since is said.
+    """
+    record = finished(folder, recipe)
     state, damaged = Checkpoints(folder).load()
     if damaged:
         goes_on = f"from step {state['run']['step']}" if state else "from the beginning"
         warnings.warn(f"{'; '.join(damaged)}; going on {goes_on}", stacklevel=3)
     if state is None:
-        return None
+        return None, record
     _refuse(folder, Recipe.model_validate_json(state["recipe"]), recipe)
-    if state["commit"] != (now := commit()):
+    if record is None and state["commit"] != (now := commit()):
         warnings.warn(
             f"the checkpoint in {folder} was made by the code of {state['commit']}, which is now {now}; the record "
             "will name the second alone; --restart begins anew",
             stacklevel=3,
         )
-    return state
+    return state, record
 
 
 def _refuse(where: Path, there: Recipe, asked: Recipe) -> None:

@@ -22,7 +22,7 @@ from attnlib.data.files import writable_folder
 from attnlib.training.batches import Normalisation
 from attnlib.training.checkpoint import Checkpoints
 from attnlib.training.devices import processes_with
-from attnlib.training.folder import alone, earlier_state, finished
+from attnlib.training.folder import alone, earlier_sitting
 from attnlib.training.provenance import commit, provenance
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Epoch, Final, Record
@@ -33,7 +33,7 @@ _PREDICTION_BATCH = 500
 
 
 class TrainingFailedError(RuntimeError):
-    """The loss is no longer a number; `record` holds the epochs before."""
+    """The loss is no longer a number, or another error ended the training; `record` holds the epochs before."""
 
     def __init__(self, message: str, record: Record) -> None:
         super().__init__(message)
@@ -57,8 +57,8 @@ class Trained:
 
     def inputs(self, images: UInt8[np.ndarray, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
         """Images as this network takes them: normalised, channels at axis 1, on its device."""
-        device = next(self.model.parameters()).device
-        return Normalisation(self.record.mean, self.record.std)(torch.tensor(images, device=device))
+        one = next(self.model.parameters())
+        return Normalisation(self.record.mean, self.record.std)(torch.tensor(images, device=one.device)).to(one.dtype)
 
     def predict(self, images: UInt8[np.ndarray, "N H W 3"]) -> Float[Tensor, "N classes"]:
         """The scores of each class before the softmax, on the CPU."""
@@ -100,10 +100,9 @@ def train(
 
     Raises:
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
-        OSError: also when a checkpoint cannot be written; the one before it is kept.
-        TrainingFailedError: the loss is no longer finite; the record says "failed".
+        TrainingFailedError: the loss is no longer finite, a checkpoint cannot be written (the one before is kept),
+            or there was any other error, which is then its cause; the record says "failed" and why.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
-        Any other error while training, e.g. torch's own when memory runs out: the record says "failed" and why.
     """
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
     with contextlib.ExitStack() as stack:
@@ -111,7 +110,7 @@ def train(
         writer = fabric.is_global_zero and folder is not None
         if writer:
             stack.enter_context(alone(folder))
-        earlier = earlier_state(folder, recipe) if writer and not restart else None
+        earlier = earlier_sitting(folder, recipe) if writer and not restart else (None, None)
         stack.enter_context(_random_state(fabric, recipe, deterministic))
         run = Run(recipe, fabric, root)
         stack.enter_context(_default_dtype(recipe))
@@ -125,7 +124,12 @@ class _Sitting:
     """One process's attempt to bring a run to its end, and what it leaves in the folder."""
 
     def __init__(
-        self, run: Run, folder: Path | None, progress: Progress | None, save_every: float, earlier: dict | None
+        self,
+        run: Run,
+        folder: Path | None,
+        progress: Progress | None,
+        save_every: float,
+        earlier: tuple[dict | None, Record | None],
     ) -> None:
         self.run, self.folder, self.save_every = run, folder, save_every
         self.progress = progress if progress and run.fabric.is_global_zero else lambda *_: None
@@ -133,16 +137,16 @@ class _Sitting:
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.commit = commit()
         self.saved, self.saved_step = self.begun, -1
-        earlier = run.fabric.broadcast(earlier)
-        if earlier is not None:
-            run.restore(earlier["run"])
-            self.started, self.earlier_seconds = earlier["started"], earlier["seconds"]
+        state, self.done = run.fabric.broadcast(earlier)
+        if state is not None:
+            run.restore(state["run"])
+            self.started, self.earlier_seconds = state["started"], state["seconds"]
             self.saved_step = run.step
 
     def train(self) -> Trained:
         run = self.run
-        if self.folder is not None and (done := finished(self.folder, run.recipe)):
-            return self._again(done)
+        if self.done is not None:
+            return self._again()
         try:
             with _asked_to_stop() as asked:
                 self._save()  # at the start, so that a folder without room is known before the work and not after it
@@ -152,7 +156,7 @@ class _Sitting:
                     if run.epoch_is_over:
                         run.finish_epoch()
                         self.progress(run.step, run.steps, run.epochs)
-                    if asked.is_set():
+                    if run.any_process(asked.is_set()):
                         self._save()
                         raise KeyboardInterrupt
                     if time.perf_counter() - self.saved > self.save_every:
@@ -164,23 +168,23 @@ class _Sitting:
         except NonFiniteLoss as error:
             raise TrainingFailedError(str(error), self._record("failed", error=str(error))) from None
         except Exception as error:
-            with contextlib.suppress(OSError):  # a full disk takes no record either
-                self._record("failed", error=f"{type(error).__name__}: {error}")
-            raise
+            record = self._record("failed", error=f"{type(error).__name__}: {error}")
+            raise TrainingFailedError(str(error), record) from error
         final = Final(accuracy=accuracy, test_images=len(run.test))
         return Trained(self._record("finished", final=final), run.model.eval())
 
-    def _again(self, done: Record) -> Trained:
+    def _again(self) -> Trained:
         if self.run.step < self.run.steps:
             raise ValueError(
-                f"the run in {self.folder} is finished, but the checkpoint with its network is gone; read its record "
-                "with Record.load, or train it again by restart=True"
+                f"the run of seed {self.done.seed} is finished, but the checkpoint with its network is gone; read its "
+                "record with Record.load, or train it again by restart=True"
             )
-        return Trained(done, self.run.model.eval())
+        return Trained(self.done, self.run.model.eval())
 
     def _save(self) -> None:
-        if self.folder is None or self.run.step == self.saved_step or not self.run.loss_was_checked:
+        if self.folder is None or self.run.step == self.saved_step:
             return
+        self.run.check_loss()  # a broken state is not worth keeping
         state = {
             "recipe": self.run.recipe.model_dump_json(),
             "commit": self.commit,
@@ -221,7 +225,9 @@ class _Sitting:
             ),
         )
         if self.folder is not None:
-            made.save(self.folder / "record.json")
+            # A full disk does not take the record of a failure either; the failure itself is told.
+            with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
+                made.save(self.folder / "record.json")
         return made
 
 

@@ -36,10 +36,12 @@ def curves(folder: Path) -> Iterator[Callable[[list[Epoch]], None]]:
     except ImportError:
         raise ValueError("TensorBoard's curves need the package tensorboard: pip install tensorboard") from None
     with SummaryWriter(folder) as writer:
-        written = 0
+        written = None
 
         def write(epochs: list[Epoch]) -> None:
             nonlocal written
+            if written is None:  # an earlier sitting has written these
+                written = len(epochs)
             for epoch in epochs[written:]:
                 for name, value in epoch.model_dump(exclude={"epoch"}, exclude_none=True).items():
                     writer.add_scalar(name, value, epoch.epoch)

@@ -1,15 +1,24 @@
 """Everything that decides what a training run computes, in one frozen object."""
 
+import json
 import tomllib
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from attnlib.errors import unknown
 
 _FILES = files("attnlib.training") / "recipes"
+
+
+def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:
+    """As a record gives them back, tuples as lists, so that a recipe equals the one that is read from its record."""
+    try:
+        return json.loads(json.dumps(arguments))
+    except TypeError as error:
+        raise ValueError(f"arguments have to be what JSON can hold: {error}") from None
 
 
 class Recipe(BaseModel):
@@ -17,8 +26,8 @@ class Recipe(BaseModel):
 
     Two runs of one recipe start from the same weights and see the same batches, on every device. On the CPU of one
     machine, with one torch and one number of threads, they give the same numbers to the last bit. On a GPU they do not:
-    some of its sums run in no fixed order, unless `torch.use_deterministic_algorithms(True)` is set, which refuses the
-    operations that have no repeatable form.
+    some of its sums run in no fixed order, unless `train` is told `deterministic`, which refuses the operations that
+    have no repeatable form.
 
     Attributes:
         name: what the recipe is called; records are filed under it.
@@ -61,7 +70,7 @@ class Recipe(BaseModel):
     data: str
     backbone: str
     attention: str = "none"
-    attention_args: dict[str, Any] = {}
+    attention_args: Annotated[dict[str, Any], AfterValidator(_as_json)] = {}
     placement: str | tuple[str, ...] | None = None
     protocol: Literal["clean", "paper"] = "clean"
     epochs: int = Field(ge=1)
@@ -70,7 +79,7 @@ class Recipe(BaseModel):
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)
     decay_norms: bool = True
     schedule: Literal["cosine", "steps"] = "cosine"
     milestones: tuple[int, ...] = ()
@@ -82,7 +91,7 @@ class Recipe(BaseModel):
     precision: Literal["64-true", "32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(default=0, ge=0, lt=2**32)
     train_images: int | None = Field(default=None, ge=20)
-    sparsity: float = Field(default=0.0, ge=0)
+    sparsity: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":

@@ -87,7 +87,7 @@ class Run:
     def _start_epoch(self) -> None:
         # In float64 where the network is: the sum is compared between runs.
         kind = torch.float64 if self.recipe.precision == "64-true" else torch.float32
-        self._loss, self._correct = (torch.zeros((), dtype=kind, device=self.fabric.device) for _ in range(2))
+        self._sums = torch.zeros(2, dtype=kind, device=self.fabric.device)  # of the losses and of the correct images
         self._began = time.perf_counter()
 
     def advance(self) -> None:
@@ -102,22 +102,20 @@ class Run:
             group["lr"] = rate
         self.model.train()
         self.optimiser.zero_grad()
+        sums = torch.zeros_like(self._sums)
         parts = range(self.fabric.global_rank, self.recipe.batch_parts, self.fabric.world_size)
         for part in parts:
-            self._part(epoch, batch, part, last=part == parts[-1], penalty=1 / len(parts))
+            sums += self._part(epoch, batch, part, last=part == parts[-1], penalty=1 / len(parts))
         self.optimiser.step()
         self.step += 1
-        if self.loss_was_checked:
-            self._check_loss()
+        sums = self.fabric.all_reduce(sums, reduce_op="sum")  # so that every process knows how the whole run stands
+        self._sums += sums
+        self._first_bad.masked_fill_(~torch.isfinite(sums[0]) & (self._first_bad < 0), self.step)
+        if self.looks_up:
+            self.check_loss()
 
-    @property
-    def loss_was_checked(self) -> bool:
-        """Whether every loss up to here is known to be finite; only such a state is worth keeping."""
-        on_cpu = self.fabric.device.type == "cpu"
-        return on_cpu or self.step % _LOOK_EVERY == 0 or self.step % self.epoch_steps == 0
-
-    def _part(self, epoch: int, batch: int, part: int, last: bool, penalty: float) -> None:
-        """Add the gradients of one part; those of all processes are averaged at the last one of each."""
+    def _part(self, epoch: int, batch: int, part: int, last: bool, penalty: float) -> Float[Tensor, " 2"]:
+        """Add one part's gradients, averaged over the processes at the last one; gives its loss and correct images."""
         inputs, labels = self.batches.part(epoch, batch, part)
         statistics = [] if part == 0 else [buffer.clone() for buffer in self.model.buffers()]
         with self.fabric.no_backward_sync(self.wrapped, enabled=not last):
@@ -129,20 +127,30 @@ class Run:
             self.fabric.backward(objective)
         for buffer, kept in zip(self.model.buffers(), statistics, strict=False):
             buffer.copy_(kept)  # the running statistics follow part 0
-        with torch.no_grad():
-            bad = ~torch.isfinite(loss) & (self._first_bad < 0)
-            self._first_bad.masked_fill_(bad, self.step + 1)
-            self._loss += loss * len(labels)
-            self._correct += (scores.argmax(1) == labels).sum()
+        return torch.stack([loss.detach() * len(labels), (scores.argmax(1) == labels).sum()])
 
-    def _check_loss(self) -> None:
-        # Of all processes, so that all of them stop here and none waits for another.
-        if (step := int(self.fabric.all_reduce(self._first_bad, reduce_op="max"))) >= 0:
+    @property
+    def looks_up(self) -> bool:
+        """Whether the CPU waits for the device after this step, and processes hear of each other: each on a CPU."""
+        on_cpu = self.fabric.device.type == "cpu"
+        return on_cpu or self.step % _LOOK_EVERY == 0 or self.step % self.epoch_steps == 0
+
+    def check_loss(self) -> None:
+        """Raise NonFiniteLoss where a step's loss was not finite; the same in every process."""
+        if (step := int(self._first_bad)) >= 0:
             raise NonFiniteLoss(
                 f"the training loss is not finite at step {step} of {self.steps} (epoch "
                 f"{(step - 1) // self.epoch_steps + 1}), at a learning rate of up to {self.recipe.learning_rate}; "
                 "try a smaller one"
             )
+
+    def any_process(self, says: bool) -> bool:
+        """Whether `says` is true in one of the processes, all of which have to ask; known where the run looks up."""
+        if self.fabric.world_size == 1:
+            return says
+        return self.looks_up and bool(
+            self.fabric.all_reduce(torch.tensor(int(says), device=self.fabric.device), reduce_op="max")
+        )
 
     @property
     def epoch_is_over(self) -> bool:
@@ -151,10 +159,7 @@ class Run:
 
     def finish_epoch(self) -> None:
         """Evaluate, note the epoch and begin the next."""
-        loss, correct = (
-            self.fabric.all_reduce(total, reduce_op="sum").item() / len(self.training)
-            for total in (self._loss, self._correct)
-        )
+        loss, correct = (self._sums / len(self.training)).tolist()
         epoch = Epoch(
             epoch=len(self.epochs) + 1,
             learning_rate=learning_rate(self.recipe, self.step - 1, self.epoch_steps),
@@ -170,18 +175,30 @@ class Run:
         self._start_epoch()
 
     def accuracy(self, data: DeviceImages) -> float:
-        """The share of images whose highest score is their label's, in evaluation mode."""
+        """The share of images whose highest score is their label's, in evaluation mode.
+
+        Raises:
+            NonFiniteLoss: a score is not finite: the last step broke the network, whose loss nothing would show.
+        """
         self.model.eval()
         if self.fabric.world_size > 1:
             for buffer in self.model.buffers():
                 torch.distributed.broadcast(buffer, src=0)
         kind = next(self.model.parameters()).dtype
-        correct = torch.zeros((), dtype=torch.int64, device=self.fabric.device)
+        found = torch.zeros(2, dtype=torch.int64, device=self.fabric.device)  # correct images, and those without sense
         # Not through `wrapped`, at whose every batch the processes wait for each other: they may have unlike many.
         with torch.no_grad(), self.fabric.autocast():
             for images, labels in data.parts(self.fabric.global_rank, self.fabric.world_size):
-                correct += (self.model(self.normalise(images).to(kind)).argmax(1) == labels).sum()
-        return int(self.fabric.all_reduce(correct, reduce_op="sum")) / len(data)
+                scores = self.model(self.normalise(images).to(kind))
+                senseless = ~torch.isfinite(scores).all(1)
+                found += torch.stack([(scores.argmax(1) == labels).sum(), senseless.sum()])
+        correct, senseless = self.fabric.all_reduce(found, reduce_op="sum").tolist()
+        if senseless:
+            raise NonFiniteLoss(
+                f"after step {self.step} of {self.steps} the network's scores are not finite for {senseless} of "
+                f"{len(data)} images, at a learning rate of up to {self.recipe.learning_rate}; try a smaller one"
+            )
+        return correct / len(data)
 
     def final_accuracy(self) -> float:
         """On the test images, after the last epoch; under the protocol "clean" this is the one time they are read."""
@@ -194,8 +211,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "epochs": [epoch.model_dump() for epoch in self.epochs],
-            "loss": self._loss,
-            "correct": self._correct,
+            "sums": self._sums,
             "epoch_seconds": time.perf_counter() - self._began,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None,
@@ -207,8 +223,7 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        self._loss.copy_(state["loss"])
-        self._correct.copy_(state["correct"])
+        self._sums.copy_(state["sums"])
         self._began = time.perf_counter() - state["epoch_seconds"]
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None and self.fabric.device.type == "cuda":

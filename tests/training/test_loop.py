@@ -126,6 +126,20 @@ def test_the_step_at_fault_is_named(monkeypatch):
     assert len(caught.value.record.epochs) == 1
 
 
+def test_weights_that_the_last_step_broke_are_no_result():
+    with pytest.raises(
+        TrainingFailedError, match="after step 1 of 1 the network's scores are not finite for .* smaller"
+    ):
+        train(tiny(learning_rate=1e38, warmup_epochs=0, epochs=1, batch_size=90))
+
+
+def test_predictions_in_float64():
+    trained = train(tiny(precision="64-true", epochs=1))
+    test = load("shapes", "test")
+    scores = trained.predict(test.images)
+    assert (scores.argmax(1).numpy() == test.labels).mean() == trained.record.final.accuracy
+
+
 def test_any_other_error_is_in_the_record(tmp_path, monkeypatch):
     calls = iter(range(9))
 
@@ -136,8 +150,9 @@ def test_any_other_error_is_in_the_record(tmp_path, monkeypatch):
 
     cross_entropy = run.F.cross_entropy
     monkeypatch.setattr(run.F, "cross_entropy", exhausted)
-    with pytest.raises(RuntimeError, match="^out of memory$"):
+    with pytest.raises(TrainingFailedError, match="^out of memory$") as caught:
         train(tiny(), out=tmp_path)
+    assert isinstance(caught.value.__cause__, RuntimeError)
     record = Record.load(tmp_path / "record.json")
     assert (record.status, len(record.epochs), record.error) == ("failed", 1, "RuntimeError: out of memory")
 
@@ -239,7 +254,7 @@ def test_what_does_not_fit_is_refused_before_training(overrides, error, reason, 
 def test_device_without_a_driver_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ValueError, match="device='cuda' cannot be used"):
+    with pytest.raises(ValueError, match="device='cuda', devices=1 cannot be used"):
         train(tiny(), device="cuda")
 
 

@@ -15,8 +15,9 @@ from attnlib.training import Recipe, Record, train
 from attnlib.training.checkpoint import Checkpoints
 
 COMMAND = Path(sys.executable).with_name("attnlib")
+# The last batch of an epoch is smaller, and its parts are not all alike.
 TWENTY_STEPS = {
-    "train_images": 100, "epochs": 4, "batch_size": 20, "batch_parts": 2, "protocol": "paper",
+    "train_images": 110, "epochs": 4, "batch_size": 24, "batch_parts": 4, "protocol": "paper",
     "augmentation": "crop-flip", "precision": "64-true", "attention": "nam",
 }  # fmt: skip
 
@@ -34,17 +35,27 @@ def environment():
     return {**kept, "OMP_NUM_THREADS": "1"}
 
 
-def test_two_processes_compute_what_one_does_in_two_parts(tmp_path, environment):
-    done = subprocess.run(
-        command(tmp_path / "two", TWENTY_STEPS, "--devices", "2"), env=environment, capture_output=True, text=True
-    )
+def test_two_processes_compute_what_one_does_also_when_they_are_stopped(tmp_path, environment):
+    two_processes = command(tmp_path / "two", TWENTY_STEPS, "--devices", "2", "--save-every", "0")
+    first = subprocess.Popen(two_processes, env=environment, stderr=subprocess.PIPE, text=True)
+    while not any((tmp_path / "two").glob("checkpoint-00000000[789]-*")):  # within the second epoch
+        assert first.poll() is None, first.stderr.read()
+        time.sleep(0.001)
+    first.send_signal(signal.SIGTERM)
+    assert "interrupted; the epochs so far" in first.communicate()[1]
+    assert first.returncode == 130
+    assert 0 < Checkpoints(tmp_path / "two").load()[0]["run"]["step"] < 20
+
+    done = subprocess.run(two_processes, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("test accuracy") == 1
+    assert "Initializing" not in done.stderr
     two = Record.load(tmp_path / "two" / "record.json")
     one = train(Recipe.named("smoke", **TWENTY_STEPS), tmp_path / "one", device="cpu").record
     assert (one.provenance.processes, two.provenance.processes) == (1, 2)
     for ours, theirs in zip(two.epochs, one.epochs, strict=True):
         assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-9)
+        assert ours.train_accuracy == theirs.train_accuracy
         assert ours.test_accuracy == theirs.test_accuracy
     ours, theirs = (Checkpoints(tmp_path / name).load()[0]["run"] for name in ("two", "one"))
     assert ours["step"] == theirs["step"] == 20

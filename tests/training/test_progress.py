@@ -54,8 +54,13 @@ def test_curves_hold_each_epoch_once(tmp_path, monkeypatch):
         for k in (1, 2)
     ]
     with progress.curves(tmp_path) as write:
-        for known in (epochs[:1], epochs[:1], epochs):
+        for known in ([], epochs[:1], epochs[:1], epochs):
             write(known)
     names = ["learning_rate", "train_loss", "train_accuracy", "validation_accuracy", "seconds"]
     assert [(name, epoch) for name, _, epoch in written[:-1]] == [(name, k) for k in (1, 2) for name in names]
     assert written[-1] == "closed"
+    written.clear()
+    with progress.curves(tmp_path) as write:
+        for known in (epochs[:1], epochs):  # a run that goes on after its first epoch
+            write(known)
+    assert {epoch for _, _, epoch in written[:-1]} == {2}

@@ -88,6 +88,8 @@ def test_unknown_recipe_lists_the_near_ones():
         ({"epochs": 0}, "recipe smoke: field epochs: .*got 0"),
         ({"epoch": 3}, "field epoch: .*not permitted"),
         ({"learning_rate": float("nan")}, "field learning_rate: .*got nan"),
+        ({"weight_decay": float("inf")}, "field weight_decay: .*got inf"),
+        ({"attention_args": {"kernel": {3}}}, "field attention_args: .*JSON"),
         ({"protocol": "dirty"}, "field protocol: .*'clean' or 'paper'.*got 'dirty'"),
         ({"schedule": "steps"}, "steps need"),
         ({"milestones": (1,)}, "steps need"),

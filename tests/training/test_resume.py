@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -11,7 +12,7 @@ import time
 import pytest
 import torch
 
-from attnlib.training import Recipe, Record, TrainingInterrupted, train
+from attnlib.training import Recipe, Record, TrainingFailedError, TrainingInterrupted, train
 from attnlib.training.checkpoint import Checkpoints
 from attnlib.training.folder import finished
 
@@ -46,8 +47,8 @@ def child(folder, chosen, steps, limit):
 
     try:
         train(chosen, folder, progress, save_every=0)
-    except OSError as error:
-        sys.exit(f"OSError: {error}")
+    except TrainingFailedError as error:
+        sys.exit(str(error))
 
 
 def start(folder, chosen, limit=None):
@@ -154,6 +155,25 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, und
     assert told(again.record) == undisturbed
 
 
+def test_a_record_that_cannot_be_read_says_how_to_go_on(tmp_path, undisturbed):
+    def stop(step, *_):
+        if step == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(recipe(), tmp_path, stop, save_every=0)
+    (tmp_path / "record.json").write_text("")
+    with pytest.raises(ValueError, match="record.json is not a record.*remove the file to go on.*--restart"):
+        train(recipe(), tmp_path)
+    (tmp_path / "record.json").unlink()
+    assert told(train(recipe(), tmp_path).record) == undisturbed
+
+
+def test_arguments_are_known_again_whatever_their_type(tmp_path):
+    chosen = recipe(attention="sem", attention_args={"operators": ("fc", "cnn")}, epochs=1)
+    assert train(chosen, tmp_path).record == train(chosen, tmp_path).record
+
+
 def test_code_that_changed_since_the_checkpoint_is_told(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
@@ -181,10 +201,13 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, undisturbed, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left.*step 13 is kept"):
+    with monkeypatch.context() as patch, pytest.raises(TrainingFailedError) as caught:
         patch.setattr("attnlib.training.checkpoint.os.fsync", os.fsync)
         train(recipe(), tmp_path, stop, save_every=0)
-    record = Record.load(tmp_path / "record.json")
-    assert (record.status, len(record.epochs)) == ("failed", 1)
+    assert re.search(
+        "No space left.*step 13 is kept", str(caught.value)
+    )  # told, though no record can be written either
+    assert not (tmp_path / "record.json").exists()
+    assert (caught.value.record.status, len(caught.value.record.epochs)) == ("failed", 1)
     monkeypatch.undo()
     assert told(train(recipe(), tmp_path).record) == undisturbed
