@@ -123,7 +123,10 @@ def rates(recipe: Recipe, device: torch.device, workers: int, turns: int, steps:
         "usual loop, fp32": UsualLoop(recipe, device, workers),
         "attnlib, fp32": ours(recipe, device.type),
         "attnlib, bf16": ours(recipe.model_copy(update={"precision": "bf16-mixed"}), device.type),
+        "attnlib, fp32, torch.compile": ours(recipe, device.type),
     }
+    compiled = ways["attnlib, fp32, torch.compile"]
+    compiled.wrapped = torch.compile(compiled.wrapped)
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in track(range(turns), "in turn", console=Console(stderr=True)):
         for name, loop in ways.items():
@@ -138,7 +141,7 @@ def rates(recipe: Recipe, device: torch.device, workers: int, turns: int, steps:
         ratios = [theirs / mine for theirs, mine in zip(usual, taken, strict=True)]
         lower, middle, upper = statistics.quantiles(ratios, n=4)
         step = statistics.median(taken)
-        share = pipeline / step if name.startswith("attnlib") else None
+        share = None if name.startswith("usual") else pipeline / step
         rows.append(
             {
                 "network": recipe.backbone,
