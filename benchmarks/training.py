@@ -27,7 +27,8 @@ from attnlib.data import Images, load
 from attnlib.training import Recipe
 from attnlib.training.batches import split
 from attnlib.training.devices import processes_with
-from attnlib.training.run import Run, build, parameter_groups
+from attnlib.training.network import build, parameter_groups
+from attnlib.training.run import Run
 from attnlib.training.schedule import learning_rate
 from benchmarks.measure import TABLES, header, keep_freed_memory, save
 from workflow import plan

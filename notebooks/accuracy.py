@@ -49,7 +49,7 @@ from attnlib.results.intervals import bootstrap, student, t_quantile
 from attnlib.results.report import report
 from attnlib.training import Recipe, train
 from attnlib.training.batches import Normalisation
-from attnlib.training.run import build
+from attnlib.training.network import build
 
 plots.use()
 
