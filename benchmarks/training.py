@@ -218,7 +218,8 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Of the usual loop's DataLoader.")] = 2,
     turns: Annotated[int, typer.Option(min=2, help="How often each way is timed.")] = 7,
     steps: Annotated[int, typer.Option(min=1, help="Steps in each turn.")] = 20,
-    modules: Annotated[bool, typer.Option(help="Also time a step with each module.")] = True,
+    loops: Annotated[bool, typer.Option(help="Time the loops.")] = True,
+    modules: Annotated[bool, typer.Option(help="Time a step with each module.")] = True,
     accuracy: Annotated[bool, typer.Option("--accuracy", help="Also train each way to the end.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each way, with --accuracy.")] = 3,
 ) -> None:
@@ -228,7 +229,7 @@ def main(
     recipe = Recipe.named("equal-budget", batch_size=BATCH, epochs=1000)
     settings = {"batch_size": BATCH, "turns": turns, "steps": steps, "workers": workers, "augmentation": "crop-flip"}
     rows = []
-    for network in networks or ["resnet20"]:
+    for network in (networks or ["resnet20"]) if loops else []:
         rows += rates(recipe.model_copy(update={"backbone": network}), where, workers, turns, steps)
     reached = []
     if accuracy:
