@@ -140,11 +140,15 @@ say(found.conclusion)
 # %% [markdown]
 # ## Differences, seed by seed
 #
-# `constant(value=0.0)` cuts the residual branches off, so that only the stem and the shortcuts are left. It shows what
-# these are worth, and stands so far to the left that it is left out of the figures that follow.
+# `constant(value=0.0)` cuts the residual branches off, so that only the stem and the shortcuts are left: it shows what
+# these are worth. What lies more than ten points below the plain network, as it does, would squeeze everything else
+# together, and is left out of the figures of differences and costs.
 
 # %% mystnb={"image": {"alt": "A row for each module and control, sorted by mean: a point for each seed's difference in accuracy to the plain network, a short line at their mean, a thick bar for the bootstrap interval and a longer thin one for Student's, beside a dashed line at zero."}} tags=["hide-input"]
-drawn = [run for run in runs if run.recipe.label != "constant(value=0.0)"]
+FAR = -10
+far = [row.label for row in found.rows if (row.difference or 0) < FAR]
+say(f"Left out: {listed(far)}.")
+drawn = [run for run in runs if run.recipe.label not in far]
 shown = report(drawn)
 if len(shown.rows) > 1:
     plots.paired_differences(shown)
@@ -182,11 +186,11 @@ def first_gradient(recipe):
     return sqrt(sum(squares))
 
 
-recipes = {run.recipe.label: run.recipe for run in drawn if run.seed == 0}
+recipes = {run.recipe.label: run.recipe for run in runs if run.seed == 0}
 lengths = {label: first_gradient(recipe) for label, recipe in recipes.items()}
 long = {label for label, length in lengths.items() if length > 3 * lengths["none"]}
 fig, ax = plt.subplots()
-for row in shown.rows:
+for row in found.rows:
     if row.label in lengths:
         ax.scatter(
             lengths[row.label], row.mean, color="C3" if row.label in long else "C0"
@@ -333,7 +337,7 @@ noise = [
 levels = {run.recipe.name for run in noise if run.recipe.label_noise}
 if plots.noise_robustness(noise):
     plt.show()
-say(f"{len(noise)} runs, {len(levels)} levels of noise besides none.")
+say(f"{len(noise)} runs; levels of noise besides none: {len(levels)}.")
 
 # %% [markdown]
 # **What to see.** Robustness is a line that falls less steeply, not one that starts higher: compare the distance between
