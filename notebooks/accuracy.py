@@ -43,6 +43,7 @@ from IPython.display import display
 
 from attnlib import list_modules, plots
 from attnlib.data import load
+from attnlib.networks import attention_modules
 from attnlib.published import load as published
 from attnlib.results import measurements, records
 from attnlib.results.intervals import bootstrap, student, t_quantile
@@ -214,6 +215,64 @@ for label in sorted(long, key=lengths.get):
 # **What to see.** Whether what is far below the others is also far to the right. Stand-alone self-attention compares
 # unscaled queries and keys, so that its softmax is steep from the start; its authors trained it with a warm-up of ten
 # epochs. Its accuracy here says that it does not learn at this rate in this time, and nothing about what it can learn.
+#
+# ## What a gate is at the start
+#
+# Four epochs are short, and most of these modules are gates in the residual branches. Before it has learned anything, a
+# gate is a constant: it makes every branch smaller by some factor. How much of the table is that factor? Here is the mean
+# over the layers of $\lVert y \rVert / \lVert x \rVert$ at the initial weights, for all that take a map $x$ to a map
+# $y$ of its shape in the residual blocks, controls among them:
+
+# %% mystnb={"image": {"alt": "Mean test accuracy against the factor by which a module changes the length of the map that it is given, at the initial weights: constant gates as grey diamonds joined by a line, modules as points with labels."}} tags=["hide-input"]
+in_blocks = [
+    row
+    for row in found.rows
+    if row.label in recipes
+    and recipes[row.label].placement is None
+    and row.label.partition("(")[0] not in ("none", "iebn", "bam", "non_local", "sasa")
+]
+
+
+def first_factor(recipe):
+    """Mean over the layers of the length of what a module gives, divided by that of what it is given."""
+    network, factors = build(recipe, classes=10, image_size=32), []
+
+    def note(module, given, made):
+        factors.append((made.norm() / given[0].norm()).item())
+
+    for module in attention_modules(network).values():
+        module.register_forward_hook(note)
+    with torch.no_grad():
+        network(colours(images))
+    return sum(factors) / len(factors)
+
+
+factors = {row.label: first_factor(recipes[row.label]) for row in in_blocks}
+fig, ax = plt.subplots()
+constants = sorted(
+    (factors[row.label], row.mean) for row in in_blocks if row.kind == "control"
+)
+ax.plot(*zip(*constants, strict=True), "D-", color="#777777", label="constant gates")
+for row in in_blocks:
+    if row.kind == "module":
+        ax.plot(factors[row.label], row.mean, "o", color="#0072B2")
+        place = (factors[row.label], row.mean)
+        ax.annotate(
+            plots.shown(row.label),
+            place,
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            size="small",
+        )
+ax.set(xlabel="factor of the map's length at the start", ylabel="test accuracy (%)")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to see.** Where the points lie beside the line of the constant gates, the factor at the start explains the table,
+# and what the gates learn about images adds little in so short a time. A point far from the line is a module that
+# does something else. The line has few points; between them it is a guess.
 #
 # ## Accuracy against cost
 #
