@@ -253,18 +253,26 @@ constants = sorted(
     (factors[row.label], row.mean) for row in in_blocks if row.kind == "control"
 )
 ax.plot(*zip(*constants, strict=True), "D-", color="#777777", label="constant gates")
+together = {}  # points that lie on each other share a label
 for row in in_blocks:
     if row.kind == "module":
-        ax.plot(factors[row.label], row.mean, "o", color="#0072B2")
-        place = (factors[row.label], row.mean)
-        ax.annotate(
-            plots.shown(row.label),
-            place,
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            size="small",
-        )
+        place = factors[row.label], row.mean
+        ax.plot(*place, "o", color="#0072B2")
+        names = together.setdefault((round(place[0], 1), round(place[1])), (place, []))[
+            1
+        ]
+        names.append(plots.shown(row.label))
+for place, names in together.values():
+    right = place[0] > 0.6
+    ax.annotate(
+        ", ".join(names),
+        place,
+        (-7 if right else 7, 0),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="center",
+        size="small",
+    )
 ax.set(xlabel="factor of the map's length at the start", ylabel="test accuracy (%)")
 ax.legend()
 plt.show()
