@@ -23,7 +23,7 @@ def record():
         std=[0.2, 0.2, 0.2],
         epochs=[],
         final={"accuracy": 0.5, "test_images": 500},
-        provenance=provenance(torch.device("cpu"), 1.0, None),
+        provenance=provenance(torch.device("cpu"), 1, "2026-01-01T00:00:00+00:00", 1.0, None),
     )
 
 

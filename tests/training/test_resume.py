@@ -46,7 +46,7 @@ def child(folder, chosen, steps, limit):
         steps.value += 1
 
     try:
-        train(chosen, folder, progress, save_every=0)
+        train(chosen, folder, progress, save_every=0.0)
     except TrainingFailedError as error:
         sys.exit(str(error))
 
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, und
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted):
-        train(recipe(), tmp_path, stop, save_every=0)
+        train(recipe(), tmp_path, stop, save_every=0.0)
     newest = max(tmp_path.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     steps = []
@@ -161,7 +161,7 @@ def test_a_record_that_cannot_be_read_says_how_to_go_on(tmp_path, undisturbed):
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted):
-        train(recipe(), tmp_path, stop, save_every=0)
+        train(recipe(), tmp_path, stop, save_every=0.0)
     (tmp_path / "record.json").write_text("")
     with pytest.raises(ValueError, match="record.json is not a record.*remove the file to go on.*--restart"):
         train(recipe(), tmp_path)
@@ -203,7 +203,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, undisturbed, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(TrainingFailedError) as caught:
         patch.setattr("attnlib.training.checkpoint.os.fsync", os.fsync)
-        train(recipe(), tmp_path, stop, save_every=0)
+        train(recipe(), tmp_path, stop, save_every=0.0)
     assert re.search(
         "No space left.*step 13 is kept", str(caught.value)
     )  # told, though no record can be written either

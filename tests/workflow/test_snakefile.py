@@ -52,7 +52,7 @@ def test_plan_has_every_run_without_a_record_by_its_command(tmp_path):
     del runs[planned["smoke"][0].path]
     attnlib = Path(sys.executable).with_name("attnlib")
     wanted = {run.command(attnlib, f"runs/{path}", "cpu") for path, run in runs.items()}
-    lines = re.findall(r"^Shell command: (.* train .*?) > ", shown.stdout, re.MULTILINE)
+    lines = re.findall(r"^Shell command: (.* train .*?) >> ", shown.stdout, re.MULTILINE)
     assert (len(lines), set(lines)) == (len(runs), wanted)
     slots = [int(count) for count in re.findall(r"^    resources: .*gpu_slots=(\d+)", shown.stdout, re.MULTILINE)]
     assert sorted(slots) == sorted(run.resources.gpu_slots for run in runs.values())
