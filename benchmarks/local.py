@@ -31,7 +31,8 @@ from torch import Tensor
 from attnlib.base import check_choice
 from attnlib.profiling.memory import LiveBytes
 from attnlib.self_attention.local import local_attention, windows_form
-from benchmarks.measure import ALLOCATOR, TABLES, compare, header, keep_freed_memory, save
+from attnlib.training.allocator import keep_freed_memory
+from benchmarks.measure import TABLES, compare, header, save
 
 BATCH, HEADS, CHANNELS, KERNEL = 8, 8, 64, 7
 SIZES = (8, 16, 32, 56)
@@ -228,8 +229,7 @@ def main(
             raise ValueError("device cuda is not there; use --device cpu")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    if keep_freed:
-        keep_freed_memory()
+    allocator = "keeps freed memory" if keep_freed and keep_freed_memory() else "default"
     if threads is not None:
         torch.set_num_threads(threads)
     console, notes, pairs = Console(), [], 3 if quick else pairs
@@ -250,7 +250,7 @@ def main(
         "kernel_size": KERNEL,
         "ratio": "median over the pairs of ours / theirs; lower and upper are its quartiles",
         "peak_bytes": "most bytes of tensors that live at once in a step, beyond its inputs",
-        "allocator": ALLOCATOR if keep_freed else "default",
+        "allocator": allocator,
     }
     save(path, header(torch.device(device), settings, ("natten",)) | {"notes": notes, "rows": rows})
     console.print(f"written: {path}")

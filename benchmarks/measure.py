@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,17 +18,6 @@ import attnlib
 from attnlib.data.files import write_text
 
 TABLES = Path(attnlib.__file__).parent / "results" / "benchmarks"
-
-# glibc gives blocks above these sizes back to the system when they are freed, and every page of the next one costs a
-# fault: as much as the operation that writes it. A training run soon stops paying that; a benchmark should not pay it.
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
-
-
-def keep_freed_memory() -> None:
-    """Start this program again, once, with an allocator that keeps what is freed: it reads its settings at start."""
-    if not all(os.environ.get(name) == value for name, value in ALLOCATOR.items()):
-        os.environ.update(ALLOCATOR)
-        os.execv(sys.executable, sys.orig_argv)
 
 
 @dataclass(frozen=True)

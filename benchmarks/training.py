@@ -4,112 +4,72 @@
     python -m benchmarks.training --accuracy      also what each way reaches on a tenth of CIFAR-10, three seeds
 
 The usual loop has a DataLoader with two worker processes, torchvision's transforms on PIL images, fp32, eager. It and
-the package's loop take a few steps in turn, again and again, so that what slows the machine down slows both; a ratio is
-the usual loop's time / ours, the median over the turns.
+the package's loop, each in a process of its own, take a few steps in turn, again and again, so that what slows the
+machine down slows both; a ratio is the usual loop's time / ours, the median over the turns.
+
+How much faster a loop could be at most is said by `utilisation`: the multiplications and additions of a step / what the
+machine does of them in the same time when it multiplies two large matrices of that precision.
 """
 
 import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Annotated, Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 import typer
 from rich.console import Console
 from rich.progress import track
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torch.utils.flop_counter import FlopCounterMode
 
-from attnlib.data import Images, load
 from attnlib.training import Recipe
-from attnlib.training.batches import split
+from attnlib.training.allocator import keep_freed_memory
 from attnlib.training.devices import processes_with
-from attnlib.training.network import build, parameter_groups
 from attnlib.training.run import Run
-from attnlib.training.schedule import learning_rate
-from benchmarks.measure import TABLES, header, keep_freed_memory, save
+from benchmarks.apart import Apart
+from benchmarks.measure import TABLES, header, save
+from benchmarks.usual import UsualLoop
 from workflow import plan
 
 BATCH = 128
 
 
-class Pictures(Dataset):
-    """CIFAR as torchvision's own data set gives it: one PIL image at a time."""
-
-    def __init__(self, data: Images, chosen: np.ndarray, transform: Callable[[Any], torch.Tensor]) -> None:
-        self.images, self.labels, self.transform = data.images[chosen], data.labels[chosen], transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.transform(transforms.functional.to_pil_image(self.images[index])), int(self.labels[index])
-
-
-class UsualLoop:
-    """The loop of most repositories, on the same images, network and schedule as a `Run` of `recipe`."""
-
-    def __init__(self, recipe: Recipe, device: torch.device, workers: int) -> None:
-        self.recipe, self.device = recipe, device
-        data, test = load(recipe.data, "train"), load(recipe.data, "test")
-        chosen, _ = split(data, recipe.train_images, hold_out=recipe.protocol == "clean")
-        whole = [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))]
-        varied = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-        self.batches = DataLoader(
-            Pictures(data, chosen, transforms.Compose(varied + whole)),
-            recipe.batch_size,
-            shuffle=True,
-            num_workers=workers,
-            pin_memory=device.type == "cuda",
-            persistent_workers=True,
-        )
-        self.test = DataLoader(
-            Pictures(test, np.arange(len(test)), transforms.Compose(whole)), 500, num_workers=workers
-        )
-        self.model = build(recipe, len(data.classes), 32).to(device, memory_format=torch.contiguous_format)
-        self.optimiser = torch.optim.SGD(
-            parameter_groups(self.model, recipe), recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov
-        )
-        self.step = 0
-        self._endless = self._again_and_again()
-
-    def _again_and_again(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        while True:
-            yield from self.batches
-
-    def advance(self) -> None:
-        """One step, with the loss read at its end as progress bars do."""
-        images, labels = (part.to(self.device, non_blocking=True) for part in next(self._endless))
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step, len(self.batches))
-        self.model.train()
-        self.optimiser.zero_grad()
-        loss = F.cross_entropy(self.model(images), labels)
-        loss.backward()
-        self.optimiser.step()
-        loss.item()
-        self.step += 1
-
-    def accuracy(self) -> float:
-        """Of all its epochs' end, on the test images."""
-        self.model.eval()
-        correct = 0
-        with torch.no_grad():
-            for images, labels in self.test:
-                correct += (self.model(images.to(self.device)).argmax(1).cpu() == labels).sum().item()
-        return correct / len(self.test.dataset)
-
-
 def ours(recipe: Recipe, device: str) -> Run:
-    """The package's own, ready to take steps."""
+    """The package's own as `attnlib train` has it, ready to take steps."""
+    keep_freed_memory()
     return Run(recipe, processes_with(recipe.precision, device, 1))
 
 
+def compiled(recipe: Recipe, device: str) -> Run:
+    """The same with its network through torch.compile."""
+    run = ours(recipe, device)
+    run.wrapped = torch.compile(run.wrapped)
+    return run
+
+
+class Product:
+    """What a machine does at its best: a step is the product of two large matrices."""
+
+    SIDE = 2048
+
+    def __init__(self, precision: torch.dtype, device: torch.device) -> None:
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # with TF32, as cuDNN has it for convolutions
+        self.one, self.other = (torch.randn(self.SIDE, self.SIDE, device=device).to(precision) for _ in range(2))
+
+    def advance(self) -> None:
+        self.one @ self.other
+
+
+def step_seconds(loop: Any, steps: int, device: torch.device) -> float:
+    """Of one step of a loop, the mean over `steps`."""
+    return seconds(loop.advance, steps, device)
+
+
 def seconds(advance: Callable[[], None], steps: int, device: torch.device) -> float:
-    """Of one step, the mean over `steps`."""
+    """Of one call, the mean over `steps`."""
     began = time.perf_counter()
     for _ in range(steps):
         advance()
@@ -118,50 +78,66 @@ def seconds(advance: Callable[[], None], steps: int, device: torch.device) -> fl
     return (time.perf_counter() - began) / steps
 
 
-def rates(recipe: Recipe, device: torch.device, workers: int, turns: int, steps: int) -> list[dict[str, Any]]:
-    """Images per second of the usual loop and of ours in both precisions, timed in turn."""
-    ways = {
-        "usual loop, fp32": UsualLoop(recipe, device, workers),
-        "attnlib, fp32": ours(recipe, device.type),
-        "attnlib, bf16": ours(recipe.model_copy(update={"precision": "bf16-mixed"}), device.type),
-        "attnlib, fp32, torch.compile": ours(recipe, device.type),
-    }
-    compiled = ways["attnlib, fp32, torch.compile"]
-    compiled.wrapped = torch.compile(compiled.wrapped)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in track(range(turns), "in turn", console=Console(stderr=True)):
-        for name, loop in ways.items():
-            # First untimed: the usual loop uses up the batches that its workers made while it rested; while the others
-            # run, they fill their queue again.
-            seconds(loop.advance, 3 * workers, device)
-            times[name].append(seconds(loop.advance, steps, device))
-    usual = times["usual loop, fp32"]
-    pipeline = statistics.median(input_seconds(ways["attnlib, fp32"], steps, device) for _ in range(turns))
-    rows = []
-    for name, taken in times.items():
-        ratios = [theirs / mine for theirs, mine in zip(usual, taken, strict=True)]
-        lower, middle, upper = statistics.quantiles(ratios, n=4)
-        step = statistics.median(taken)
-        share = None if name.startswith("usual") else pipeline / step
-        rows.append(
-            {
-                "network": recipe.backbone,
-                "way": name,
-                "images_per_second": round(recipe.batch_size / step, 1),
-                "ratio": round(middle, 3),
-                "lower": round(lower, 3),
-                "upper": round(upper, 3),
-                "input_share": share and round(share, 5),
-            }
-        )
-    return rows
-
-
 def input_seconds(run: Run, steps: int, device: torch.device) -> float:
     """What making one batch takes, of all that a step takes."""
     batches = itertools.count()
     epoch = run.step // run.epoch_steps
     return seconds(lambda: run.batches.part(epoch, next(batches) % run.epoch_steps, 0), steps, device)
+
+
+def operations(loop: Any) -> int:
+    """Multiplications and additions of one step, forward and backward, in convolutions and products of matrices."""
+    with FlopCounterMode(display=False) as counter:
+        loop.advance()
+    return counter.get_total_flops()
+
+
+def rates(recipe: Recipe, device: torch.device, workers: int, turns: int, steps: int) -> list[dict[str, Any]]:
+    """Images per second of the usual loop and of ours in both precisions, timed in turn."""
+    in_bf16 = recipe.model_copy(update={"precision": "bf16-mixed"})
+    made = {
+        "usual loop, fp32": (UsualLoop, recipe, device, workers),
+        "attnlib, fp32": (ours, recipe, device.type),
+        "attnlib, bf16": (ours, in_bf16, device.type),
+        "attnlib, fp32, torch.compile": (compiled, recipe, device.type),
+        "product, fp32": (Product, torch.float32, device),
+        "product, bf16": (Product, torch.bfloat16, device),
+    }
+    times: dict[str, list[float]] = {name: [] for name in made}
+    with ExitStack() as stack:
+        loops = {name: Apart(*each) for name, each in made.items()}
+        for loop in loops.values():
+            stack.enter_context(loop.pool)
+        for _ in track(range(turns), "in turn", console=Console(stderr=True)):
+            for name, loop in loops.items():
+                # First untimed: the usual loop uses up the batches that its workers made while it rested; while the
+                # others run, they fill their queue again.
+                loop.ask(step_seconds, 3 * workers, device)
+                times[name].append(loop.ask(step_seconds, steps, device))
+        plain = loops["attnlib, fp32"]
+        of_input = statistics.median(plain.ask(input_seconds, steps, device) for _ in range(turns))
+        in_step = plain.ask(operations)
+    best = {kind: 2 * Product.SIDE**3 / statistics.median(times.pop(f"product, {kind}")) for kind in ("fp32", "bf16")}
+    return [
+        _row(recipe, name, taken, times["usual loop, fp32"])
+        | {
+            "input_share": None if name.startswith("usual") else round(of_input / statistics.median(taken), 5),
+            "utilisation": round(in_step / statistics.median(taken) / best["bf16" if "bf16" in name else "fp32"], 3),
+        }
+        for name, taken in times.items()
+    ]
+
+
+def _row(recipe: Recipe, name: str, taken: list[float], usual: list[float]) -> dict[str, Any]:
+    lower, middle, upper = statistics.quantiles((u / t for u, t in zip(usual, taken, strict=True)), n=4)
+    return {
+        "network": recipe.backbone,
+        "way": name,
+        "images_per_second": round(recipe.batch_size / statistics.median(taken), 1),
+        "ratio": round(middle, 3),
+        "lower": round(lower, 3),
+        "upper": round(upper, 3),
+    }
 
 
 def accuracies(recipe: Recipe, device: torch.device, workers: int, seeds: int) -> list[dict[str, Any]]:
@@ -198,11 +174,11 @@ def module_steps(recipe: Recipe, device: torch.device, turns: int) -> Iterator[d
         chosen = recipe.model_copy(update={field: getattr(each, field) for field in fields})
         run = ours(chosen, device.type)
         for loop in (plain, run):
-            seconds(loop.advance, 2, device)
+            step_seconds(loop, 2, device)
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(turns):
             for loop, taken in zip((plain, run), times, strict=True):
-                taken.append(seconds(loop.advance, 2, device))
+                taken.append(step_seconds(loop, 2, device))
         ratio = statistics.median(mine / without for without, mine in zip(*times, strict=True))
         yield {
             "network": recipe.backbone,
@@ -237,7 +213,10 @@ def main(
     console = Console()
     for row in rows + reached:
         console.print(row)
-    about = "ratio: the usual loop's time / this way's, median of the turns with quartiles; input_share: of a step"
+    about = (
+        "ratio: the usual loop's time / this way's, median of the turns with quartiles; input_share: of a step; "
+        "utilisation: operations per second / those of the product of two large matrices in the same precision"
+    )
     tables = {f"{device}-loop": (rows, about), f"{device}-loop-accuracy": (reached, "cifar10-slice with crop-flip")}
     if modules:
         about = "ratio: time of a step / that of the plain network's step, median of the turns"
@@ -249,5 +228,4 @@ def main(
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
     typer.run(main)

@@ -56,6 +56,7 @@ def train(
     with plain_errors():
         from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+        from attnlib.training.allocator import keep_freed_memory
         from attnlib.training.folder import finished
         from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
         from attnlib.training.loop import train as run
@@ -79,6 +80,7 @@ def train(
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         try:
             if record is None:
+                keep_freed_memory()  # here and not in `train`, where the process may be somebody else's
                 # A process that helps another shows nothing.
                 showing = contextlib.nullcontext() if rank_zero_only.rank else shown(chosen.batch_size, tensorboard)
                 with showing as progress:

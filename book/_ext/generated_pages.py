@@ -241,22 +241,27 @@ def speed() -> str:
 
 
 def loop_table(table: dict) -> str:
-    """Images per second, ratios with their quartiles, and the share of a step that goes into making its batch."""
+    """Images per second, ratios with their quartiles, and where a step's time goes."""
     machine, settings = table["machine"], table["settings"]
     where = machine["gpu"] or f"{machine['cpu']}, {machine['threads']} threads"
     lines = [
         f"Training steps of {settings['batch_size']} images with crops and flips, on {where}, PyTorch "
         f"{table['versions']['torch']}, {table['date'][:10]}. The usual loop has a DataLoader with "
-        f"{settings['workers']} worker processes, torchvision's transforms, fp32. All ways took "
-        f"{settings['steps']} steps in turn, {settings['turns']} times; the ratio is the median, with its quartiles.",
+        f"{settings['workers']} worker processes, torchvision's transforms, fp32. The ways, each in its own process, "
+        f"took {settings['steps']} steps in turn, {settings['turns']} times; the ratio is the median, with its "
+        "quartiles. Utilisation is what a step multiplies and adds in a second / what the product of two large "
+        "matrices does, in the same precision on the same machine.",
         "",
-        "| network | way | images/s | times as fast as the usual loop | share of a step for its batch |",
-        "| --- | --- | ---: | ---: | ---: |",
+        "| network | way | images/s | times as fast as the usual loop | share of a step for its batch | utilisation |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in table["rows"]:
         share = "" if row["input_share"] is None else f"{row['input_share']:.1%}"
         ratio = f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
-        lines.append(f"| {row['network']} | {row['way']} | {row['images_per_second']:.0f} | {ratio} | {share} |")
+        lines.append(
+            f"| {row['network']} | {row['way']} | {row['images_per_second']:.0f} | {ratio} | {share} | "
+            f"{row['utilisation']:.0%} |"
+        )
     return "\n".join(lines)
 
 
