@@ -51,8 +51,8 @@ class Checkpoints:
         for older in self._files()[:-2]:
             older.unlink()
 
-    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest state that is whole, or None; and a sentence about each file that is not and was removed."""
+    def load(self) -> tuple[dict[str, Any] | None, list[Path]]:
+        """The newest state that is whole, or None; and the files newer than it, which are damaged."""
         for partial in self.folder.glob("checkpoint-*.partial"):  # of a process that was killed while it wrote
             partial.unlink()
         damaged = []
@@ -60,9 +60,13 @@ class Checkpoints:
             content = path.read_bytes()
             if _digest(content) == _NAME.fullmatch(path.name)[2]:
                 return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), damaged
-            damaged.append(f"the checkpoint of step {_step(path)} is damaged and was removed ({path.name})")
-            path.unlink()
+            damaged.append(path)
         return None, damaged
+
+    def remove(self, path: Path) -> str:
+        """Remove a damaged file, which would count as one of the two newest; gives the sentence that says so."""
+        path.unlink()
+        return f"the checkpoint of step {_step(path)} is damaged and was removed ({path.name})"
 
     def clear(self) -> None:
         """Remove all of them."""

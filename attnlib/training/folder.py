@@ -50,16 +50,21 @@ def finished(out: str | Path, recipe: Recipe) -> Record | None:
 def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None, Record | None]:
     """The newest checkpoint of `recipe` in this folder and its record where it is finished, or None for each.
 
-    What was damaged or has changed since is said.
+    What was damaged, and is then removed, or has changed since is said.
+
+    Raises:
+        ValueError: the folder is another recipe's, or its record is none; it is left as it is.
     """
     record = finished(folder, recipe)
-    state, damaged = Checkpoints(folder).load()
+    checkpoints = Checkpoints(folder)
+    state, damaged = checkpoints.load()
+    if state is not None:
+        _refuse(folder, Recipe.model_validate_json(state["recipe"]), recipe)
     if damaged:
         goes_on = f"from step {state['run']['step']}" if state else "from the beginning"
-        warnings.warn(f"{'; '.join(damaged)}; going on {goes_on}", stacklevel=3)
+        warnings.warn(f"{'; '.join(map(checkpoints.remove, damaged))}; going on {goes_on}", stacklevel=3)
     if state is None:
         return None, record
-    _refuse(folder, Recipe.model_validate_json(state["recipe"]), recipe)
     if record is None and state["commit"] != (now := commit()):
         warnings.warn(
             f"the checkpoint in {folder} was made by the code of {state['commit']}, which is now {now}; the record "

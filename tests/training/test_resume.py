@@ -148,6 +148,10 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, und
         train(recipe(), tmp_path, stop, save_every=0.0)
     newest = max(tmp_path.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
+    (tmp_path / "record.json").unlink()
+    with pytest.raises(ValueError, match="another recipe"):
+        train(recipe(seed=1), tmp_path)
+    assert newest.exists()  # what is not this run's is not touched
     steps = []
     with pytest.warns(UserWarning, match="step 13 is damaged and was removed.*going on from step 12"):
         again = train(recipe(), tmp_path, lambda step, *_: steps.append(step))
