@@ -25,21 +25,22 @@ class Normalisation:
 
     def __init__(self, mean: list[float], std: list[float]) -> None:
         self.mean, self.std = mean, std
-        self._on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._rows: dict[tuple[torch.device, int], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
         """The channels move to axis 1; in memory they stay last."""
-        mean, std = self._on(images.device)
-        return images.permute(0, 3, 1, 2).float().sub_(mean).div_(std)
+        mean, std = self._row(images.device, images.shape[2])
+        return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _row(self, device: torch.device, width: int) -> tuple[Tensor, Tensor]:
+        """Mean and deviation at each pixel of a row: a CPU takes a row at a time, where it would take three numbers."""
         # Kept, because a copy to a GPU at every step would make the CPU wait for it.
-        if device not in self._on_device:
-            self._on_device[device] = tuple(
-                torch.tensor(values, dtype=torch.float32, device=device).mul_(255).view(1, 3, 1, 1)
+        if (device, width) not in self._rows:
+            self._rows[device, width] = tuple(
+                torch.tensor(values, dtype=torch.float32, device=device).mul_(255).repeat(width, 1)
                 for values in (self.mean, self.std)
             )
-        return self._on_device[device]
+        return self._rows[device, width]
 
 
 @dataclass(frozen=True)
