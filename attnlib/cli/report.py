@@ -66,11 +66,5 @@ def _show_report(report) -> None:
         ]
         table.add_row(*(escape("\n".join(cell)) for cell in cells))
     out.print(table)
-    if any(row.student for row in report.rows):
-        out.print(
-            "The 95 % intervals are of the mean difference; with three seeds the bootstrap's covers it in 75 % of all "
-            "cases, Student's in 95 %.",
-            highlight=False,
-        )
     for sentence in (*report.notes, report.conclusion):
         out.print(sentence, highlight=False, markup=False)

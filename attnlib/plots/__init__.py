@@ -7,8 +7,9 @@ from attnlib.plots.equal_budget import added_macs, paired_differences, pareto, r
 from attnlib.plots.gradcam import grad_cam
 from attnlib.plots.maps import captured, overlay, show_maps
 from attnlib.plots.speed import geometric_means, ratios
-from attnlib.plots.style import COLOURS, LOOKS, Look, colour, look, shown, use
+from attnlib.plots.style import COLOURS, LOOKS, Look, colour, look, use
 from attnlib.plots.tables import costs, differences, table, verdicts
+from attnlib.results.words import shown
 
 __all__ = [
     "COLOURS",

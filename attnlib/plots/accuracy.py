@@ -9,8 +9,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import colour, shown
+from attnlib.plots.style import colour
 from attnlib.plots.tables import Table, table
+from attnlib.results.words import shown
 
 if TYPE_CHECKING:
     from attnlib.training.record import Record

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def learning_curves(records: Sequence["Record"], floor: float | None = None, ax: Axes | None = None) -> Axes:
     """Accuracy per epoch: a line for each run, a colour for each module; held-out accuracy solid, training dotted.
 
+    The training accuracy is the mean over the epoch, while the network learns, so that it lags behind.
+
     Args:
         records: runs to draw; several seeds of one module share its colour and label.
         floor: an accuracy to draw as a level line, e.g. that of a linear model.
@@ -34,14 +36,16 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
         epochs = [entry.epoch for entry in record.epochs]
         label = None if key in labelled else key
         labelled.add(key)
-        held_out = [entry.held_out_accuracy for entry in record.epochs]
+        held_out = [100 * entry.held_out_accuracy for entry in record.epochs]
         ax.plot(epochs, held_out, "-o", ms=3, color=colour(key), label=label)
-        ax.plot(epochs, [entry.train_accuracy for entry in record.epochs], ":", lw=1, color=colour(key))
+        ax.plot(epochs, [100 * entry.train_accuracy for entry in record.epochs], ":", lw=1, color=colour(key))
     if floor is not None:
-        ax.axhline(floor, color="black", lw=1, ls="--", label="linear model")
-    ax.set(xlabel="epoch", ylabel="accuracy", title="held-out accuracy (solid) and training accuracy (dotted)")
+        ax.axhline(100 * floor, color="black", lw=1, ls="--", label="linear model")
+    ax.set(xlabel="epoch", ylabel="accuracy (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False)
+    styles = {"held-out images": {"ls": "-", "marker": "o", "ms": 3}, "training images": {"ls": ":", "lw": 1}}
+    handles = [plt.Line2D([], [], color="0.4", label=name, **style) for name, style in styles.items()]
+    ax.legend(handles=ax.get_legend_handles_labels()[0] + handles, frameon=False)
     return ax
 
 

@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import LOOKS, look, shown
+from attnlib.plots.style import LOOKS, look
 from attnlib.plots.tables import Table, table
+from attnlib.results.words import shown
 
 if TYPE_CHECKING:
-    from attnlib.results.report import Report, Row
+    from attnlib.results.report import Report
+    from attnlib.results.rows import Row
     from attnlib.training.record import Record
 
 
 def report_table(report: "Report", caption: str) -> Table:
     """A line for each attention: seeds, accuracy and its spread, parameters, and the difference to the baseline.
 
-    The best epoch stands beside the last, under what it is the best of; the intervals are 95 % intervals of the mean
-    difference in points.
+    The best epoch has the accuracy on the images by which it was chosen, under their name. The intervals are 95 %
+    intervals of the mean difference in points.
     """
     rows = [
         {
@@ -29,7 +32,7 @@ def report_table(report: "Report", caption: str) -> Table:
             "runs": f"{len(row.seeds)} seeds" if len(row.seeds) > 1 else "single run",
             "accuracy (%)": row.mean,
             "standard deviation": row.deviation,
-            f"best epoch, {row.best_of} (%)": row.best_mean,
+            f"{row.best_of}, best epoch (%)": row.best_mean,
             "parameters": row.parameters,
             f"minus {report.baseline}": row.difference,
             "Student's interval": _interval(row.student),
@@ -124,7 +127,7 @@ def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes |
             arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.6, "zorder": 0, "relpos": (0, 0.5)},
         )
     ax.set(xlabel=xlabel, ylabel="test accuracy, last epoch (%)")
-    _legend(ax, rows)
+    _legend(ax, rows, *ax.get_legend_handles_labels()[0])
     return ax
 
 
@@ -138,10 +141,11 @@ def _front(rows: Sequence["Row"], costs: Mapping[str, float]) -> list["Row"]:
 
 
 def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
-    """Draw each label's accuracy minus the baseline's under the same seed: points for seeds, bars for 95 % intervals.
+    """Draw each label's accuracy minus the baseline's under the same seed: points for seeds, bars for intervals.
 
-    The thin bar is Student's t interval of the mean, the thick one the bootstrap's, a short line across them the mean;
-    one seed has a point alone. Labels are sorted by mean; the colour and the marker tell controls from modules.
+    The bar is Student's 95 % interval of the mean, the short line across it the mean; one seed has a point alone. The
+    bootstrap's interval is in the table: from three seeds it is the range of the points. Labels are sorted by mean; the
+    colour and the marker tell controls from modules.
 
     Args:
         report: of the runs of one recipe.
@@ -160,9 +164,8 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
         _, ax = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.8))
     for height, row in enumerate(rows):
         style = look(row.label)
-        for interval, width in ((row.student, 1.5), (row.bootstrap, 5)):
-            if interval is not None:
-                ax.plot(interval, [height] * 2, color=style.colour, lw=width, alpha=0.4, solid_capstyle="butt")
+        if row.student is not None:
+            ax.plot(row.student, [height] * 2, color=style.colour, lw=4, alpha=0.4, solid_capstyle="butt")
         ax.plot([row.difference] * 2, [height - 0.3, height + 0.3], color="black", lw=1.5)
         heights = [height] * len(row.differences)
         ax.plot(row.differences, heights, ls="", marker=style.marker, ms=6, color=style.colour, mec="white", mew=0.6)
@@ -170,17 +173,18 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(rows)), [shown(row.label) for row in rows])
     ax.set(xlabel=f"accuracy minus that of {shown(report.baseline)}, same seed (points)", ylabel="")
     ax.grid(visible=False, axis="y")
-    _legend(ax, rows)
+    interval = plt.Line2D([], [], color="0.4", lw=4, alpha=0.4, label="Student's 95 % interval")
+    mean = plt.Line2D([], [], ls="", marker="|", ms=11, mew=1.5, color="black", label="mean")
+    _legend(ax, rows, interval, mean)
     return ax
 
 
-def _legend(ax: Axes, rows: Sequence["Row"]) -> None:
-    """The families that were drawn, below the axes, with what has a label of its own."""
+def _legend(ax: Axes, rows: Sequence["Row"], *others: Artist) -> None:
+    """The families that were drawn, below the axes, and what else there is to name."""
     families = {look(row.label) for row in rows}
     handles = [
         plt.Line2D([], [], ls="", marker=style.marker, color=style.colour, label=style.name)
         for style in LOOKS.values()
         if style in families
     ]
-    handles += ax.get_legend_handles_labels()[0]
-    ax.figure.legend(handles=handles, frameon=False, fontsize="small", ncols=3, loc="outside lower center")
+    ax.figure.legend(handles=[*handles, *others], frameon=False, fontsize="small", ncols=3, loc="outside lower center")

@@ -1,7 +1,5 @@
 """One look for every figure, and one colour for every module."""
 
-import re
-import textwrap
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -51,12 +49,6 @@ def look(label: str) -> Look:
     """
     key = label.partition("(")[0]
     return LOOKS["none" if key == "none" else registry.info(key).family]
-
-
-def shown(label: str) -> str:
-    """A recipe's label as figures show it: numbers to three digits, and cut where it is longer than 60 characters."""
-    rounded = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number[0]):.3g}", label)
-    return textwrap.shorten(rounded, 60, placeholder=" ...)")
 
 
 def use() -> None:

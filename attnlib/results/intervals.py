@@ -6,10 +6,10 @@
 [-2.57, 10.57]
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from math import sqrt
-from statistics import fmean, stdev
+from math import pi, sqrt, tan
+from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 
@@ -49,32 +49,38 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def student(values: Sequence[float]) -> tuple[float, float]:
+def student(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
     """Student's t interval: mean plus and minus the t quantile times the standard error.
 
-    It covers the mean of normal values in 95 % of all cases, for every number of values from two on.
+    It covers the mean of normal values in the share `level` of all cases, for every number of values from two on.
 
     Raises:
         ValueError: fewer than two values.
     """
     _check(values)
-    margin = t_quantile(len(values) - 1) * stdev(values) / sqrt(len(values))
+    margin = t_quantile(len(values) - 1, level) * stdev(values) / sqrt(len(values))
     return fmean(values) - margin, fmean(values) + margin
 
 
 @cache
-def t_quantile(degrees: int) -> float:
-    """What Student's t with so many degrees of freedom exceeds, either way, in 5 % of all cases: 4.30 for two.
+def t_quantile(degrees: int, level: float = LEVEL) -> float:
+    """What Student's t with so many degrees of freedom stays within, either way, in the share `level` of all cases.
 
-    Found as the root of the share beyond t, a regularised incomplete beta function, between the quantile of the normal
-    distribution and that of one degree of freedom.
+    4.30 for two degrees. Found as the root of the share beyond t, a regularised incomplete beta function, between the
+    quantile of the normal distribution and that of one degree of freedom.
     """
     import mpmath
 
     def excess(t):
-        return mpmath.betainc(degrees / 2, 0.5, 0, degrees / (degrees + t * t), regularized=True) - (1 - LEVEL)
+        return mpmath.betainc(degrees / 2, 0.5, 0, degrees / (degrees + t * t), regularized=True) - (1 - level)
 
-    return float(mpmath.findroot(excess, (1.9, 13), solver="anderson"))
+    least, most = NormalDist().inv_cdf((1 + level) / 2), tan(pi / 2 * level)
+    return float(mpmath.findroot(excess, (0.99 * least, 1.01 * most), solver="anderson"))
+
+
+def paired(accuracies: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
+    """Accuracy minus the other's, at each seed that both have."""
+    return {seed: accuracy - others[seed] for seed, accuracy in accuracies.items() if seed in others}
 
 
 def _check(values: Sequence[float]) -> None:

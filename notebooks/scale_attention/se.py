@@ -447,8 +447,9 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** Solid lines are accuracies on images held back from training, dotted ones on the training images. The
-# distance of the solid line from the dashed one is what the network sees beyond single pixels; that between solid and
-# dotted is what it remembers of its training images. Whether SE helps, one run cannot say: see the seeds below.
+# distance of the solid line from the dashed one is what the network sees beyond single pixels. A dotted value is the mean
+# over an epoch in which the network still learns, so that it lags behind. Whether SE helps, one run cannot say: see the
+# seeds below.
 #
 # ### CIFAR-10, recorded
 #

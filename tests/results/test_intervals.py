@@ -7,7 +7,7 @@ from statistics import NormalDist, fmean
 import numpy as np
 import pytest
 
-from attnlib.results.intervals import bootstrap, student, t_quantile
+from attnlib.results.intervals import bootstrap, paired, student, t_quantile
 
 SKEWED = [0.0131, 0.1173, 0.3391, 0.7129, 1.5717, 3.1937, 6.4311]  # no two resamples of other values have one mean
 
@@ -20,6 +20,8 @@ def coverage(interval, values, samples=4000):
 def test_the_t_quantile_is_that_of_the_closed_forms():
     assert t_quantile(1) == pytest.approx(math.tan(math.pi * 0.475))
     assert t_quantile(2) == pytest.approx(0.95 / math.sqrt(2 * 0.975 * 0.025))
+    assert t_quantile(1, 0.998) == pytest.approx(math.tan(math.pi * 0.499))
+    assert t_quantile(2, 0.998) == pytest.approx(0.998 / math.sqrt(2 * 0.999 * 0.001))
     assert t_quantile(10**6) == pytest.approx(NormalDist().inv_cdf(0.975), rel=1e-5)
 
 
@@ -30,6 +32,10 @@ def test_student_s_interval_by_hand():
 @pytest.mark.parametrize("values", [2, 3, 5])
 def test_student_s_interval_covers_what_it_says(values):
     assert coverage(student, values) == pytest.approx(0.95, abs=0.015)  # four standard errors
+
+
+def test_pairs_are_those_of_common_seeds():
+    assert paired({0: 5.0, 2: 7.0, 3: 1.0}, {2: 4.0, 1: 9.0, 0: 5.5}) == {0: -0.5, 2: 3.0}
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6])

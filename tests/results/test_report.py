@@ -9,6 +9,7 @@ from attnlib.errors import UnknownNameError
 from attnlib.results import archive, records
 from attnlib.results.intervals import student, t_quantile
 from attnlib.results.report import inventory, on_file, report, select
+from attnlib.results.words import listed
 from attnlib.training import Recipe, Record
 from attnlib.training.record import Epoch, Final, Provenance
 
@@ -129,7 +130,32 @@ def test_the_conclusion_names_who_leaves_0_out_and_how_many_would_by_chance():
     assert "interval of the mean difference lies above 0 for se and below 0 for sa, 2 of 3 in all" in text
     assert "0.15 of 3 such intervals would be expected to leave 0 out by chance" in text
     assert "resnet8 on shapes, 1,800 training images, 2 epochs, protocol clean" in text
-    assert "Nothing is said of longer training" in text
+    assert "Nothing is said of other training or test images, longer training" in text
+
+
+def test_the_correction_for_many_comparisons_keeps_what_is_far_beyond_chance():
+    clear = runs(0.40, 0.44, 0.42, attention="constant", attention_args={"value": 0.0})  # 10 points, to rounding
+    strict = student([10.0, 11.0, 12.0], 1 - 0.05 / 3)
+    assert strict[0] > 0 > student([3.0, 5.0, 4.0], 1 - 0.05 / 3)[0]
+    some = runs(0.53, 0.59, 0.56, attention="sa")  # 3, 5, 4 points: above 0 at 95 %, not after the correction
+    text = report([*NONE, *SE, *clear, *some]).conclusion
+    assert "above 0 for se, sa and below 0 for constant(value=0.0), 3 of 3 in all" in text
+    assert "correction for all 3, what leaves 0 out is se, constant(value=0.0)." in text
+
+
+def test_a_network_that_scatters_unlike_the_others_is_left_out_of_the_margin():
+    wild = runs(0.10, 0.50, 0.90, attention="sa")
+    text = report([*NONE, *SE, *runs(0.50, 0.53, 0.52, attention="nam"), *wild]).conclusion
+    pooled = math.sqrt((4 + 7 + 7 / 3) / 3)
+    assert f"deviation {pooled:.2f} points without sa, whose scatter is of another kind)" in text
+    assert f"or {t_quantile(6, 1 - 0.05 / 3) * pooled * math.sqrt(2 / 3):.2f} points where the pair is chosen" in text
+
+
+def test_labels_are_listed_until_they_are_nearly_all():
+    five = ["se", "sa", "nam", "eca", "constant(value=0.7310585786300049)"]
+    assert listed(five, of=20) == listed(five) == "se, sa, nam, eca, constant(value=0.731)"
+    assert listed(five, of=6) == "5 of 6"
+    assert listed([], of=6) == "no attention"
 
 
 def test_a_lead_that_cannot_be_ranked_is_the_least_significant_difference():
@@ -152,7 +178,7 @@ def test_modules_are_held_against_each_control():
     assert student([3.0, 4.0, 3.0])[0] > 0 > student([-1.0, 3.0, 4.0])[0]
     assert (
         "Of 2 modules, 2 exceed the control constant(value=0.5) in the mean over common seeds; "
-        "the interval of the difference lies above 0 for sa." in text
+        "the interval of the difference lies above 0 for sa and below 0 for no attention." in text
     )
     assert "exceed the control" not in report([*NONE, *half]).conclusion
     assert "exceed the control" not in report([*half, *SE], baseline="constant(value=0.5)").conclusion
@@ -164,6 +190,13 @@ def test_several_versions_and_devices_are_noted():
     assert "2.15.0 (3 runs), 2.13.0 (3 runs)" in versions
     assert "cpu (3 runs), NVIDIA H200 (3 runs)" in devices
     assert report([*NONE, *SE]).notes == []
+
+
+def test_several_commits_are_noted():
+    old = [record.model_copy(update={"provenance": record.provenance.model_copy(update={"commit": "0123456789"})})
+           for record in SE]  # fmt: skip
+    (note,) = report([*NONE, *old]).notes
+    assert "several commits of this code, which may change results: unknown (3 runs), 0123456 (3 runs)" in note
 
 
 @pytest.mark.parametrize(
