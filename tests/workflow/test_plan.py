@@ -66,7 +66,7 @@ def test_gain_that_iebn_is_compared_with_stands_behind_the_same_norms(planned):
     [gain] = {
         (run.recipe.placement, *run.recipe.attention_args.values())
         for run in planned["cifar10-slice"]
-        if run.recipe.attention == "constant" and run.recipe.attention_args
+        if run.recipe.attention == "constant" and run.recipe.placement
     }
     model = networks.create("resnet20", 10)
     behind = [entry.path for entry in networks.attach(model, "constant", placement=gain[0], dry_run=True)]
