@@ -87,6 +87,18 @@ def test_smoke_table_is_trained_once(tmp_path):
     assert modified(tmp_path) == before
 
 
+def test_each_target_writes_its_own_table(tmp_path):
+    names = ["augmentation", "label-noise"]
+    written = snakemake(tmp_path, "--cores", 2, *names, records=REPOSITORY / "attnlib" / "results" / "records")
+    assert written.returncode == 0, written.stdout
+    tables = tmp_path / "runs" / "tables"
+    assert sorted(path.stem for path in tables.glob("*.md")) == names
+    for name in names:
+        text = (tables / f"{name}.md").read_text()
+        count = len(plan.load()[name])
+        assert text.startswith(f"# {name}\n\n{count} of {count} runs are on file.")
+
+
 def test_failed_run_stops_no_other_and_the_table_says_so(tmp_path):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "failing.toml").write_text(FAILING)
