@@ -192,7 +192,7 @@ for seed, differences in sorted(by_seed.items()):
 # many times larger, the same rate takes steps that are many times longer. Here is the gradient of the first step,
 # before anything is learned, on 32 generated images:
 
-# %% mystnb={"image": {"alt": "Mean test accuracy against the length of the first gradient on a logarithmic axis, a point for each attention; those whose gradient is more than three times the plain network's, in red, and those far below it carry their label."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Mean test accuracy against the length of the first gradient on a logarithmic axis, a point for each attention; those whose gradient is more than three times as long as the plain network's, in another colour, and those far below it carry their label."}} tags=["hide-input"]
 shapes = load("shapes", "test")
 colours = Normalisation(
     *(

@@ -1,5 +1,6 @@
 """The command as a user types it."""
 
+import io
 import json
 import os
 import re
@@ -10,14 +11,17 @@ import time
 
 import pytest
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from rich.console import Console
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
 from attnlib import list_modules, networks
-from attnlib.cli import app
+from attnlib.cli import app, progress, shared
 from attnlib.cli.shared import parse
 from attnlib.results import records
-from attnlib.training import Record, run
+from attnlib.training import Recipe, Record, loop, run
+from attnlib.training.record import Epoch
 
 
 def attnlib(*arguments):
@@ -102,6 +106,58 @@ def test_a_stopped_run_says_where_it_goes_on(tmp_path, monkeypatch):
     result = attnlib(*command)
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines()[0] == "going on from step 2 of 12"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def epoch(number):
+    return Epoch(
+        epoch=number, learning_rate=0.1, train_loss=1.0, train_accuracy=0.5, validation_accuracy=0.4, seconds=1
+    )
+
+
+def test_the_bar_fits_80_columns_with_the_epochs_above_it(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(progress, "err", Console(force_terminal=True, width=80, file=terminal))
+    monkeypatch.setattr("attnlib.training.progress.speed", lambda _: lambda *_: 98_765.0)
+    with progress.shown(Recipe.named("smoke", epochs=164), None) as show:
+        for step in range(1, 100):  # rich tells the time left after some steps
+            show(step, 160_000, [])
+        show(100, 160_000, [epoch(1), epoch(2)])
+        show(101, 160_000, [epoch(1), epoch(2)])
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n").splitlines()
+    assert [line for line in lines if "accuracy" in line] == [
+        f"epoch {k}: loss 1.000, held-out accuracy 40.0%, 98765 images/s" for k in (1, 2)
+    ]
+    last = [line.rstrip() for line in lines if line.strip()][-1]
+    assert re.fullmatch(r"epoch 3 \S+ +101/160000 98765 images/s, \d+:\d\d:\d\d left", last)
+    assert len(last) <= 80
+
+
+def test_the_last_epoch_has_none_after_it(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(progress, "err", Console(force_terminal=True, width=80, file=terminal))
+    with progress.shown(Recipe.named("smoke", epochs=2), None) as show:
+        for step, epochs in ((1, []), (6, []), (6, [epoch(1)]), (12, [epoch(1)]), (12, [epoch(1), epoch(2)])):
+            show(step, 12, epochs)
+    assert "epoch 2" in terminal.getvalue()
+    assert "epoch 3" not in terminal.getvalue()
+
+
+def test_a_file_gets_no_bars_even_where_colours_are_forced(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console = Console(file=log)
+    assert console.is_terminal, "else this shows nothing"
+    monkeypatch.setattr(progress, "err", console)
+    with progress.shown(Recipe.named("smoke"), None) as show:
+        show(1, 18, [])
+        show(6, 18, [epoch(1)])
+    (line,) = log.getvalue().splitlines()
+    assert line.startswith("epoch 1: loss 1.000, held-out accuracy 40.0%, ")
 
 
 def test_places_of_a_module_may_be_several(tmp_path):
@@ -285,7 +341,16 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("train", "--recipe", "smok"), "'smoke'"),
         (("train", *TINY, "--device", "gpu"), "device must be one of auto, cpu, cuda, mps, got 'gpu'"),
         (("recipes", "smok"), "no recipe is called 'smok'; did you mean 'smoke'"),
-        (("train", *TINY, "--set", "epoch=3"), "field epoch: .*got 3"),
+        (("train", *TINY, "--set", "epoch=3"), "no field of a recipe is called 'epoch'; did you mean 'epochs'"),
+        (("train", *TINY, "--set", "epochs=2"), "epochs is given twice: by --epochs and by --set; leave one out"),
+        (("train", "--set", "seed=3", "--seed", 0), "seed is given twice: by --seed and by --set; leave one out"),
+        (("train", *TINY, "--set", "train_images=20"), "train_images is given twice: by --train-images and by --set"),
+        (("train", "--attention", "se", "--set", "attention=nam"), "attention is given twice: by --attention and by"),
+        (("train", "--arg", "a=1", "--set", "attention_args={}"), "attention_args is given twice: by --arg and by"),
+        (("train", "--placement", "norms", "--set", "placement=x"), "placement is given twice: by --placement and by"),
+        (("train", "--set", "cutout=1", "--set", "cutout=2"), "cutout is given twice by --set; leave one out"),
+        (("train", *TINY, "--set", "name=a/b"), "error: recipe smoke: field name: records are filed .*, got 'a/b'"),
+        (("train", *TINY, "--set", "momentum=0"), "smoke: momentum=0 does not go with nesterov=true.*nesterov=false"),
         (("train", *TINY, "--set", "epochs"), "--set takes .*got 'epochs'"),
         (("train", *TINY, "--devices", "0"), "devices must be at least 1|devices=0|got 0"),
         (("train", *TINY, "--set", "batch_size=0"), "field batch_size: .*got 0"),
@@ -300,6 +365,98 @@ def test_bad_input_is_one_line_and_status_2(arguments, reason, tmp_path):
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert re.search(reason, line)
+
+
+def test_a_field_without_an_option_given_may_be_set(tmp_path):
+    settings = ("--set", "attention=se", "--set", "attention_args={'reduction': 8}", "--set", "seed=3")
+    result = attnlib("train", *TINY, *settings, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    recipe = Record.load(tmp_path / "record.json").recipe
+    assert (recipe.label, recipe.seed) == ("se(reduction=8)", 3)
+
+
+def test_bad_input_and_finished_runs_wait_for_no_fabric(tmp_path):
+    record = next(r for r in records("cifar10-slice", "none") if r.seed == 1 and r.recipe.backbone == "resnet20")
+    record.save(tmp_path / "record.json")
+    finished = ["train", "--recipe", "cifar10-slice", "--seed", "1", "--out", str(tmp_path)]
+    commands = [finished, [*finished, "--set", "learning_rat=0.1"], ["recipes", "smok"]]
+    program = f"""
+import sys
+from attnlib.cli import app
+for command in {commands}:
+    try:
+        app(command)
+    except SystemExit as end:
+        print(end.code, *sorted({{"lightning_fabric", "torchvision", "attnlib.training.loop"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert f"test accuracy {record.final.accuracy:.1%}" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line[0].isdigit()] == ["0", "2", "2"], done.stderr
+
+
+@pytest.fixture
+def helper(monkeypatch):
+    """This process as one that helps another; the call says that the other has ended."""
+    parents = [os.getppid()]
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(shared, "_PATIENCE", 0.2)
+    monkeypatch.setattr(shared, "_PARENT", parents[0])
+    monkeypatch.setattr(shared.os, "getppid", lambda: parents[-1])
+    return lambda: parents.append(1)
+
+
+def fail(*_):
+    raise RuntimeError("connection closed")
+
+
+@pytest.mark.parametrize(
+    "settings", [("learning_rate=1e30",), ("learning_rat=1",), ("batch_size=90", "batch_parts=90")]
+)
+def test_a_helper_leaves_its_errors_to_the_process_that_it_helps(settings, helper, tmp_path):
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    helper()
+    result = attnlib("train", *TINY, *chosen, "--out", tmp_path)
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_a_helper_whose_connection_breaks_is_silent_too(helper, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train", fail)
+    helper()
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_a_helpers_own_error_is_told_where_the_process_that_it_helps_goes_on(helper, tmp_path):
+    result = attnlib("train", *TINY, "--set", "learning_rat=1", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "'learning_rat'" in result.stderr
+
+
+def test_another_rank_of_slurm_is_no_helper(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # as Fabric would have it there
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert "epoch 1" in result.stderr
+    assert "test accuracy" in result.stdout
+
+
+def test_too_little_memory_before_the_first_step_is_one_line(tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate [2] GiB")
+
+    monkeypatch.setattr(loop, "Run", exhausted)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 1, result.output
+    advice = "lower batch_size or use --device cpu"
+    assert result.stderr == f"error: CUDA out of memory. Tried to allocate [2] GiB; {advice}\n"
+
+
+def test_other_errors_keep_their_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train", fail)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert isinstance(result.exception, RuntimeError)
+    assert str(result.exception) == "connection closed"
 
 
 def test_unwritable_folder_is_status_2(tmp_path):

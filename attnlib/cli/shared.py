@@ -3,9 +3,12 @@
 import ast
 import contextlib
 import json
+import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -45,17 +48,57 @@ Root = Annotated[
 ]
 
 
+_PARENT = os.getppid()
+_PATIENCE = 10.0  # seconds
+
+
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Bad input is one line and exit status 2; Ctrl-C one line and 130."""
+    """Bad input is one line and exit status 2; too little memory on a GPU one line and 1; Ctrl-C one line and 130."""
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        err.print(f"[red]error:[/red] {escape(error)}", highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
+        end("error", error, 2)
     except KeyboardInterrupt:
-        err.print("interrupted")
+        if not helps():
+            err.print("interrupted")
         raise typer.Exit(130) from None
+    except Exception as error:
+        if _memory_ran_out(error):
+            end("error", f"{' '.join(str(error).split())}; lower batch_size or use --device cpu", 1)
+        # Without the first process, a helper's connection breaks in a way that says nothing.
+        if not isinstance(error, typer.Exit) and helps() and _parent_ended():
+            raise typer.Exit(1) from None
+        raise
+
+
+def end(kind: str, reason: object, status: int) -> NoReturn:
+    """Say in one line why the command ends with this exit status, or leave that to the process that this one helps.
+
+    A helper waits for that process to end: Fabric kills it as soon as a helper has failed, perhaps before it has told
+    the reason. Where it goes on all the same, the error is the helper's own, which nobody else tells.
+    """
+    if helps() and _parent_ended():
+        raise typer.Exit(1)
+    err.print(f"[red]{kind}:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+def helps() -> bool:
+    """Whether this process shares the batches of another, which shows for both what there is to see."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _parent_ended() -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while os.getppid() == _PARENT and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return os.getppid() != _PARENT
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # where nobody has imported it, this is not its error
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def parse(arguments: list[str] | None, option: str = "--arg", example: str = "reduction=8") -> dict[str, Any]:
@@ -65,6 +108,8 @@ def parse(arguments: list[str] | None, option: str = "--arg", example: str = "re
         key, equals, value = argument.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"{option} takes KEY=VALUE, e.g. {option} {example}, got {argument!r}")
+        if key in parsed:
+            raise ValueError(f"{key} is given twice by {option}; leave one out")
         parsed[key] = _value(value)
     return parsed
 

@@ -4,13 +4,13 @@ import contextlib
 import logging
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from attnlib.cli.progress import shown
-from attnlib.cli.shared import Arguments, Attention, Root, err, escape, out, parse, plain_errors
+from attnlib.cli.shared import Arguments, Attention, Root, end, err, escape, helps, out, parse, plain_errors
 
 
 def train(
@@ -54,50 +54,45 @@ def train(
     any other way, and shows the result of a run that is finished.
     """
     with plain_errors():
-        from lightning_fabric.utilities.rank_zero import rank_zero_only
-
-        from attnlib.training.allocator import keep_freed_memory
         from attnlib.training.folder import finished
-        from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
-        from attnlib.training.loop import train as run
         from attnlib.training.recipe import Recipe
 
-        given = {
+        options = {
             "data": data,
             "backbone": backbone,
-            "attention": attention,
-            "attention_args": parse(arguments),
+            "attention": None if attention == "none" else attention,  # the option's default, so that it may be --set
+            "attention_args": parse(arguments) or None,
             "placement": placement and (placement[0] if len(placement) == 1 else tuple(placement)),
             "seed": seed,
             "epochs": epochs,
             "train_images": train_images,
         }
-        given = {field: value for field, value in given.items() if value is not None}
-        chosen = Recipe.named(recipe, **given | parse(settings, "--set", "batch_size=64"))
+        warnings.showwarning = _note
+        chosen = Recipe.named(recipe, **_once(options, parse(settings, "--set", "batch_size=64")))
         record_path = out_folder / "record.json"
         record = None if restart else finished(out_folder, chosen)
-        warnings.showwarning = _note
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        try:
-            if record is None:
-                keep_freed_memory()  # here and not in `train`, where the process may be somebody else's
-                # A process that helps another shows nothing.
-                showing = contextlib.nullcontext() if rank_zero_only.rank else shown(chosen.batch_size, tensorboard)
-                with showing as progress:
+        if record is None:
+            # Not earlier: they bring Fabric and torchvision, for which bad input and a finished run need not wait.
+            from attnlib.training.allocator import keep_freed_memory
+            from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
+            from attnlib.training.loop import train as run
+
+            logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets another
+            keep_freed_memory()  # here and not in `train`, where the process may be somebody else's
+            try:
+                with contextlib.nullcontext() if helps() else shown(chosen, tensorboard) as progress:
                     record = run(
                         chosen, out_folder, progress, device, root, devices, restart, deterministic, save_every
                     ).record
-        except TrainingFailedError as error:  # the loss is no number, the disk is full, memory ran out ...
-            reason = f"{' '.join(str(error).split())}; record: {record_path}"
-            err.print(f"[red]failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from None
-        except TrainingInterrupted:
-            if rank_zero_only.rank:
-                return
-            again = f"interrupted; the epochs so far are in {record_path}; the same command goes on"
-            err.print(again, highlight=False, soft_wrap=True)
-            raise typer.Exit(130) from None
-        if rank_zero_only.rank:
+            except TrainingFailedError as error:  # the loss is no number, the disk is full, memory ran out ...
+                end("failed", f"{' '.join(str(error).split())}; record: {record_path}", 1)
+            except TrainingInterrupted:
+                if helps():
+                    return
+                again = f"interrupted; the epochs so far are in {record_path}; the same command goes on"
+                err.print(again, highlight=False, soft_wrap=True)
+                raise typer.Exit(130) from None
+        if helps():
             return
         out.print(
             f"{chosen.backbone} with {chosen.label} on {chosen.data}: test accuracy {record.final.accuracy:.1%}, "
@@ -124,6 +119,16 @@ def recipes(name: Annotated[str | None, typer.Argument(help="One of them, to see
             for field, value in Recipe.named(name):
                 table.add_row(field, str(value))
         out.print(table)
+
+
+def _once(options: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields that either gives, where no field is given by both."""
+    given = {field: value for field, value in options.items() if value is not None}
+    for field in given:
+        if field in settings:
+            option = "--arg" if field == "attention_args" else f"--{field.replace('_', '-')}"
+            raise ValueError(f"{field} is given twice: by {option} and by --set; leave one out")
+    return given | settings
 
 
 def _note(message: Warning | str, *_: object, **__: object) -> None:

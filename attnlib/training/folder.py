@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from attnlib.training.checkpoint import Checkpoints
 from attnlib.training.provenance import commit
-from attnlib.training.recipe import Recipe
+from attnlib.training.recipe import Recipe, reasons
 from attnlib.training.record import Record
 
 
@@ -59,7 +60,7 @@ def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None
     checkpoints = Checkpoints(folder)
     state, damaged = checkpoints.load()
     if state is not None:
-        _refuse(folder, Recipe.model_validate_json(state["recipe"]), recipe)
+        _refuse(folder, _recipe(folder, state), recipe)
     if damaged:
         goes_on = f"from step {state['run']['step']}" if state else "from the beginning"
         warnings.warn(f"{'; '.join(map(checkpoints.remove, damaged))}; going on {goes_on}", stacklevel=3)
@@ -72,6 +73,16 @@ def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None
             stacklevel=3,
         )
     return state, record
+
+
+def _recipe(folder: Path, state: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate_json(state["recipe"])
+    except ValidationError as error:
+        raise ValueError(
+            f"the checkpoint in {folder} was made by other code, with another kind of recipe ({reasons(error)}); begin "
+            "anew by restart=True (--restart)"
+        ) from error
 
 
 def _refuse(where: Path, there: Recipe, asked: Recipe) -> None:

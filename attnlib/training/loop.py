@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ from attnlib import networks
 from attnlib.data.files import writable_folder
 from attnlib.training.batches import Normalisation
 from attnlib.training.checkpoint import Checkpoints
-from attnlib.training.devices import processes_with
+from attnlib.training.devices import is_first, processes_with
 from attnlib.training.folder import alone, earlier_sitting
 from attnlib.training.provenance import commit, provenance
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Epoch, Final, Record
-from attnlib.training.run import NonFiniteLoss, Run, torch_seed
+from attnlib.training.run import NonFiniteLoss, Run, check_shares, torch_seed
 
 Progress = Callable[[int, int, list[Epoch]], None]
 _PREDICTION_BATCH = 500
@@ -61,11 +62,13 @@ class Trained:
         return Normalisation(self.record.mean, self.record.std)(torch.tensor(images, device=one.device)).to(one.dtype)
 
     def predict(self, images: UInt8[np.ndarray, "N H W 3"]) -> Float[Tensor, "N classes"]:
-        """The scores of each class before the softmax, on the CPU."""
-        with torch.no_grad():
+        """The scores of each class before the softmax, on the CPU, in the precision of the run."""
+        one = next(self.model.parameters())
+        in_bf16 = self.record.recipe.precision == "bf16-mixed"
+        with torch.no_grad(), torch.autocast(one.device.type, torch.bfloat16, enabled=in_bf16):
             starts = range(0, len(images), _PREDICTION_BATCH)
-            parts = [self.model(self.inputs(images[i : i + _PREDICTION_BATCH])).cpu() for i in starts]
-        return torch.cat(parts)
+            parts = [self.model(self.inputs(images[i : i + _PREDICTION_BATCH])) for i in starts]
+        return torch.cat(parts).to("cpu", one.dtype)
 
 
 def train(
@@ -105,12 +108,13 @@ def train(
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
     """
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
+    writer = is_first() and folder is not None
     with contextlib.ExitStack() as stack:
-        fabric = processes_with(recipe.precision, device, devices)
-        writer = fabric.is_global_zero and folder is not None
-        if writer:
+        check_shares(recipe, devices)
+        if writer:  # before other processes are started, which would wait for this one
             stack.enter_context(alone(folder))
         earlier = earlier_sitting(folder, recipe) if writer and not restart else (None, None)
+        fabric = processes_with(recipe.precision, device, devices)
         stack.enter_context(_random_state(fabric, recipe, deterministic))
         run = Run(recipe, fabric, root)
         stack.enter_context(_default_dtype(recipe))
@@ -139,9 +143,21 @@ class _Sitting:
         self.saved, self.saved_step = self.begun, -1
         state, self.done = run.fabric.broadcast(earlier)
         if state is not None:
-            run.restore(state["run"])
+            self._restore(state)
+
+    def _restore(self, state: dict) -> None:
+        try:
+            self.run.restore(state["run"])
             self.started, self.earlier_seconds = state["started"], state["seconds"]
-            self.saved_step = run.step
+            was = state["deterministic"]
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:  # a network or a run of other parts
+            raise ValueError(
+                f"the checkpoint of step {self.run.step or '?'} was made by other code and does not fit: "
+                f"{' '.join(str(error).split())}; begin anew by restart=True (--restart)"
+            ) from error
+        if was != (now := torch.are_deterministic_algorithms_enabled()):
+            warnings.warn(f"the run was begun with deterministic={was} and goes on with {now}", stacklevel=4)
+        self.saved_step = self.run.step
 
     def train(self) -> Trained:
         run = self.run
@@ -149,6 +165,8 @@ class _Sitting:
             return self._again()
         try:
             with _asked_to_stop() as asked:
+                if self.folder is not None:
+                    Checkpoints(self.folder).check_room(run.checkpoint_bytes())
                 self._save()  # at the start, so that a folder without room is known before the work and not after it
                 while run.step < run.steps:
                     run.advance()
@@ -159,7 +177,8 @@ class _Sitting:
                     if run.any_process(asked.is_set()):
                         self._save()
                         raise KeyboardInterrupt
-                    if time.perf_counter() - self.saved > self.save_every:
+                    # Only where all processes know that the loss is finite: one alone must not end here.
+                    if run.looks_up and time.perf_counter() - self.saved > self.save_every:
                         self._save()
                 self._save()
                 accuracy = run.final_accuracy()
@@ -190,6 +209,7 @@ class _Sitting:
             "commit": self.commit,
             "started": self.started,
             "seconds": self._seconds(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
             "run": self.run.state(),
         }
         Checkpoints(self.folder).save(self.run.step, state)
@@ -235,7 +255,8 @@ class _Sitting:
 def _random_state(fabric: Fabric, recipe: Recipe, deterministic: bool) -> Iterator[None]:
     """Torch's generators at the run's own seed, and what makes a GPU exact or fast; afterwards all is as before."""
     cuda = fabric.device.type == "cuda"
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     with torch.random.fork_rng(devices=[fabric.device] if cuda else []):
         torch.default_generator.manual_seed(torch_seed(recipe))
         if cuda:
@@ -243,13 +264,13 @@ def _random_state(fabric: Fabric, recipe: Recipe, deterministic: bool) -> Iterat
             torch.cuda.reset_peak_memory_stats(fabric.device)
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
-        torch.use_deterministic_algorithms(deterministic or before[0])
+        torch.use_deterministic_algorithms(deterministic or before[0], warn_only=before[1] and not deterministic)
         torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before[0])
-            torch.backends.cudnn.benchmark = before[1]
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+            torch.backends.cudnn.benchmark = benchmark
 
 
 @contextlib.contextmanager

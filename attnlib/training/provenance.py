@@ -32,6 +32,7 @@ def provenance(
         started=started,
         seconds=round(seconds, 3),
         images_per_second=images_per_second and round(images_per_second, 1),
+        deterministic=torch.are_deterministic_algorithms_enabled(),
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident_bytes(),
     )
 

@@ -1,6 +1,7 @@
 """Everything that decides what a training run computes, in one frozen object."""
 
 import json
+import re
 import tomllib
 from importlib.resources import files
 from itertools import pairwise
@@ -21,6 +22,12 @@ def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"arguments have to be what JSON can hold: {error}") from None
 
 
+def _names_a_folder(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("records are filed under it: take letters, digits, '.', '_' and '-', first a letter or digit")
+    return name
+
+
 class Recipe(BaseModel):
     """What to train, on what, and how.
 
@@ -30,7 +37,7 @@ class Recipe(BaseModel):
     have no repeatable form.
 
     Attributes:
-        name: what the recipe is called; records are filed under it.
+        name: what the recipe is called, in letters, digits, ".", "_" and "-"; records are filed under it.
         data: a data set of `attnlib.data.datasets()`.
         backbone: a network of `attnlib.networks.list_networks()`.
         attention: a key of `attnlib.list_modules()`, or "none" for the plain network.
@@ -66,7 +73,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Annotated[str, AfterValidator(_names_a_folder)]
     data: str
     backbone: str
     attention: str = "none"
@@ -102,6 +109,14 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _momentum_fits(self) -> "Recipe":
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                "momentum=0 does not go with nesterov=true, which looks ahead along it; set nesterov=false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _schedule_fits(self) -> "Recipe":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
@@ -126,11 +141,14 @@ class Recipe(BaseModel):
         """A recipe that comes with the package, with some of its fields replaced.
 
         Raises:
-            UnknownNameError: no such recipe; the message lists the near matches.
-            ValueError: a field that is not known, or whose value does not fit; the message names field and value.
+            UnknownNameError: no such recipe, or no such field; the message lists the near matches.
+            ValueError: a field whose value does not fit; the message names field and value.
         """
         if name not in cls.names():
             raise unknown("recipe", name, cls.names())
+        for field in overrides:
+            if field not in cls.model_fields:
+                raise unknown("field of a recipe", field, list(cls.model_fields))
         fields = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
         try:
             return cls(**{"name": name, **fields, **overrides})
@@ -159,5 +177,6 @@ def reasons(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         field = ".".join(map(str, item["loc"]))
         value = f", got {item['input']!r}" if field and item["type"] != "missing" else ""
-        lines.append(f"field {field}: {item['msg']}{value}" if field else item["msg"])
+        reason = item["msg"].removeprefix("Value error, ")  # pydantic's own, before what a validator says
+        lines.append(f"field {field}: {reason}{value}" if field else reason)
     return "; ".join(lines)

@@ -49,7 +49,8 @@ class Provenance(_Entry):
         cpu_capability: the vector instructions that torch used; they change the last digits.
         processes: that shared the batches; threads: of each.
         started, seconds: when the run first began, and how long it took in all its sittings, with data and evaluation;
-            images_per_second counts training steps alone.
+            images_per_second leaves evaluation out; the time that checkpoints take is in it.
+        deterministic: whether operations that do not give the same numbers each time were refused.
         peak_memory_bytes: on a GPU, the most that tensors held; else the process's largest resident size, None where
             the system does not tell.
     """
@@ -66,6 +67,7 @@ class Provenance(_Entry):
     started: str
     seconds: float
     images_per_second: float | None
+    deterministic: bool = False
     peak_memory_bytes: int | None
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from attnlib.base import check_count
 from attnlib.data import channel_statistics, load
 from attnlib.training.batches import TORCH, Batches, DeviceImages, Normalisation, seed_of, split, with_noise
 from attnlib.training.network import build, parameter_groups, sparsity_penalty
@@ -55,7 +56,7 @@ class Run:
         self.batches = Batches(self.training, self.normalise, recipe)
         self.epoch_steps = len(self.batches)
         self.steps = recipe.epochs * self.epoch_steps
-        self._check_parts()
+        self._check_batches()
         optimiser = torch.optim.SGD(
             parameter_groups(self.model, recipe),
             recipe.learning_rate,
@@ -70,13 +71,12 @@ class Run:
         self._start_epoch()
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=fabric.device)
 
-    def _check_parts(self) -> None:
-        parts, world = self.recipe.batch_parts, self.fabric.world_size
-        if parts % world:
-            raise ValueError(
-                f"devices={world} cannot share batch_parts={parts}: a batch norm sees one part, so that the number of "
-                f"parts is the recipe's; set batch_parts to a multiple of {world}"
-            )
+    def _check_batches(self) -> None:
+        parts, count, side = self.recipe.batch_parts, len(self.training), self.training.images.shape[1]
+        if self.recipe.batch_size > count:
+            raise ValueError(f"batch_size={self.recipe.batch_size} must be at most {count}, the images to train on")
+        if self.recipe.cutout > side:
+            raise ValueError(f"cutout={self.recipe.cutout} must be at most {side}, the side of the images")
         smallest = self.batches.size(self.epoch_steps - 1)
         if smallest < 2 * parts:
             raise ValueError(
@@ -204,6 +204,13 @@ class Run:
         """On the test images, after the last epoch; under the protocol "clean" this is the one time they are read."""
         return self.accuracy(self.test) if self.recipe.protocol == "clean" else self.epochs[-1].test_accuracy
 
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes: the optimiser comes to hold as much as the parameters."""
+        parameters, buffers = (
+            sum(tensor.nbytes for tensor in of) for of in (self.model.parameters(), self.model.buffers())
+        )
+        return 2 * parameters + buffers
+
     def state(self) -> dict[str, Any]:
         """All that has to be kept, in types that `torch.load(weights_only=True)` reads."""
         return {
@@ -228,6 +235,16 @@ class Run:
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None and self.fabric.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self.fabric.device)
+
+
+def check_shares(recipe: Recipe, devices: int) -> None:
+    """Raise ValueError where so many processes cannot share a batch's parts."""
+    check_count("devices", devices)
+    if recipe.batch_parts % devices:
+        raise ValueError(
+            f"devices={devices} cannot share batch_parts={recipe.batch_parts}: a batch norm sees one part, so that the "
+            f"number of parts is the recipe's; set batch_parts to a multiple of {devices}"
+        )
 
 
 def torch_seed(recipe: Recipe) -> int:

@@ -1,4 +1,5 @@
 import errno
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,8 +75,45 @@ def test_a_full_disk_keeps_what_was_there_and_says_so(saved, monkeypatch):
     with pytest.raises(OSError, match="cannot write.*No space left.*step 12 is kept.*make room") as caught:
         saved.save(20, state(20))
     assert caught.value.errno == errno.ENOSPC
-    assert names(saved) == ["checkpoint-000000007", "checkpoint-000000012"]
+    assert names(saved) == ["checkpoint-000000012"]  # the older one has given its room in vain
     assert saved.load()[0]["step"] == 12
+
+
+def test_the_older_checkpoint_gives_its_room_to_the_newest(saved, monkeypatch):
+    fsync = checkpoint.os.fsync
+
+    def full_while_there_are_two(file):
+        if "checkpoint-000000007" in names(saved):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(file)
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full_while_there_are_two)
+    saved.save(20, state(20))
+    assert names(saved) == ["checkpoint-000000012", "checkpoint-000000020"]
+
+
+def test_room_is_asked_for_what_is_still_to_be_written(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    saved.check_room(1_000_000)  # two are there
+    with pytest.raises(OSError, match=r"take 1.1 MB, and .* has room for 1.0 MB; make room and give the same command"):
+        saved.check_room(1_100_000)
+    saved.clear()
+    with pytest.raises(OSError, match=r"take 1.2 MB"):
+        saved.check_room(400_000)
+
+
+def test_a_file_that_cannot_be_read_is_passed_over(saved, monkeypatch):
+    newest = max(saved.folder.iterdir())
+    read_bytes = checkpoint.Path.read_bytes
+
+    def bad_sector(path):
+        if path == newest:
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(checkpoint.Path, "read_bytes", bad_sector)
+    loaded, damaged = saved.load()
+    assert (loaded["step"], damaged) == (7, [newest])
 
 
 def test_a_file_that_would_run_code_is_not_loaded(tmp_path):

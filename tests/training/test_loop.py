@@ -65,7 +65,7 @@ def test_one_seed_gives_one_run_whatever_the_global_state():
 
 
 def test_modules_share_initial_weights_and_batches(monkeypatch):
-    seen = {"none": [], "nam": []}
+    seen, inputs = {"none": [], "nam": []}, {"none": [], "nam": []}
     starts = {}
     cross_entropy = run.F.cross_entropy
     for attention in seen:
@@ -74,6 +74,7 @@ def test_modules_share_initial_weights_and_batches(monkeypatch):
         def noted(recipe, classes, image_size, attention=attention, build=build):
             model = build(recipe, classes, image_size)
             starts[attention] = model.fc.weight.detach().clone()
+            model.register_forward_pre_hook(lambda _, given: inputs[attention].append(given[0].clone()))
             return model
 
         with monkeypatch.context() as patch:
@@ -81,16 +82,19 @@ def test_modules_share_initial_weights_and_batches(monkeypatch):
             patch.setattr(
                 run.F, "cross_entropy", lambda s, y, a=attention: seen[a].append(y.clone()) or cross_entropy(s, y)
             )
-            train(tiny(attention=attention))
+            train(tiny(attention=attention, augmentation="crop-flip"))
     assert torch.equal(starts["none"], starts["nam"])
-    assert all(torch.equal(a, b) for a, b in zip(seen["none"], seen["nam"], strict=True))
+    assert len(seen["none"]) == 6 < len(inputs["none"])  # what is evaluated has no loss
+    for of in (seen, inputs):
+        assert all(torch.equal(a, b) for a, b in zip(of["none"], of["nam"], strict=True))
 
 
-def test_predictions_are_those_that_the_record_counts():
-    trained = train(tiny())
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_predictions_are_those_that_the_record_counts(precision):
+    trained = train(tiny(precision=precision))
     test = load("shapes", "test")
     scores = trained.predict(test.images)
-    assert scores.shape == (500, 10)
+    assert scores.shape == (500, 10) and scores.dtype == torch.float32
     assert (scores.argmax(1).numpy() == test.labels).mean() == trained.record.final.accuracy
     assert not trained.model.training
 
@@ -243,12 +247,38 @@ def test_sparsity_penalty_shrinks_the_scales():
         ({"batch_size": 89}, ValueError, "batch_size=89 leaves 1 of 90 images.*fewer than two"),
         ({"batch_size": 30, "batch_parts": 15, "train_images": 90}, ValueError, "leaves 21 of 81.*batch_parts=15"),
         ({"placement": "layer3"}, ValueError, "placement='layer3'.*attention='none'"),
+        ({"batch_size": 91}, ValueError, "batch_size=91 must be at most 90, the images to train on"),
+        ({"cutout": 33}, ValueError, "cutout=33 must be at most 32, the side of the images"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(overrides, error, reason, monkeypatch):
     monkeypatch.setattr(Run, "advance", lambda _: pytest.fail("training began"))
     with pytest.raises(error, match=reason):
         train(tiny(**overrides))
+
+
+def test_what_torch_was_told_of_determinism_is_as_before():
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        record = train(tiny(epochs=1), deterministic=True).record
+        assert torch.is_deterministic_algorithms_warn_only_enabled() and torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert record.provenance.deterministic
+    assert not train(tiny(epochs=1)).record.provenance.deterministic
+
+
+def test_a_job_of_slurm_changes_no_number_of_processes(monkeypatch):
+    for name, value in {"NTASKS": 4, "JOB_NAME": "x", "JOB_ID": 5, "PROCID": 0, "LOCALID": 0, "NODEID": 0}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    assert train(tiny(epochs=1)).record.provenance.processes == 1
+
+
+def test_a_program_that_cannot_be_started_anew_gets_no_second_process(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    with pytest.raises(ValueError, match="devices=2 starts this program once more.*put the call into a script"):
+        train(tiny(batch_parts=2), devices=2)
 
 
 def test_device_without_a_driver_is_refused(monkeypatch):

@@ -1,27 +1,54 @@
 import sys
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from attnlib.training import progress
+from attnlib.data import Images
+from attnlib.training import Recipe, progress
+from attnlib.training.batches import split
 from attnlib.training.record import Epoch
 
 
-def test_speed_is_of_the_last_steps(monkeypatch):
-    clock = iter([0.0, 1.0, 1.0, 3.0, *(3.0 + 0.1 * i for i in range(1, 100))])
+def images_per_second(monkeypatch, times, steps, epoch_steps=100, **fields):
+    """What `speed` says after each of these steps of a run of smoke, taken at these times."""
+    clock = iter(times)
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    images_per_second = progress.speed(batch_size=10)
-    assert images_per_second(5) == 0.0  # a run that goes on from step 4 knows nothing yet
-    assert images_per_second(6) == pytest.approx(10.0)
-    assert images_per_second(8) == pytest.approx(30.0)
-    found = [images_per_second(8 + i) for i in range(1, 60)]
+    recipe = Recipe.named("smoke", **fields)
+    found = progress.speed(recipe)
+    return [found(step, recipe.epochs * epoch_steps) for step in steps]
+
+
+def test_speed_is_of_the_last_steps(monkeypatch):
+    times = [0.0, 1.0, 3.0, *(3.0 + 0.1 * i for i in range(1, 100))]
+    found = images_per_second(monkeypatch, times, [5, 6, 8, *range(9, 68)], batch_size=10)
+    assert found[:3] == [0.0, pytest.approx(10.0), pytest.approx(10.0)]  # from step 5 on: those before are unknown
     assert found[-1] == pytest.approx(100.0)  # ten steps a second, whatever went before
 
 
 def test_the_call_at_an_epochs_end_is_no_step(monkeypatch):
-    clock = iter([0.0, 1.0])
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    images_per_second = progress.speed(batch_size=4)
-    assert [images_per_second(step) for step in (1, 2, 2)] == [0.0, 4.0, 4.0]
+    assert images_per_second(monkeypatch, [0.0, 1.0], [1, 2, 2], batch_size=4) == [0.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "trained_on"), [({}, [32, 32, 26, 32]), ({"protocol": "paper"}, [32, 32, 32, 4, 32])]
+)
+def test_a_short_last_batch_counts_as_it_is(monkeypatch, fields, trained_on):
+    fields = {"train_images": 100, "batch_size": 32, "epoch_steps": 3 if not fields else 4, **fields}
+    found = images_per_second(monkeypatch, range(9), range(1, len(trained_on) + 1), **fields)
+    totals = [speed * step for step, speed in enumerate(found)]  # a second a step
+    assert [b - a for a, b in pairwise(totals)] == pytest.approx(trained_on[1:])
+
+
+@pytest.mark.parametrize("protocol", ["clean", "paper"])
+@pytest.mark.parametrize("train_images", [20, 99, 100, 128])
+def test_an_epoch_has_the_images_that_the_split_gives_it(monkeypatch, protocol, train_images):
+    fields = {"protocol": protocol, "train_images": train_images, "batch_size": 128, "epoch_steps": 1}
+    _, found = images_per_second(monkeypatch, [0.0, 1.0], [1, 2], **fields)
+    images = np.random.default_rng(0).integers(0, 256, (128, 2, 2, 3), dtype=np.uint8)
+    data = Images("made up", "train", images, np.arange(128) % 2, ["a", "b"])
+    chosen, _ = split(data, train_images, hold_out=protocol == "clean")
+    assert found == len(chosen)
 
 
 def test_curves_without_tensorboard_say_what_to_install(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
+import tomllib
 from fnmatch import filter as matching
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from attnlib.data import datasets
 from attnlib.errors import UnknownNameError
 from attnlib.training import Recipe
 
+REPOSITORY = Path(__file__).parents[2]
 CLASSES = {"cifar10": 10, "cifar100": 100}
 KEYS = published.keys()
 PAPERS = [name for name in Recipe.names() if name.partition("-")[0] in KEYS]
@@ -86,7 +89,9 @@ def test_unknown_recipe_lists_the_near_ones():
     ("overrides", "reason"),
     [
         ({"epochs": 0}, "recipe smoke: field epochs: .*got 0"),
-        ({"epoch": 3}, "field epoch: .*not permitted"),
+        ({"epoch": 3}, "no field of a recipe is called 'epoch'; did you mean 'epochs'"),
+        ({"learning_rat": 0.1}, "no field of a recipe is called 'learning_rat'; did you mean 'learning_rate'"),
+        ({"momentum": 0}, "recipe smoke: momentum=0 does not go with nesterov=true, .*; set nesterov=false"),
         ({"learning_rate": float("nan")}, "field learning_rate: .*got nan"),
         ({"weight_decay": float("inf")}, "field weight_decay: .*got inf"),
         ({"attention_args": {"kernel": {3}}}, "field attention_args: .*JSON"),
@@ -104,6 +109,29 @@ def test_unknown_recipe_lists_the_near_ones():
 def test_values_that_do_not_fit_are_named(overrides, reason):
     with pytest.raises(ValueError, match=reason):
         Recipe.named("smoke", **overrides)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "a\n", "é"])
+def test_a_name_that_cannot_be_a_folders_is_refused(name):
+    with pytest.raises(ValueError, match="recipe smoke: field name: records are filed under it: .*, got ") as refused:
+        Recipe.named("smoke", name=name)
+    assert repr(name) in str(refused.value)
+
+
+def test_no_name_in_use_is_refused():
+    changed = [
+        table["changes"]["name"]
+        for file in (REPOSITORY / "workflow" / "experiments").glob("*.toml")
+        for table in tomllib.loads(file.read_text(encoding="utf-8"))["tables"]
+        if "name" in table.get("changes", {})
+    ]
+    assert changed
+    for name in changed:
+        assert Recipe.named("smoke", name=name).name == name
+
+
+def test_no_momentum_goes_without_nesterov():
+    assert Recipe.named("smoke", momentum=0, nesterov=False).momentum == 0
 
 
 def test_differing_fields_are_named_in_order():

@@ -159,6 +159,27 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, und
     assert told(again.record) == undisturbed
 
 
+def test_a_checkpoint_of_other_code_is_refused_with_the_way_out(tmp_path, undisturbed):
+    def stop(step, *_):
+        if step == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterrupted):
+        train(recipe(), tmp_path, stop)
+    state = Checkpoints(tmp_path).load()[0]
+    fits = {**state, "run": {**state["run"], "model": dict(state["run"]["model"])}}
+    state["run"]["model"]["renamed.weight"] = state["run"]["model"].pop("fc.weight")
+    Checkpoints(tmp_path).save(15, state)
+    with pytest.raises(ValueError, match="made by other code and does not fit:.*renamed.weight.*--restart"):
+        train(recipe(), tmp_path)
+    Checkpoints(tmp_path).save(16, {**fits, "recipe": '{"name": "smoke"}'})
+    with pytest.raises(ValueError, match="with another kind of recipe.*field data.*--restart"):
+        train(recipe(), tmp_path)
+    Checkpoints(tmp_path).save(17, {**fits, "deterministic": True})
+    with pytest.warns(UserWarning, match="begun with deterministic=True and goes on with False"):
+        assert told(train(recipe(), tmp_path).record) == undisturbed
+
+
 def test_a_record_that_cannot_be_read_says_how_to_go_on(tmp_path, undisturbed):
     def stop(step, *_):
         if step == 14:
