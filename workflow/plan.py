@@ -9,16 +9,23 @@ import shlex
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from torch import nn
 
+from attnlib import networks, registry
+from attnlib.errors import unknown
+from attnlib.networks.placement import places
 from attnlib.results.archive import location
 from attnlib.training.recipe import Recipe, reasons
 
 FOLDER = Path(__file__).parent
 EXPERIMENTS = FOLDER / "experiments"
+ATTENTIONS = FOLDER / "attentions"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -125,36 +132,50 @@ def load(folder: str | Path = EXPERIMENTS) -> dict[str, list[Run]]:
     """The runs of every experiment in a folder, by the experiment's name.
 
     Raises:
-        ValueError: a file that is no experiment, or two runs that would be filed in one place though they differ; the
-            message says which file and why.
+        ValueError: a file that is no experiment; a recipe, network, module or place that does not exist; or two runs
+            that would be filed in one place. The message says which file and why.
     """
     experiments = {file.stem: _runs(file) for file in sorted(Path(folder).glob("*.toml"))}
     if not experiments:
         raise ValueError(f"{folder} holds no experiments; they are files NAME.toml, as in {EXPERIMENTS}")
-    known: dict[str, Run] = {}
+    known: dict[str, tuple[str, Run]] = {}
     for name, runs in experiments.items():
-        if twice := [path for path, count in Counter(run.path for run in runs).items() if count > 1]:
-            raise ValueError(f"experiment {name} asks for {twice[0]} twice; leave one of them out")
         for run in runs:
-            if fields := known.setdefault(run.path, run).recipe.differing_fields(run.recipe):
-                raise ValueError(f"experiment {name}: another one files {run.path} with another {', '.join(fields)}")
+            other, first = known.setdefault(run.path, (name, run))
+            if fields := first.recipe.differing_fields(run.recipe):
+                raise ValueError(
+                    f"{Path(folder, name)}.toml: experiment {other} files {run.path} with another {', '.join(fields)}; "
+                    "give one of the two recipes another name"
+                )
     return experiments
 
 
 def _runs(file: Path) -> list[Run]:
     experiment = _read(file, Experiment)
-    return [
-        _run(table, backbone, attention, seed)
-        for table in experiment.tables
-        for backbone in table.backbones or (None,)
-        for attention in _attentions(table)
-        for seed in experiment.seeds
-    ]
+    try:
+        runs = [
+            _run(table, backbone, attention, seed)
+            for table in experiment.tables
+            for backbone in table.backbones or (None,)
+            for attention in _attentions(table)
+            for seed in experiment.seeds
+        ]
+        for run in runs:
+            _check(run.recipe.backbone, run.recipe.attention, run.recipe.placement)
+        if twice := [path for path, count in Counter(run.path for run in runs).items() if count > 1]:
+            raise ValueError(f"asks for {twice[0]} twice; leave one of them out")
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return runs
 
 
 def _attentions(table: Table) -> Attentions:
-    shared = _read(FOLDER / "attentions" / f"{table.shared}.toml", Shared).attentions if table.shared else ()
-    return shared + table.attentions
+    if table.shared is None:
+        return table.attentions
+    known = [file.stem for file in ATTENTIONS.glob("*.toml")]
+    if table.shared not in known:
+        raise unknown("list of attentions", table.shared, known)
+    return _read(ATTENTIONS / f"{table.shared}.toml", Shared).attentions + table.attentions
 
 
 def _run(table: Table, backbone: str | None, attention: Attention, seed: int) -> Run:
@@ -168,6 +189,30 @@ def _run(table: Table, backbone: str | None, attention: Attention, seed: int) ->
         **changes,
     )
     return Run(recipe, table.recipe, changes, table.resources)
+
+
+@cache
+def _check(backbone: str, attention: str, placement: str | tuple[str, ...] | None) -> None:
+    """Refuse what does not exist before anything is trained.
+
+    Whether the module fits its place, the run itself finds out: every network with its attention would take long.
+    """
+    if backbone not in networks.list_networks():
+        raise unknown("network", backbone, networks.list_networks())
+    if attention == "none":
+        if placement is not None:
+            raise ValueError(f'"none" is the plain network and goes nowhere, got placement={placement!r}; leave it out')
+    elif placement is not None:
+        registry.info(attention)
+        places(_plain(backbone), placement)
+    elif registry.info(attention).rule is None:
+        raise ValueError(f"{attention} has no place in an existing network; give it a placement")
+
+
+@cache
+def _plain(backbone: str) -> nn.Module:
+    with torch.device("meta"):
+        return networks.create(backbone)
 
 
 def _read(file: Path, model: type[Model]) -> Model:

@@ -44,13 +44,13 @@ def main() -> None:
 def table(name: str, runs: list[plan.Run], records: Path, folder: Path, out: Path) -> str:
     """Write the files; returns the text of the first."""
     out.joinpath(name).mkdir(parents=True, exist_ok=True)
-    found = {run.path: _record(run, records) for run in runs}
-    missing = [f"* {run.path}: {_reason(run, records, folder)}" for run in runs if found[run.path] is None]
+    found = {run.path: _found(run, records / f"{run.path}.json", folder / run.path) for run in runs}
+    missing = [f"* {path}: {reason}" for path, reason in found.items() if isinstance(reason, str)]
     parts = [f"# {name}", f"{len(runs) - len(missing)} of {len(runs)} runs are on file."]
     if missing:
         parts += ["Missing:", "\n".join(missing)]
     for stem, group in groupby(sorted(runs, key=plan.comparison), key=plan.comparison):
-        there = [record for run in group if (record := found[run.path])]
+        there = [record for run in group if isinstance(record := found[run.path], Record)]
         parts += [f"## {stem}", _compared(there, out / name / f"{stem}.csv")]
     text = "\n\n".join(parts) + "\n"
     (out / f"{name}.md").write_text(text, encoding="utf-8")
@@ -74,23 +74,41 @@ def _markdown(compared: Report) -> str:
     return frame.to_markdown(index=False, floatfmt=".2f", missingval="-")
 
 
-def _record(run: plan.Run, records: Path) -> Record | None:
-    path = records / f"{run.path}.json"
+def _found(run: plan.Run, path: Path, out: Path) -> Record | str:
+    """The run's record, which is filed at `path`, or why there is none; `out` is the folder that it trains in."""
     if not path.exists():
-        return None
-    record = Record.load(path)
-    return None if record.recipe.differing_fields(run.recipe) else record
+        return _how_far(run, out)
+    try:
+        record = Record.load(path)
+    except ValueError as error:
+        return f"{error}; remove the file, and the same command files the run anew"
+    if fields := record.recipe.differing_fields(run.recipe):
+        return f"{path} is of another recipe, {_differs(fields)}; remove it, or give one of them another name"
+    return record
 
 
-def _reason(run: plan.Run, records: Path, folder: Path) -> str:
-    path, out = records / f"{run.path}.json", folder / run.path
-    if path.exists():
-        fields = ", ".join(Record.load(path).recipe.differing_fields(run.recipe))
-        return f"{path} is of another recipe, which differs in {fields}; remove it, or give one of them another name"
-    if (own := out / "record.json").exists():
+def _how_far(run: plan.Run, out: Path) -> str:
+    own, log = out / "record.json", Path(f"{out}.log")
+    last = _last_line(log)
+    ending = f"; {log} ends: {last}" if last else ""
+    if not own.exists():  # a run that was refused, for its placement say, has a folder too: the log tells
+        return ("begun, not ended" if out.exists() else "not begun") + ending
+    try:
         record = Record.load(own)
-        return f"{record.status} after {len(record.epochs)} epochs" + (f": {record.error}" if record.error else "")
-    return f"begun, not ended; see {out}.log" if out.exists() else "not begun"
+    except ValueError as error:
+        return f"{error}; remove the file, and the same command goes on from the last checkpoint"
+    if fields := record.recipe.differing_fields(run.recipe):
+        return f"{out} holds a run of another recipe, {_differs(fields)}; remove it, or give one of them another name"
+    return f"{record.status} after {len(record.epochs)} epochs" + (f": {record.error}" if record.error else ending)
+
+
+def _differs(fields: list[str]) -> str:
+    return f"which differs in {', '.join(fields)}"
+
+
+def _last_line(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 if __name__ == "__main__":

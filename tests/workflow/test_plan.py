@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -112,22 +113,58 @@ def test_argument_that_looks_like_a_number_stays_a_string(tmp_path, asked):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("seeds = [0]\n", r"mine.toml: field tables: Field required"),
-        ("seeds = []\ntables = [{ recipe = 'smoke' }]\n", r"field seeds: .* at least 1 item"),
-        ("seeds = [0]\ntables = [{ recipe = 'smoke', modules = ['se'] }]\n", r"tables.0.modules: Extra inputs"),
-        ("seeds = [0\n", r"mine.toml is no TOML"),
-        ("seeds = [0]\ntables = [{ recipe = 'smok', attentions = ['se'] }]\n", r"recipe .*smok"),
-        ("seeds = [0]\ntables = [{ recipe = 'smoke', changes = { epochs = 1 } }]\n", r"a `name` of its own"),
+        ("seeds = [0]\n", r": field tables: Field required"),
+        ("seeds = []\ntables = [{ recipe = 'smoke' }]\n", r": field seeds: .* at least 1 item"),
+        ("seeds = [0]\ntables = [{ recipe = 'smoke', modules = ['se'] }]\n", r": field tables.0.modules: Extra inputs"),
+        ("seeds = [0\n", r" is no TOML"),
+        (
+            "seeds = [0]\ntables = [{ recipe = 'smok', attentions = ['se'] }]\n",
+            r": no recipe is called 'smok'; .*'smoke'",
+        ),
+        ("seeds = [0]\ntables = [{ recipe = 'smoke', changes = { epochs = 1 } }]\n", r": .* a `name` of its own"),
         (
             "seeds = [0]\ntables = [{ recipe = 'smoke', changes = { name = 'x', seed = 1 } }]\n",
-            r"seed cannot be changed",
+            r": .*seed cannot be changed",
         ),
-        ("seeds = [0, 0]\ntables = [{ recipe = 'smoke', attentions = ['se'] }]\n", r"se/resnet8-seed0 twice"),
+        (
+            "seeds = [0]\ntables = [{ recipe = 'smoke', changes = { name = 'x', epochs = 0 }, attentions = ['se'] }]\n",
+            r": recipe smoke: field epochs: .* got 0",
+        ),
+        (
+            "seeds = [0, 0]\ntables = [{ recipe = 'smoke', attentions = ['se'] }]\n",
+            r": asks for smoke/se/resnet8-seed0 twice",
+        ),
+        (
+            "seeds = [0]\ntables = [{ recipe = 'smoke', shared = 'every-modul' }]\n",
+            r": no list of attentions is called 'every-modul'; did you mean 'every-module'",
+        ),
+        (
+            "seeds = [0]\ntables = [{ recipe = 'smoke', backbones = ['resnet21'], attentions = ['none'] }]\n",
+            r": no network is called 'resnet21'; did you mean .*'resnet20'",
+        ),
     ],
 )
 def test_experiment_that_makes_no_sense_is_refused(tmp_path, text, reason):
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'mine.toml'))}{reason}"):
         plan.load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("attention", "reason"),
+    [
+        ("'cbm'", r"no module is called 'cbm'; did you mean .*'cbam'"),
+        ("'dot_product'", r"dot_product has no place in an existing network; give it a placement"),
+        ("{ key = 'cbm', placement = 'layer1' }", r"no module is called 'cbm'"),
+        ("{ key = 'se', placement = 'block-ends' }", r"no placement is called 'block-ends'; did you mean 'block-end'"),
+        ("{ key = 'se', placement = 'layer9.*' }", r".* no path matches 'layer9\.\*'"),
+        ("{ key = 'se', placement = ['layer1', 'layer9'] }", r"the model has no layer 'layer9'"),
+        ("{ key = 'none', placement = 'layer1' }", r"\"none\" is the plain network .* got placement='layer1'"),
+    ],
+)
+def test_module_or_place_that_does_not_exist_is_refused(tmp_path, attention, reason):
+    write(tmp_path, f"seeds = [0]\ntables = [{{ recipe = 'smoke', attentions = [{attention}] }}]\n")
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'mine.toml'))}: {reason}"):
+        plan.load(tmp_path)
 
 
 def test_folder_without_experiments_is_refused(tmp_path):
@@ -141,5 +178,5 @@ def test_two_experiments_may_share_a_run_but_not_a_place(tmp_path):
     )
     write(tmp_path, table.format(1), "a")
     assert plan.load(write(tmp_path, table.format(1), "b"))["a"] == plan.load(tmp_path)["b"]
-    with pytest.raises(ValueError, match="experiment b: another one files tiny/se/resnet8-seed0 with another epochs"):
+    with pytest.raises(ValueError, match=r"/b.toml: experiment a files tiny/se/resnet8-seed0 with another epochs"):
         plan.load(write(tmp_path, table.format(2), "b"))
