@@ -671,7 +671,7 @@ plt.show()
 
 # %% tags=["nbval-check-output"]
 released = Recipe(
-    name="released script",
+    name="released-script",
     data="cifar100",
     backbone="resnet50_cifar",
     attention="nam",
