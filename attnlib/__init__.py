@@ -7,7 +7,8 @@
 `import attnlib` loads torch and nothing heavier; data, training, profiling and plots are submodules, imported by name.
 """
 
+from attnlib.checks import check, finding
 from attnlib.registry import ModuleInfo, create, info, list_modules
 
-__all__ = ["ModuleInfo", "create", "info", "list_modules"]
+__all__ = ["ModuleInfo", "check", "create", "finding", "info", "list_modules"]
 __version__ = "0.1.0"
