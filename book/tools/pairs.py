@@ -18,15 +18,16 @@ from nbformat import NotebookNode
 from chapters import REPOSITORY, notebooks, read, write, write_text
 
 FORMAT = "py:percent"
-PAIRED = {"formats": f"ipynb,{FORMAT}"}  # tells Jupyter's jupytext extension to write both halves
+KIND = "attention_book"  # the entry of a notebook's metadata that says what kind of page it is; both halves have it
+# tells Jupyter's jupytext extension to write both halves
+PAIRED = {"formats": f"ipynb,{FORMAT}", "notebook_metadata_filter": KIND}
 VERSION_LINE = re.compile(r"^#\s+(?:jupytext|format)_version: .*\n", re.MULTILINE)
 
 
 def as_text(notebook: NotebookNode) -> str:
-    """The notebook as py:percent; of its metadata only the kernel, since the stamp belongs to the outputs."""
-    metadata = {"jupytext": dict(PAIRED)}
-    if "kernelspec" in notebook.metadata:
-        metadata["kernelspec"] = notebook.metadata.kernelspec
+    """The notebook as py:percent; of its metadata only kind and kernel, since the stamp belongs to the outputs."""
+    kept = {key: notebook.metadata[key] for key in (KIND, "kernelspec") if key in notebook.metadata}
+    metadata = {"jupytext": dict(PAIRED), **kept}
     text = jupytext.writes(NotebookNode(notebook, metadata=nbformat.from_dict(metadata)), FORMAT)
     return VERSION_LINE.sub("", text)  # the tool's version in use is no part of a chapter
 
@@ -47,6 +48,8 @@ def difference(path: Path) -> str | None:
     for number, (ours, theirs) in enumerate(zip_longest(cells(script), cells(notebook))):
         if ours != theirs:
             return f"cell {number} differs"
+    if script.metadata.get(KIND) != notebook.metadata.get(KIND):
+        return f"{KIND} in the metadata differs"
     return None
 
 

@@ -51,6 +51,20 @@ def test_the_differing_cell_is_named(pair, old, new, cell):
     assert pairs.difference(pair) == f"cell {cell} differs"
 
 
+def test_the_kind_of_page_stands_in_both_halves(pair):
+    notebook = chapters.read(pair)
+    notebook.metadata["attention_book"] = {"kind": "chapter"}
+    chapters.write(notebook, pair)
+    os.utime(pair, ns=(0, pair.with_suffix(".py").stat().st_mtime_ns + 10**9))
+    assert pairs.difference(pair) == "attention_book in the metadata differs"
+    pairs.sync(pair)
+    assert pairs.difference(pair) is None
+    edit(pair.with_suffix(".py"), "kind: chapter", "kind: overview")
+    assert pairs.sync(pair).suffix == ".py"
+    notebook = chapters.read(pair)
+    assert (notebook.metadata.attention_book, notebook.metadata.stamp) == ({"kind": "overview"}, {"code": "0"})
+
+
 def test_a_missing_half_is_named(pair):
     pair.with_suffix(".py").unlink()
     assert pairs.difference(pair) == "chapter.py is missing"
