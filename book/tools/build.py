@@ -2,30 +2,45 @@
 
 python book/tools/build.py            only what changed
 python book/tools/build.py --fresh    from nothing
+
+With SOLUTIONS=no in the environment it builds another site, in _build/without-solutions, in which no solution is left.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from chapters import REPOSITORY
+from solutions import copy_without_solutions
 
 
-def main() -> int:
-    built = REPOSITORY / "_build"
-    if "--fresh" in sys.argv[1:]:
-        shutil.rmtree(built, ignore_errors=True)
+def build(sources: Path) -> int:
+    """Build the site of a folder of sources; the exit status."""
     jupyter_book = Path(sys.executable).with_name("jupyter-book")  # this environment's, whatever is on PATH
     command = [jupyter_book, "build", ".", "-n", "-W", "--keep-going", "-q"]
-    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=sources, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode == 0:
-        print(f"The book is at {built / 'html/index.html'}")
+        print(f"The book is at {sources / '_build/html/index.html'}")
     else:
         print(done.stdout)
         # Sphinx warns only about the pages it reads: without this, the next build would pass over this one's faults.
-        shutil.rmtree(built / ".doctrees", ignore_errors=True)
+        shutil.rmtree(sources / "_build/.doctrees", ignore_errors=True)
     return done.returncode
+
+
+def main() -> int:
+    wanted = os.environ.get("SOLUTIONS") or "yes"
+    if wanted not in ("yes", "no"):  # a slip must not publish the solutions
+        sys.exit(f"SOLUTIONS is yes or no, got {wanted!r}")
+    if "--fresh" in sys.argv[1:]:
+        shutil.rmtree(REPOSITORY / "_build", ignore_errors=True)
+    if wanted == "yes":
+        return build(REPOSITORY)
+    sources = REPOSITORY / "_build" / "without-solutions"
+    copy_without_solutions(REPOSITORY, sources)
+    return build(sources)
 
 
 if __name__ == "__main__":

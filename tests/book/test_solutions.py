@@ -1,0 +1,71 @@
+"""Nothing of a solution is left in a notebook, and nothing beside one is lost."""
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import build
+import chapters
+from solutions import copy_without_solutions, without_solutions
+
+ASK = "```{exercise} Ask\n:label: a\nWhat?\n```\n\n"
+
+
+def left(*cells):
+    """What stays of these cells: text is Markdown, a code cell begins with a percent sign."""
+    made = [new_code_cell(cell[1:]) if cell.startswith("%") else new_markdown_cell(cell) for cell in cells]
+    notebook = new_notebook(cells=made)
+    without_solutions(notebook)
+    return [cell.source.strip() for cell in notebook.cells]
+
+
+def test_a_solution_with_code_goes_and_its_surroundings_stay():
+    start, end = "````{solution-start} a\n:class: dropdown\n````\n\nSECRET", "SECRET\n\n````{solution-end}\n````\n"
+    kept = left("%before", ASK + start, "%SECRET", "SECRET", end + "\n## After", "%after")
+    assert kept == ["before", ASK.strip(), "## After", "after"]
+
+
+def test_a_solution_in_one_block_goes():
+    assert left(f"{ASK}````{{solution}} a\n```python\nSECRET\n```\n:::{{note}}\nSECRET\n:::\n````\nAfter") == [
+        f"{ASK}After"
+    ]
+
+
+def test_two_solutions_in_a_row():
+    one = ":::{solution-start} a\n:::\nSECRET\n:::{solution-end}\n:::"
+    assert left(f"{one}\nbetween\n{one}") == ["between"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("```{solution-start} a\n```\nSECRET", "does not end"),
+        ("```{solution} a\nSECRET", "does not end"),
+        ("```{solution-end}\n```", "without its solution-start"),
+        ("````{solution} a\n```{solution} b\n```\n````", "inside another"),
+    ],
+)
+def test_what_is_not_balanced_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        left(text)
+
+
+def test_a_copy_has_no_solution_in_any_file(repository):
+    cells = [new_markdown_cell(ASK), new_markdown_cell("```{solution-start} a\n```")]
+    cells.append(new_code_cell("'SEC' + 'RET'", outputs=[new_output("stream", text="SECRET")]))
+    cells.append(new_markdown_cell("```{solution-end}\n```"))
+    path = repository / "notebooks" / "chapter.ipynb"
+    chapters.write(new_notebook(cells=cells), path)
+    path.with_suffix(".py").write_text("# SECRET")
+    target = repository / "_build" / "without-solutions"
+    for _ in range(2):  # the second time over the first
+        copy_without_solutions(repository, target)
+    files = [file for file in target.rglob("*") if file.is_file()]
+    assert {file.name for file in files} > {"chapter.ipynb", "used.py"}
+    assert [file for file in files if "SECRET" in file.read_text() or "'SEC'" in file.read_text()] == []
+    assert "SECRET" in path.read_text()
+
+
+def test_a_slip_in_the_switch_builds_nothing(monkeypatch):
+    monkeypatch.setenv("SOLUTIONS", "none")
+    with pytest.raises(SystemExit, match="SOLUTIONS is yes or no, got 'none'"):
+        build.main()
