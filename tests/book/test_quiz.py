@@ -1,0 +1,83 @@
+"""A quiz becomes disclosures that need no script; one that is not well formed fails the build."""
+
+import re
+
+import pytest
+from sphinx.testing.util import SphinxTestApp
+
+SETTINGS = {"extensions": ["myst_parser", "quiz"], "myst_enable_extensions": ["colon_fence", "dollarmath", "tasklist"]}
+QUIZ = """# A page
+
+:::{quiz} What does $g_c$ depend on?
+- [ ] On its own mean $z_c$ alone, and
+  on nothing else.
+
+  The hidden layer **mixes** the channels.
+
+  So every gate sees all means.
+- [x] On all means.
+
+  ```python
+  [x] = y  # no choice
+  ```
+:::
+
+:::{quiz} Named?
+:label: se-quiz-named
+- [x] Yes
+
+  It has a label.
+- [ ] No
+
+  It has one.
+:::
+"""
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Build one page; its HTML and the warnings."""
+
+    def build(text):
+        (tmp_path / "conf.py").touch()
+        (tmp_path / "index.md").write_text(text)
+        app = SphinxTestApp(srcdir=tmp_path, confoverrides=SETTINGS)
+        try:
+            app.build()
+            return (app.outdir / "index.html").read_text(), app.warning.getvalue()
+        finally:
+            app.cleanup()
+
+    return build
+
+
+def test_choices_are_disclosures_of_one_group(built):
+    page, warnings = built(QUIZ)
+    assert warnings == ""
+    choices = re.findall(r'<details class="quiz-choice quiz-(\w+)" name="([\w-]+)"><summary>(.*?)</summary>', page)
+    assert [(word, name) for word, name, _ in choices] == [
+        ("wrong", "quiz-1"),
+        ("right", "quiz-1"),
+        ("right", "se-quiz-named"),
+        ("wrong", "se-quiz-named"),
+    ]
+    assert "and on nothing else." in choices[0][2]
+    assert "mixes" not in choices[0][2]
+    assert page.count("<details") == page.count("</details>") == 4
+    assert 'id="se-quiz-named" role="group" aria-labelledby="se-quiz-named-question"' in page
+    assert "<strong>mixes</strong>" in page
+
+
+GOOD, OTHER = "- [x] Yes\n\n  So it is.\n", "- [ ] No\n\n  It is not so.\n"
+
+
+def test_what_is_not_well_formed_is_an_error(built):
+    broken = {
+        "exactly one choice is right, and 0 of 2": OTHER + OTHER,
+        "exactly one choice is right, and 2 of 3": GOOD + OTHER + GOOD,
+        "two choices or more": GOOD,
+        "the choice 'Maybe' has no explanation": GOOD + "- [ ] Maybe\n",
+        "text before the first choice": "Well?\n\n" + GOOD + OTHER,
+    }
+    _, warnings = built("# A page\n\n" + "\n".join(f":::{{quiz}} Is it?\n{body}:::\n" for body in broken.values()))
+    assert [message for message in broken if message not in warnings] == []
