@@ -2,7 +2,9 @@
 window.addEventListener("load", () => {
   const regions = "div.math, mjx-container[display=true], .cell_output .output, .cell_output pre, .pst-scrollable-table-container";
   document.querySelectorAll(regions).forEach((element) => {
-    if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+    if (element.scrollWidth <= element.clientWidth) return;
+    element.tabIndex = 0;
+    if (element.querySelector("table")) element.classList.add("scrolls");
   });
 });
 
