@@ -12,7 +12,7 @@ from attnlib.plots.colours import FAINT, INK, PAPER, QUANTITIES
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "_static"
-NO_PICTURES = {"__init__", "__main__", "shapes"}
+NO_PICTURES = {"__init__", "__main__", "attend", "patterns", "residual", "shapes"}
 
 
 def stylesheet() -> str:

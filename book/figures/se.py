@@ -3,6 +3,8 @@
 import torch
 
 import attnlib
+from book.figures.patterns import patterns
+from book.figures.residual import residual_block
 from book.figures.shapes import Picture
 
 ROWS = 4
@@ -10,37 +12,7 @@ PIXELS = 6
 
 
 def pictures() -> list[Picture]:
-    return [block(), steps()]
-
-
-def block() -> Picture:
-    picture = Picture(
-        "se-block",
-        height=160,
-        title="Where SE sits in a residual block",
-        description="The input of a residual block goes two ways. On the branch, convolution, norm, ReLU, convolution "
-        "and norm give the map x, and SE turns it into y of the same shape; the shortcut has no layer. The two are "
-        "added, and a ReLU follows.",
-    )
-    middle = 74
-    picture.text(170, 18, "SE scales the branch, never the shortcut")
-    picture.arrow((4, middle), (30, middle))
-    picture.box(30, middle - 27, 44, 54, "conv", "norm", "ReLU")
-    picture.arrow((74, middle), (90, middle))
-    picture.box(90, middle - 27, 44, 54, "conv", "norm")
-    picture.arrow((134, middle), (190, middle))
-    picture.symbol(160, middle - 8, "x", "map")
-    picture.text(160, middle + 17, "C×H×W", "small")
-    picture.box(190, middle - 22, 44, 44, "SE", wash="gate")
-    picture.arrow((234, middle), (289, middle))
-    picture.symbol(259, middle - 8, "y", "output")
-    picture.text(260, middle + 17, "C×H×W", "small")
-    picture.operator(298, middle, "+")
-    picture.arrow((307, middle), (338, middle))
-    picture.text(322, middle - 8, "ReLU", "small")
-    picture.arrow((16, middle), (16, 144), (298, 144), (298, middle + 9))
-    picture.text(157, 138, "shortcut", "small")
-    return picture
+    return [residual_block("se-block", "SE", "SE scales the branch, never the shortcut"), steps()]
 
 
 def steps() -> Picture:
@@ -96,15 +68,7 @@ def steps() -> Picture:
 
 def numbers() -> tuple:
     """The map, its means, the hidden units, the gates, the output and both matrices, as nested lists."""
-    i, j = torch.meshgrid(torch.arange(PIXELS), torch.arange(PIXELS), indexing="ij")
-    x = torch.stack(
-        [
-            (torch.exp(-((i - 1.5) ** 2 + (j - 1.5) ** 2) / 6)),  # a blob
-            0.1 + 0.9 * (i + j) / (2 * PIXELS - 2),  # a slope
-            ((i // 2 + j // 2) % 2) * 0.7,  # a check
-            (j >= PIXELS // 2) * 0.95,  # an edge
-        ]
-    ).float()
+    x = patterns(ROWS, PIXELS)
     module = attnlib.create("se", ROWS, reduction=2, bias=False)
     first = torch.tensor([[1.4, -0.9, 0.7, 0.5], [-0.8, 1.3, -0.6, 1.2]])
     second = torch.tensor([[3.0, -1.4], [-2.6, 0.6], [1.2, 0.3], [-1.2, -2.8]])

@@ -54,7 +54,8 @@ class Picture:
         """A letter of the equations in the colour of its kind, e.g. symbol(10, 20, "W", "weight", sub="1")."""
         if kind not in QUANTITIES:
             raise ValueError(f"{self.name}: kind={kind!r} of symbol {letter!r} is none of {', '.join(QUANTITIES)}")
-        name = f"{letter}_{sub}" if sub.isdigit() else letter  # a number is part of the name, a letter an index
+        # W_1 and W_q are names, and a bare W is a width; the c of z_c is an index
+        name = f"{letter}_{sub}" if sub and (sub.isdigit() or letter.isupper()) else letter
         if self.symbols.setdefault(name, kind) != kind:
             raise ValueError(f"{self.name}: symbol {name!r} is a {self.symbols[name]} and a {kind}; choose one")
         index = f'<tspan dy="3">{escape(sub)}</tspan>' if sub else ""
@@ -120,9 +121,32 @@ class Picture:
             if level:
                 opacity = f' fill-opacity="{level / CELL_LEVELS:.2f}"' if level < CELL_LEVELS else ""
                 self._parts.append(f'<path class="q-{kind}"{opacity} d="{"".join(cells)}"/>')
-        self._parts.append(
-            f'<rect class="box" x="{number(x)}" y="{number(y)}" width="{number(size)}" height="{number(size)}"/>'
-        )
+        self.outline(x, y, size, size)
+
+    def matrix(
+        self, x: float, y: float, cell: float, values: Sequence[Sequence[float]], kind: str, digits: int = 0
+    ) -> None:
+        """A matrix of values between 0 and 1 as cells; with `digits` their numbers stand in them, on a paler colour."""
+        levels = [[(0.6 if digits else 1) * value for value in row] for row in values]
+        rows, columns = len(values), len(values[0])
+        for i, row in enumerate(levels):
+            for j, level in enumerate(row):
+                place = f'x="{number(x + j * cell)}" y="{number(y + i * cell)}" width="{number(cell)}"'
+                shade = f'class="q-{kind}" fill-opacity="{level:.2f}"'
+                self._parts.append(f'<rect {shade} {place} height="{number(cell)}"/>')
+        inner = [((x + j * cell, y), (x + j * cell, y + rows * cell)) for j in range(1, columns)]
+        inner += [((x, y + i * cell), (x + columns * cell, y + i * cell)) for i in range(1, rows)]
+        for ends in inner:
+            self.line(*ends, kind="thin")
+        self.outline(x, y, columns * cell, rows * cell)
+        for i, row in enumerate(values if digits else ()):
+            for j, value in enumerate(row):
+                self.text(x + (j + 0.5) * cell, y + (i + 0.5) * cell + 4, f"{value:.{digits}f}".removeprefix("0"))
+
+    def outline(self, x: float, y: float, width: float, height: float, kind: str = "box") -> None:
+        """A frame; kind "box" or "mark", which points something out."""
+        place = f'x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"'
+        self._parts.append(f'<rect class="{kind}" {place}/>')
 
     def bar(self, x: float, y: float, value: float, kind: str, length: float = BAR, digits: int = 2) -> None:
         """A value between 0 and 1: a bar whose middle is y, the whole of its scale outlined, its number below."""
