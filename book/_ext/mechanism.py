@@ -27,8 +27,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
-GREEK = dict(zip("αβγδεζηθκλμνξπρστφχψω", (
-    "alpha beta gamma delta varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau varphi chi psi omega"
+GREEK = dict(zip("αβγδεζηθκλμνξπρστφϕχψω", (
+    "alpha beta gamma delta varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau varphi phi chi psi omega"
 ).split(), strict=True))  # fmt: skip
 
 # ---- the pictures ----

@@ -14,7 +14,7 @@ def one_query(
     weights: Sequence[Sequence[float]],
     query: tuple[int, int],
 ) -> None:
-    """Draw a map, the weights that one of its positions gives to all, and lines to the four heaviest.
+    """Draw a map, the weights that one of its positions gives to all, and lines to the two heaviest.
 
     Args:
         picture: to draw into, 130 px high from `top`.
@@ -32,7 +32,7 @@ def one_query(
     picture.tile(left, top, SIZE, x)
     picture.tile(right, top, SIZE, weights, "gate")
     places = [(i, j) for i in range(len(x)) for j in range(len(x))]
-    for place in sorted(places, key=lambda p: -weights[p[0]][p[1]])[:4]:
+    for place in sorted(places, key=lambda p: -weights[p[0]][p[1]])[:2]:
         picture.wire(centre(left, query), centre(right, place), 2 * weights[place[0]][place[1]], "gate")
     picture.outline(left + query[1] * cell, top + query[0] * cell, cell, cell, kind="mark")
     picture.outline(right + query[1] * cell, top + query[0] * cell, cell, cell, kind="mark")

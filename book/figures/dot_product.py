@@ -20,7 +20,7 @@ def look() -> Picture:
         "dot_product-look",
         height=172,
         title="One query looks at all positions",
-        description="Left, a map with two bright blobs far apart; a position in the first is marked as the query. Right, "
+        description="Left, a map with two bright blobs far apart; a position in the first is marked: the query. Right, "
         "the weights that it gives to all positions: large in both blobs, small elsewhere. Lines lead from the query "
         "to the heaviest positions: what is alike is near, however far away it stands.",
     )

@@ -14,10 +14,10 @@ def block() -> Picture:
         "non_local-block",
         height=272,
         title="The non-local block",
-        description="The map x goes four ways. Theta, phi and g, 1 by 1 convolutions to half the channels, give queries, "
-        "keys and values. Queries and keys are compared, and the weights A, whose rows add up to one, mix the values to "
-        "y. W_z, a 1 by 1 convolution, brings y back to C channels; a batch norm whose scale starts at zero follows; "
-        "the result is added to x itself, which gives the output z.",
+        description="The map x goes four ways. Theta, phi and g, 1 by 1 convolutions to half the channels, give "
+        "queries, keys and values. Queries and keys are compared, and the weights A, whose rows add up to one, mix the "
+        "values to y. W_z, a 1 by 1 convolution, brings y back to C channels; a batch norm whose scale starts at zero "
+        "follows; the result is added to x itself, which gives the output z.",
     )
     picture.text(170, 16, "what comes in is kept; what is far away is added")
     rows = {"θ": 56, "ϕ": 104, "g": 152}
@@ -61,8 +61,8 @@ def look() -> Picture:
         "non_local-look",
         height=172,
         title="One position looks at all others",
-        description="Left, a map with two bright blobs far apart; a position in the first is marked. Right, the weights "
-        "that it gives to all positions: large in both blobs, small elsewhere, whatever the distance.",
+        description="Left, a map with two bright blobs far apart; a position in the first is marked. Right, the "
+        "weights that it gives to all positions: large in both blobs, small elsewhere, whatever the distance.",
     )
     picture.text(68, 15, "a map, and one position", "small")
     picture.text(270, 15, "its weights", "small")
