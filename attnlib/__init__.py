@@ -3,12 +3,52 @@
 >>> import attnlib
 >>> se = attnlib.create("se", channels=64)
 >>> attnlib.info("se").status
+>>> attnlib.paper("se").verdicts()
 
-`import attnlib` loads torch and nothing heavier; data, training, profiling and plots are submodules, imported by name.
+The names below are all that most readers need. Each is imported when it is asked for: `import attnlib` itself loads
+nothing, and a network, a paper or the training loop only who uses it.
 """
 
-from attnlib.checks import check, finding
-from attnlib.registry import ModuleInfo, create, info, list_modules
+from typing import TYPE_CHECKING
 
-__all__ = ["ModuleInfo", "check", "create", "finding", "info", "list_modules"]
+from attnlib.lazy import later
+
+if TYPE_CHECKING:
+    from attnlib.checks import check, finding
+    from attnlib.data import load
+    from attnlib.networks import attach, detach
+    from attnlib.papers import paper
+    from attnlib.profiling import profile
+    from attnlib.registry import ModuleInfo, create, info, list_modules
+    from attnlib.results import report
+    from attnlib.training import train
+
 __version__ = "0.1.0"
+__all__ = [
+    "ModuleInfo",
+    "attach",
+    "check",
+    "create",
+    "detach",
+    "finding",
+    "info",
+    "list_modules",
+    "load",
+    "paper",
+    "profile",
+    "report",
+    "train",
+]
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        ".checks": ["check", "finding"],
+        ".data": ["load"],
+        ".networks": ["attach", "detach"],
+        ".papers": ["paper"],
+        ".profiling": ["profile"],
+        ".registry": ["ModuleInfo", "create", "info", "list_modules"],
+        ".results": ["report"],
+        ".training": ["train"],
+    },
+)

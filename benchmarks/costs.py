@@ -23,7 +23,7 @@ from attnlib import networks
 from attnlib.base import check_choice
 from attnlib.profiling.cost import profile
 from attnlib.profiling.inputs import counted
-from attnlib.results.costs import TABLE
+from attnlib.results.network_costs import TABLE
 from benchmarks.measure import save
 
 # Every network stands in the table plain, these with each module too.

@@ -41,13 +41,11 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from attnlib import list_modules, plots
+from attnlib import list_modules, paper, plots
 from attnlib.data import load
 from attnlib.networks import attention_modules
-from attnlib.published import load as published
-from attnlib.results import measurements, records
+from attnlib.results import measurements, records, report
 from attnlib.results.intervals import bootstrap, paired, student, t_quantile
-from attnlib.results.report import report
 from attnlib.training import Recipe, train
 from attnlib.training.batches import Normalisation
 from attnlib.training.network import build
@@ -477,7 +475,7 @@ names = {
     "attention92_err": "Attention-92, error (%)",
 }
 plots.table(
-    published("residual_attention").table("table-5").rename(columns=names),
+    paper("residual_attention").table("table-5").rename(columns=names),
     "Residual Attention, Table 5: CIFAR-10",
     digits=2,
 )

@@ -43,9 +43,36 @@ def stages() -> dict[str, set[str]]:
     return dict(zip(("import", "describe", *KEYS), loaded("import attnlib", describe, *creations), strict=True))
 
 
-def test_the_package_loads_torch_and_nothing_heavier(stages):
-    assert "torch" in stages["import"]
-    assert not HEAVY & packages(stages["import"])
+def test_the_package_itself_loads_nothing(stages):
+    assert not {"torch", "numpy"} & packages(stages["import"])
+
+
+def test_a_look_at_modules_loads_torch_and_nothing_heavier(stages):
+    assert "torch" in stages["describe"]
+    assert not HEAVY & packages(stages["describe"])
+
+
+def test_plots_load_what_draws_and_nothing_heavier():
+    (names,) = loaded("import attnlib, attnlib.plots; [getattr(attnlib.plots, name) for name in attnlib.plots.__all__]")
+    assert {"matplotlib", "pandas", "seaborn"} <= packages(names)
+    assert "torch._dynamo" not in names
+    assert not {"captum", "fvcore", "lightning", "lightning_fabric", "torchvision"} & packages(names)
+
+
+def test_who_reads_of_a_paper_waits_for_no_network():
+    (names,) = loaded("import attnlib; se = attnlib.paper('se'); se.verdicts(), se.costs(), se.recipes")
+    assert not {"torch", "matplotlib"} & packages(names)
+
+
+def test_a_network_is_loaded_when_it_is_asked_for():
+    start = "from attnlib.networks import attach, create, list_networks; len(list_networks())"
+    listed, built = loaded(start, "create('resnet20', 10, 'se')")
+    assert not {"attnlib.networks.cifar_resnet", "torchvision"} & listed
+    files = {name for name in built if name.startswith(("attnlib.networks.", "attnlib.self_", "attnlib.scale_"))}
+    shared = {"attachment", "parts", "placement", "zoo"}
+    assert files == {f"attnlib.networks.{name}" for name in shared | {"cifar_resnet"}} | {
+        f"attnlib.scale_attention.{name}" for name in ("fused", "se")
+    }
 
 
 def test_listing_and_describing_load_no_module(stages):
@@ -70,6 +97,6 @@ def test_training_counts_and_explains_nothing():
 
 
 def test_who_reads_records_waits_for_no_training():
-    (names,) = loaded("from attnlib.results.report import report; from attnlib.training import Recipe")
+    (names,) = loaded("from attnlib.results import report; from attnlib.training import Recipe")
     assert not packages(names) & {"lightning_fabric", "torchvision", "pandas", "matplotlib"}
     assert "attnlib.training.loop" not in names

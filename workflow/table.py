@@ -12,7 +12,7 @@ from pathlib import Path
 
 import plan
 
-from attnlib.results.report import Report, report
+from attnlib.results.comparison import Report, report
 from attnlib.training.record import Record
 
 COLUMNS = {

@@ -32,29 +32,26 @@ def ledger(
     Figures are those on file; the tests compute them anew and compare.
     """
     with plain_errors():
-        from attnlib import published
-        from attnlib.ledger import entries
+        from attnlib import papers
+        from attnlib.ledger.entries import select
 
         if costs and (kind or verdict or claim):
             raise ValueError("--kind, --verdict and --id choose among claims; leave them out with --costs")
-        chosen = published.keys() if paper is None else [paper]
-        ledgers = [_recomputed(key) if recompute else entries.stored(key) for key in chosen]
-        cells = [cell for each in ledgers for cell in each.cells]
-        rows = cells if costs else entries.select(ledgers, kind, verdict, claim)
+        chosen = [papers.paper(key) for key in (papers.list_papers() if paper is None else [paper])]
+        if recompute:
+            for each in chosen:
+                with err.status(f"judging {each.key}"):
+                    each.recompute()
+        if costs:
+            rows = [cell for each in chosen for cell in each.cells]
+        else:
+            judged = [v for each in chosen for v in each.verdicts(most=None)]
+            rows = select(judged, kind, verdict, claim)
         if as_json:
             typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
             return
         show = _show_costs if costs else _show_verdicts
         show(rows)
-
-
-def _recomputed(key: str):
-    from attnlib.ledger import entries
-
-    with err.status(f"judging {key}"):
-        ledger = entries.compute(key)
-        entries.store(ledger)
-    return ledger
 
 
 def _show_verdicts(verdicts: list) -> None:

@@ -28,7 +28,7 @@ def attach_(
             raise ValueError("give --dry-run to see the places, or --out FILE to write the network's initial weights")
         import torch
 
-        from attnlib.networks.attach import attach
+        from attnlib.networks.attachment import attach
         from attnlib.networks.external import build
 
         model = build(network)

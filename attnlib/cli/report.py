@@ -26,7 +26,7 @@ def report(
 ) -> None:
     """Mean, spread and paired differences over the seeds of recorded runs, and what can be concluded from them."""
     with plain_errors():
-        from attnlib.results.report import inventory, on_file, report, select
+        from attnlib.results.comparison import inventory, on_file, report, select
 
         found = on_file(folder)
         if recipe is None:

@@ -1,1 +1,1 @@
-"""What each paper claims, beside what this code measures: `verdict.judge` and `costs.costs`."""
+"""What each paper claims, beside what this code measures: `verdict.judge` and `costs.cells`."""

@@ -3,15 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
+from attnlib.ledger.cells import Cell
 from attnlib.ledger.measure import Module, Network, operations, parameters
 from attnlib.published.schema import CostColumn, load
-
-if TYPE_CHECKING:
-    import pandas
 
 
 @dataclass(frozen=True)
@@ -24,29 +19,6 @@ class Ratio:
 
 # What a printed cost belongs to: a network, a pair (the first minus the second), a ratio, or a count of no network's.
 Measurable = Network | Module | tuple[Network | Module, Network | Module] | Ratio | int
-
-
-class Cell(BaseModel):
-    """One printed cost, in the unit it is printed in.
-
-    Attributes:
-        measured: by the rule that the table's file states; null where `reason` says why it is not recomputed.
-        agrees: whether `measured` rounds to what is printed.
-        confidence: of the published value.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    paper: str
-    table: str
-    row: str
-    column: str
-    unit: str
-    published: float | int
-    measured: float | None = None
-    agrees: bool | None = None
-    reason: str = ""
-    confidence: str
 
 
 def cells(key: str) -> list[Cell]:
@@ -82,16 +54,6 @@ def cells(key: str) -> list[Cell]:
                     agrees = abs(measured - row[column]) <= printed_tolerance(row[column], rule.decimals)
                     found.append(Cell(**common, measured=measured, agrees=agrees))
     return found
-
-
-def frame(cells: list[Cell]) -> "pandas.DataFrame":
-    """The same as a table, with difference = measured - published."""
-    import pandas
-
-    table = pandas.DataFrame([cell.model_dump() for cell in cells], columns=list(Cell.model_fields))
-    table["measured"] = table["measured"].astype(float)
-    table.insert(list(table).index("agrees"), "difference", table["measured"] - table["published"])
-    return table.drop(columns=["paper", "unit"])
 
 
 def _label(row: dict) -> str:

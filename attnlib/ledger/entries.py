@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from attnlib.base import check_choice
 from attnlib.data.files import write_text
-from attnlib.ledger.costs import Cell, cells, frame
+from attnlib.errors import unknown
+from attnlib.ledger.cells import Cell, frame
 from attnlib.ledger.verdict import Verdict, Word, judge
 from attnlib.published.schema import Kind, load
 from attnlib.training.recipe import reasons
@@ -39,6 +39,8 @@ def compute(key: str) -> Ledger:
         UnknownNameError: no such paper; the message lists the near matches.
         Whatever a check raises.
     """
+    from attnlib.ledger.costs import cells  # with all networks, which those who read what is on file need not wait for
+
     return Ledger(paper=load(key).key, verdicts=judge(key), cells=cells(key))
 
 
@@ -61,18 +63,18 @@ def stored(key: str, folder: Path = _FOLDER) -> Ledger:
 
 
 def select(
-    ledgers: list[Ledger], kind: str | None = None, verdict: str | None = None, id: str | None = None
+    judged: list[Verdict], kind: str | None = None, verdict: str | None = None, id: str | None = None
 ) -> list[Verdict]:
     """The verdicts of one kind, one word or one claim; all where nothing is asked for.
 
     Raises:
         UnknownNameError: no such kind, verdict or claim; the message lists the near matches.
     """
-    judged = [v for ledger in ledgers for v in ledger.verdicts]
     allowed = {"kind": get_args(Kind), "verdict": get_args(Word), "id": [v.id for v in judged]}
     asked = {name: value for name, value in {"kind": kind, "verdict": verdict, "id": id}.items() if value is not None}
     for name, value in asked.items():
-        check_choice(name, value, allowed[name])
+        if value not in allowed[name]:
+            raise unknown(name, value, allowed[name])
     return [v for v in judged if all(getattr(v, name) == value for name, value in asked.items())]
 
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from attnlib import networks
 from attnlib.networks import external
-from attnlib.networks.attach import Placement, attach, output_shapes
+from attnlib.networks.attachment import Placement, attach, output_shapes
 from attnlib.networks.placement import RULES
 from attnlib.profiling.inputs import counted
 from attnlib.profiling.trace import count_operations

@@ -12,7 +12,7 @@ from attnlib.ledger.draw import back_propagate, largest, normal, random_order, r
 from attnlib.ledger.measure import Call, Module, Network, empty, parameters
 from attnlib.ledger.printed import column_of, difference, row_of
 from attnlib.ledger.verdict import Finding
-from attnlib.networks.attach import output_shapes
+from attnlib.networks.attachment import output_shapes
 from attnlib.published import load
 from attnlib.self_attention.object_context import SLOPE, PositiveScale, conv_abn
 from attnlib.self_attention.ocnet import BaseOC

@@ -15,7 +15,7 @@ from torch import Size, Tensor, nn
 
 from attnlib.ledger.measure import Module, Network, empty, gated_values, operations, work
 from attnlib.networks import attention_modules
-from attnlib.networks.attach import output_shapes
+from attnlib.networks.attachment import output_shapes
 from attnlib.scale_attention.eca import ECA
 from attnlib.scale_attention.se import SE
 

@@ -4,11 +4,16 @@
 >>> create("resnet20", classes=10, attention="se")
 """
 
-from attnlib.networks.attach import AttachedModule, WithAttention, attach, attention_modules, detach
-from attnlib.networks.detection import detector
-from attnlib.networks.placement import RULES
-from attnlib.networks.segmentation import segmenter
-from attnlib.networks.zoo import create, image_size, kind, list_networks, usual_classes
+from typing import TYPE_CHECKING
+
+from attnlib.lazy import later
+
+if TYPE_CHECKING:
+    from attnlib.networks.attachment import AttachedModule, WithAttention, attach, attention_modules, detach
+    from attnlib.networks.detection import detector
+    from attnlib.networks.placement import RULES
+    from attnlib.networks.segmentation import segmenter
+    from attnlib.networks.zoo import create, image_size, kind, list_networks, usual_classes
 
 __all__ = [
     "RULES",
@@ -25,3 +30,13 @@ __all__ = [
     "segmenter",
     "usual_classes",
 ]
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        ".attachment": ["AttachedModule", "WithAttention", "attach", "attention_modules", "detach"],
+        ".detection": ["detector"],
+        ".placement": ["RULES"],
+        ".segmentation": ["segmenter"],
+        ".zoo": ["create", "image_size", "kind", "list_networks", "usual_classes"],
+    },
+)

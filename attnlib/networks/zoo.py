@@ -22,7 +22,7 @@ from attnlib.networks import (
     vgg,
     wide_resnet,
 )
-from attnlib.networks.attach import Placement, attach
+from attnlib.networks.attachment import Placement, attach
 from attnlib.networks.cifar_resnet import CifarResNet
 
 

@@ -1,15 +1,20 @@
 """The book's figures: learning curves, maps over images, Grad-CAM, tables. Needs pip install "attnlib[book]"."""
 
-from attnlib.plots.accuracy import accuracies, accuracy_table, final_accuracies, noise_robustness
-from attnlib.plots.curves import curves_beside, learning_curves
-from attnlib.plots.decisions import decision_weights
-from attnlib.plots.equal_budget import added_macs, paired_differences, pareto, report_table
-from attnlib.plots.gradcam import grad_cam
-from attnlib.plots.maps import captured, overlay, show_maps
-from attnlib.plots.speed import geometric_means, ratios
-from attnlib.plots.style import COLOURS, LOOKS, Look, colour, look, use
-from attnlib.plots.tables import costs, differences, table, verdicts
-from attnlib.results.words import shown
+from typing import TYPE_CHECKING
+
+from attnlib.lazy import later
+
+if TYPE_CHECKING:
+    from attnlib.plots.accuracy import accuracies, accuracy_table, final_accuracies, noise_robustness
+    from attnlib.plots.curves import curves_beside, learning_curves
+    from attnlib.plots.decisions import decision_weights
+    from attnlib.plots.equal_budget import added_macs, paired_differences, pareto, report_table
+    from attnlib.plots.gradcam import grad_cam
+    from attnlib.plots.maps import captured, overlay, show_maps
+    from attnlib.plots.speed import geometric_means, ratios
+    from attnlib.plots.style import COLOURS, LOOKS, Look, colour, look, use
+    from attnlib.plots.tables import costs, differences, table, verdicts
+    from attnlib.results.words import shown
 
 __all__ = [
     "COLOURS",
@@ -41,3 +46,18 @@ __all__ = [
     "use",
     "verdicts",
 ]
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        ".accuracy": ["accuracies", "accuracy_table", "final_accuracies", "noise_robustness"],
+        ".curves": ["curves_beside", "learning_curves"],
+        ".decisions": ["decision_weights"],
+        ".equal_budget": ["added_macs", "paired_differences", "pareto", "report_table"],
+        ".gradcam": ["grad_cam"],
+        ".maps": ["captured", "overlay", "show_maps"],
+        ".speed": ["geometric_means", "ratios"],
+        ".style": ["COLOURS", "LOOKS", "Look", "colour", "look", "use"],
+        ".tables": ["costs", "differences", "table", "verdicts"],
+        "attnlib.results.words": ["shown"],
+    },
+)

@@ -14,7 +14,7 @@ from attnlib.plots.tables import Table, table
 from attnlib.results.words import shown
 
 if TYPE_CHECKING:
-    from attnlib.results.report import Report
+    from attnlib.results.comparison import Report
     from attnlib.results.rows import Row
     from attnlib.training.record import Record
 
@@ -62,7 +62,7 @@ def _plain(recipe):
 
 
 def _macs(recipe) -> int:
-    from attnlib.results.costs import costs
+    from attnlib.results.network_costs import costs
 
     table = costs().set_index(["network", "module"])["macs"]
     pair = (recipe.backbone, recipe.attention)

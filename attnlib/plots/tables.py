@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 if TYPE_CHECKING:
     from attnlib.ledger.verdict import Verdict
-    from attnlib.published.schema import Paper
+    from attnlib.papers import Paper
 
 
 class Table(Styler):
@@ -59,10 +59,10 @@ def _decimals(value: float, significant: int) -> int:
 
 
 def verdicts(judged: Sequence["Verdict"]) -> Table:
-    """The claims of one paper: what it prints, what was measured, the verdict, told by word and colour.
+    """Claims of a paper, as `attnlib.paper(key).verdicts()` gives them, with what was measured and the verdict.
 
     What a verdict rests on stands in brackets behind its claim; `known` says how the published figure is known: read,
-    second-hand, recalled or counted.
+    second-hand, recalled or counted. The verdict is told by word and colour.
     """
     rows = [
         {
@@ -83,7 +83,7 @@ def verdicts(judged: Sequence["Verdict"]) -> Table:
 def costs(cells: pd.DataFrame, caption: str) -> Table:
     """The published costs that were recomputed, how each is known, and the measured value; the caption counts the rest.
 
-    `cells` is the frame of `attnlib.ledger.costs.costs`; its column `reason` says why a cell has no measured value.
+    `cells` is the frame of `attnlib.paper(key).costs()`; its column `reason` says why a cell has no measured value.
     """
     measured = cells[cells["measured"].notna()]
     shown = pd.DataFrame(

@@ -8,6 +8,7 @@ Every number says where it comes from (`source`) and how we know it (`confidence
 * counted: by running the released code, not printed by the authors.
 """
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -159,6 +160,16 @@ class Difference(_Data):
     confidence: Confidence
 
 
+class Knowledge(_Data):
+    """How the paper itself is known: read, known through others' texts about it, or not read; `sentence` says it."""
+
+    how: Literal["read", "second-hand", "not read"]
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 class Paper(_Data):
     """Everything that we know a paper to print."""
 
@@ -171,6 +182,7 @@ class Paper(_Data):
     arxiv: str | None = None
     doi: str | None = None
     doi_confidence: Confidence | None = None
+    known: Knowledge
     code: str
     code_licence: str
     idea: str
@@ -239,11 +251,16 @@ def load(key: str) -> Paper:
 
     Raises:
         UnknownNameError: no such paper; the message lists the near matches.
+        TypeError: `key` is not a string.
         PublishedDataError: its file does not fit the schema.
     """
-    if key not in keys():
+    if not isinstance(key, str):
+        raise TypeError(f"a paper is known by its key, a string such as 'se', got {key!r}")
+    path = Path(__file__).parent / f"{key}.yml"
+    # The folder is not listed where the file is there: a chapter would depend on every paper that is added.
+    if not re.fullmatch(r"[a-z_]+", key) or not path.is_file():
         raise unknown("paper", key, keys())
-    return read(Path(__file__).with_name(f"{key}.yml"))
+    return read(path)
 
 
 @cache
@@ -256,7 +273,9 @@ def read(path: Path) -> Paper:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # libyaml reads ten times as fast; PyYAML comes without it on some systems
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        data = yaml.load(path.read_text(encoding="utf-8"), loader)
     except yaml.YAMLError as error:
         raise PublishedDataError(f"{path.name} is not YAML: {error}") from error
     try:

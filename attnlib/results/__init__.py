@@ -4,8 +4,23 @@
 >>> [record.final.accuracy for record in records("cifar10-slice", attention="se")]
 """
 
-from attnlib.results.archive import records, store
-from attnlib.results.costs import CostTable, cost_table, costs
-from attnlib.results.speed import Measurements, measurements
+from typing import TYPE_CHECKING
 
-__all__ = ["CostTable", "Measurements", "cost_table", "costs", "measurements", "records", "store"]
+from attnlib.lazy import later
+
+if TYPE_CHECKING:
+    from attnlib.results.archive import records, store
+    from attnlib.results.comparison import report
+    from attnlib.results.network_costs import CostTable, cost_table, costs
+    from attnlib.results.speed import Measurements, measurements
+
+__all__ = ["CostTable", "Measurements", "cost_table", "costs", "measurements", "records", "report", "store"]
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        ".archive": ["records", "store"],
+        ".comparison": ["report"],
+        ".network_costs": ["CostTable", "cost_table", "costs"],
+        ".speed": ["Measurements", "measurements"],
+    },
+)

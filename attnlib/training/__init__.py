@@ -5,16 +5,16 @@
 >>> trained.record.final.accuracy
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from attnlib.training.lane import chapter_recipe, lane
-from attnlib.training.recipe import Recipe
-from attnlib.training.record import Record
+from attnlib.lazy import later
 
 if TYPE_CHECKING:
+    from attnlib.training.lanes import chapter_recipe, lane
     from attnlib.training.linear import linear_accuracy
     from attnlib.training.loop import Trained, TrainingFailedError, TrainingInterrupted, train
+    from attnlib.training.recipe import Recipe
+    from attnlib.training.record import Record
 
 __all__ = [
     "Recipe",
@@ -27,14 +27,13 @@ __all__ = [
     "linear_accuracy",
     "train",
 ]
-
-# Loaded when they are asked for: the loop brings Fabric and torchvision, seconds that who reads records need not wait.
-_LATER = {"linear_accuracy": "linear"} | dict.fromkeys(
-    ("Trained", "TrainingFailedError", "TrainingInterrupted", "train"), "loop"
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        ".lanes": ["chapter_recipe", "lane"],
+        ".linear": ["linear_accuracy"],
+        ".loop": ["Trained", "TrainingFailedError", "TrainingInterrupted", "train"],
+        ".recipe": ["Recipe"],
+        ".record": ["Record"],
+    },
 )
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

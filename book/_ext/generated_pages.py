@@ -53,11 +53,22 @@ def api() -> str:
     for path in sorted((REPOSITORY / "attnlib").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         definitions = list(public(tree))
-        if definitions and path.parent.name != "cli":
+        given = given_names(tree) if path.name == "__init__.py" else {}
+        if (definitions or given) and path.parent.name != "cli":
             name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
             parts += [f"## `{name}`", markdown(ast.get_docstring(tree))]
+            parts += (
+                ["\n".join(f"- `{name}.{each}`: see `{module}`" for each, module in given.items())] if given else []
+            )
             parts += [entry(name, node) for node in definitions]
     return "\n\n".join(parts)
+
+
+def given_names(tree: ast.Module) -> dict[str, str]:
+    """The names that a package gives, with the module that defines each: its imports under `if TYPE_CHECKING`."""
+    blocks = (node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = (node for body in blocks for node in body if isinstance(node, ast.ImportFrom))
+    return dict(sorted((alias.name, node.module) for node in imports for alias in node.names))
 
 
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef]:
@@ -288,8 +299,8 @@ GENERATE = {
     "api": api,
     "map": field_map,
     "speed": speed,
-    "ledger": lambda: ledger_page.page(REPOSITORY),
-    "counts": lambda: ledger_page.counts(REPOSITORY),
+    "ledger": ledger_page.page,
+    "counts": ledger_page.counts,
 }
 PAGES = {
     "book/status": ("status",),

@@ -43,17 +43,15 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.entries import stored
 from attnlib.networks import attach, attention_modules, create, detach
-from attnlib.profiling.cost import profile
-from attnlib.published import load as published
+from attnlib.profiling import profile
 from attnlib.results import records, store
 from attnlib.scale_attention.nam import NAM, sparsity_penalty
 from attnlib.training import Recipe, chapter_recipe, lane, linear_accuracy, train
 from attnlib.training.schedule import learning_rate
 
 plots.use()
-paper = published("nam")
+paper = attnlib.paper("nam")
 
 # %% [markdown]
 # ## The idea
@@ -571,9 +569,8 @@ print(
 # What is known of the published costs, for NAM and the modules listed beside it, and the same figures recomputed:
 
 # %% tags=["nbval-check-output"]
-ledger = stored("nam")
 plots.costs(
-    ledger.costs(),
+    paper.costs(),
     "Published costs of NAM and its neighbours, and the same figures recomputed",
 )
 
@@ -1045,7 +1042,7 @@ plt.show()
 # each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(ledger.verdicts)
+plots.verdicts(paper.verdicts(most=None))
 
 # %% [markdown]
 # ## Where the paper and the released code differ

@@ -44,16 +44,14 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.entries import stored
 from attnlib.networks import attention_modules, create
-from attnlib.profiling.cost import profile
-from attnlib.published import load as published
+from attnlib.profiling import profile
 from attnlib.results import records, store
 from attnlib.scale_attention.sa import shuffle_channels
 from attnlib.training import Recipe, chapter_recipe, lane, linear_accuracy, train
 
 plots.use()
-paper = published("sa")
+paper = attnlib.paper("sa")
 
 # %% [markdown]
 # ## The idea
@@ -722,8 +720,7 @@ for title, given in (
 # %% tags=["nbval-check-output"]
 for table in (table for table in paper.tables if table.costs):
     print(f"{table.label}: {table.confidence}")
-ledger = stored("sa")
-plots.costs(ledger.costs(), "Costs published for SA, and the same figures recomputed")
+plots.costs(paper.costs(), "Costs published for SA, and the same figures recomputed")
 
 # %% [markdown]
 # The abstract says that ResNet-50 with SA has 300 parameters more. Where are the others? Summed over the modules of the
@@ -930,7 +927,7 @@ plt.show()
 # each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(ledger.verdicts)
+plots.verdicts(paper.verdicts(most=None))
 
 # %% [markdown]
 # ## Where the paper and the released code differ

@@ -40,15 +40,13 @@ from torch import nn
 import attnlib
 from attnlib import plots
 from attnlib.data import load
-from attnlib.ledger.entries import stored
 from attnlib.networks import attention_modules, create
-from attnlib.profiling.cost import profile
-from attnlib.published import load as published
+from attnlib.profiling import profile
 from attnlib.results import records, store
 from attnlib.training import Recipe, chapter_recipe, lane, linear_accuracy, train
 
 plots.use()
-paper = published("se")
+paper = attnlib.paper("se")
 
 # %% [markdown]
 # ## The idea
@@ -324,8 +322,7 @@ print(
 # figures beside ours; a *MAC* is one multiply-add, which the paper calls a FLOP. "Agrees" asks for the printed digits:
 
 # %% tags=["nbval-check-output"]
-ledger = stored("se")
-compared = ledger.costs()
+compared = paper.costs()
 in_paper = compared["table"].str.startswith("Table")
 plots.costs(
     compared[in_paper], "Costs printed in the SE paper, and the same figures recomputed"
@@ -616,7 +613,7 @@ plt.show()
 # each check.
 
 # %% tags=["nbval-check-output"]
-plots.verdicts(ledger.verdicts)
+plots.verdicts(paper.verdicts(most=None))
 
 # %% [markdown]
 # ## Where the paper and the released code differ

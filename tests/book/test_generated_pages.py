@@ -5,6 +5,8 @@ import ast
 import generated_pages
 import ledger_page
 
+import attnlib
+
 
 def test_a_signature_stands_as_in_the_source():
     function = ast.parse('def gate(self, x: Float[Tensor, "N C"], *, size=None) -> Tensor: pass').body[0]
@@ -32,6 +34,12 @@ def test_only_documented_public_names_are_shown():
     assert [node.name for node in generated_pages.public(tree)] == ["a"]
 
 
+def test_a_package_shows_the_names_that_it_gives():
+    tree = ast.parse("if TYPE_CHECKING:\n    from a.b import d, c\nfrom a.e import f")
+    assert generated_pages.given_names(tree) == {"c": "a.b", "d": "a.b"}
+    assert "- `attnlib.create`: see `attnlib.registry`" in generated_pages.api()
+
+
 def test_the_map_has_every_module_of_the_field_and_all_are_present():
     drawing = generated_pages.field_map()
     assert drawing.count("<g class=") == drawing.count('<g class="here"') == 17
@@ -46,27 +54,23 @@ def test_the_map_marks_what_is_present(tmp_path, monkeypatch):
 
 
 def test_the_ledger_s_page_has_every_claim_and_every_cost():
-    found = ledger_page.ledgers(generated_pages.REPOSITORY)
-    page = ledger_page.page(generated_pages.REPOSITORY)
-    for ledger in found:
-        assert all(f'<tr id="{v["id"]}"' in page for v in ledger["verdicts"])
-    assert page.count("how it is computed") == sum(
-        v["check"] is not None for ledger in found for v in ledger["verdicts"]
-    )
-    cells = sum(len(ledger["cells"]) for ledger in found)
+    papers, page = ledger_page.every_paper(), ledger_page.page()
+    verdicts = [verdict for paper in papers for verdict in paper.verdicts(most=None)]
+    assert all(f'<tr id="{verdict.id}"' in page for verdict in verdicts)
+    assert page.count("how it is computed") == sum(verdict.check is not None for verdict in verdicts)
+    cells = sum(len(paper.cells) for paper in papers)
     assert page.count("<tr><td>") == cells
-    assert f"Of {cells} printed costs" in ledger_page.counts(generated_pages.REPOSITORY)
+    assert f"Of {cells} printed costs" in ledger_page.counts()
 
 
 def test_the_ledger_s_tables_hold_no_blank_line_which_would_end_them():
-    page = ledger_page.page(generated_pages.REPOSITORY)
+    page = ledger_page.page()
     assert all("\n\n" not in table.partition("</table>")[0] for table in page.split("<table")[1:])
 
 
 def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_html():
-    entry = dict.fromkeys(("note", "unit"), "") | {
+    shown = {
         "id": "sa-x",
-        "paper": "sa",
         "kind": "cost",
         "claim": "a < b",
         "published": 12345,
@@ -76,20 +80,12 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
         "source": "Table 1",
         "confidence": "recalled",
         "check": None,
+        "note": "",
+        "unit": "",
     }
-    row = ledger_page.claim(entry, generated_pages.REPOSITORY)
+    row = ledger_page.claim(attnlib.paper("sa").verdicts(most=1)[0].model_copy(update=shown), code=None)
     assert "a &lt; b" in row
     assert "<small>Table 1</small>" in row
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
     assert "<td>0.123457</td>" in row
     assert "<details>" not in row
-
-
-def test_a_check_stands_with_the_functions_that_it_calls(tmp_path):
-    folder = tmp_path / "attnlib" / "ledger"
-    folder.mkdir(parents=True)
-    (folder / "x.py").write_text(
-        "def a():\n    return _b() + len([])\ndef _b():\n    return _c()\ndef _c(): pass\ndef d(): pass"
-    )
-    code = ledger_page.source(tmp_path, "x", "a")
-    assert [line for line in code.splitlines() if line.startswith("def")] == ["def a():", "def _b():", "def _c(): pass"]

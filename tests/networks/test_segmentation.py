@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck, resnet101
 
 from attnlib.errors import UnknownNameError
-from attnlib.networks.attach import attach
+from attnlib.networks.attachment import attach
 from attnlib.networks.segmentation import BLOCKS, HEADS, NETWORKS, Segmenter, dilated_resnet, segmenter
 
 # Parameters of the heads without the 3 x 3 reduction, and of that: ocnet.yml.

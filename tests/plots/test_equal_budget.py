@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from attnlib import plots
-from attnlib.results.report import report
+from attnlib.results import report
 
 COSTS = {"none": 0.0, "constant": 0.0, "se": 0.5, "sa": 1.0, "dot_product": 4.0}
 

@@ -17,6 +17,7 @@ VALID = {
     "authors": ["A. Author"],
     "year": 2020,
     "venue": "nowhere",
+    "known": {"how": "read", "sentence": "The paper was read."},
     "code": "none",
     "code_licence": "none",
     "idea": "none",

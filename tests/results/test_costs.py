@@ -6,7 +6,7 @@ import random
 import pytest
 
 from attnlib.results import costs
-from attnlib.results.costs import cost_table
+from attnlib.results.network_costs import cost_table
 from benchmarks.costs import MODULES, NETWORKS, WITH_MODULES, begun, cost_row, stamp
 
 # A trace hands sizes over as tensors, which the type checker would refuse where a signature says int or float.

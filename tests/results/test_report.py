@@ -7,8 +7,8 @@ import pytest
 
 from attnlib.errors import UnknownNameError
 from attnlib.results import archive, records
+from attnlib.results.comparison import inventory, on_file, report, select
 from attnlib.results.intervals import student, t_quantile
-from attnlib.results.report import inventory, on_file, report, select
 from attnlib.results.words import listed
 from attnlib.training import Recipe, Record
 from attnlib.training.record import Epoch, Final, Provenance
