@@ -7,7 +7,6 @@ torchvision's detectors, each on a feature pyramid over the stages of a network 
 
 import copy
 from collections import OrderedDict
-from functools import partial
 from typing import Any
 
 import torch
@@ -210,19 +209,8 @@ def _attend(head: nn.Module, last: str) -> None:
     setattr(head, last, nn.Sequential(_head_attention(), mix))
 
 
-def _named(name: str, classes: int, backbone: partial | None = None, **options: Any) -> nn.Module:
-    return detector(name, resnet50() if backbone is None else backbone(), classes, **options)
-
-
-_ATTENTION = {"pyramid": "attention", "heads": "attention"}
-NETWORKS = {
-    **{f"{name}_resnet50": (partial(_named, name), 800) for name in DETECTORS},
-    "retinanet_resnet50_sasa": (
-        partial(_named, "retinanet", backbone=partial(sasa_resnet, 50, stem="attention"), **_ATTENTION),
-        640,
-    ),
-    "retinanet_resnet50_sasa_conv_stem": (
-        partial(_named, "retinanet", backbone=partial(sasa_resnet, 50), **_ATTENTION),
-        640,
-    ),
-}
+def on_resnet50(name: str, classes: int, sasa_stem: str | None = None) -> nn.Module:
+    """The detector `name` on a ResNet-50; with a stem, on SASA's, with attention in the pyramid and the heads too."""
+    if sasa_stem is None:
+        return detector(name, resnet50(), classes)
+    return detector(name, sasa_resnet(50, stem=sasa_stem), classes, pyramid="attention", heads="attention")

@@ -6,7 +6,6 @@ torchvision's. Both also in kuangliu's form for 32 x 32 images, which has fewer 
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -145,12 +144,3 @@ def mobilenet_v2_cifar(classes: int = 10) -> MobileNetV2:
         if isinstance(module, nn.ReLU6):
             model.set_submodule(path, nn.ReLU(inplace=True))
     return model
-
-
-NETWORKS = {
-    "mobilenet_v1": (MobileNetV1, 224),
-    "mobilenet_v1_070": (partial(MobileNetV1, width=0.7), 224),
-    "mobilenet_v1_cifar": (partial(MobileNetV1, stem_stride=1), 32),
-    "mobilenet_v2": (mobilenet_v2, 224),
-    "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),
-}

@@ -6,8 +6,6 @@ and 64 channels (times 4 in bottlenecks) on maps of 32, 16 and 8 pixels, a last 
 linear layer.
 """
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -113,10 +111,3 @@ class PreActResNet(nn.Module):
     def forward(self, x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N classes"]:
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
         return self.fc(torch.relu(self.bn(x)).mean((2, 3)))
-
-
-NETWORKS = {
-    "resnet110_preact": (partial(PreActResNet, 110), 32),
-    "resnet110_preact_bottleneck": (partial(PreActResNet, 110, block="bottleneck"), 32),
-    "resnet164_preact": (partial(PreActResNet, 164, block="bottleneck"), 32),
-}

@@ -209,9 +209,3 @@ def _check_side(x: Tensor, smallest: int) -> None:
 
 
 # name -> (builder of the number of classes, side of the images it was made for)
-NETWORKS = {
-    "attention56": (partial(ResidualAttentionNet, (1, 1, 1)), 224),
-    "attention92": (partial(ResidualAttentionNet, (1, 2, 3)), 224),
-    **{f"attention{depth}_cifar": (partial(CifarResidualAttentionNet, depth), 32) for depth in (56, 92, 128, 164, 236)},
-    "attention452_cifar": (partial(CifarResidualAttentionNet, 452, p=2, t=4, r=3), 32),
-}

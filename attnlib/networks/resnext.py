@@ -67,11 +67,3 @@ class CifarResNeXt(nn.Module):
         x = torch.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
-
-
-NETWORKS = {
-    "resnext29_8x64d": (partial(CifarResNeXt, 29, 8, 64), 32),
-    "resnext29_16x64d": (partial(CifarResNeXt, 29, 16, 64), 32),
-    "resnext29_2x64d": (partial(CifarResNeXt, 29, 2, 64, stem=1), 32),
-    "resnext29_32x4d": (partial(CifarResNeXt, 29, 32, 4, stem=1), 32),
-}

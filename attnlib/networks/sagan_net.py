@@ -5,8 +5,6 @@ an inner product with its last features. Both consist of residual blocks, have e
 and one attention layer, at maps of the same size.
 """
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -256,13 +254,3 @@ def _check_labels(labels: Tensor, number: int) -> None:
         raise TypeError(f"labels must be a tensor of int64 or int32, got {labels.dtype}; use labels.long()")
     if labels.shape != (number,):
         raise ValueError(f"labels must be ({number},), one class per image, got shape {tuple(labels.shape)}")
-
-
-GENERATORS = {
-    "sagan_generator": (Generator, 128),
-    "sagan_generator_cifar": (partial(Generator, image_size=32, attention_at=16), 32),
-}
-DISCRIMINATORS = {
-    "sagan_discriminator": (Discriminator, 128),
-    "sagan_discriminator_cifar": (partial(Discriminator, image_size=32, attention_at=16), 32),
-}

@@ -5,7 +5,6 @@ torchvision's bottleneck ResNet; in the stages chosen, `SASA` stands in place of
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from torch import nn
@@ -81,10 +80,3 @@ def sasa_resnet(
                 layer.network_init_()
                 block.conv2 = layer
     return model
-
-
-NETWORKS = {
-    **{f"resnet{depth}_sasa_baseline": (partial(sasa_resnet, depth, stages=("conv",) * 4), 224) for depth in (26, 38)},
-    **{f"resnet{depth}_sasa": (partial(sasa_resnet, depth, stem="attention"), 224) for depth in BLOCKS},
-    **{f"resnet{depth}_sasa_conv_stem": (partial(sasa_resnet, depth), 224) for depth in BLOCKS},
-}

@@ -164,11 +164,3 @@ def segmenter(
         raise ValueError(f"{arguments} need a head, got head='none'; choose {', '.join(list(HEADS)[1:])}")
     resnet = dilated_resnet(BLOCKS[backbone], stem)
     return Segmenter(resnet, HEADS[head](**arguments), classes)
-
-
-# The side is that of the crops which the released code trains on.
-NETWORKS = {
-    f"{backbone}_{head}": (partial(segmenter, head, backbone), 769)
-    for backbone in BLOCKS
-    for head in ("base_oc", "pyramid_oc", "asp_oc")
-}

@@ -62,6 +62,3 @@ class CifarVGG16(nn.Module):
         x = self.layer3(self.layer2(self.layer1(x)))
         x = self.layer5(self.layer4(x))
         return self.fc(x.mean((2, 3)))
-
-
-NETWORKS = {"vgg16_bn_cifar": (CifarVGG16, 32)}

@@ -5,8 +5,6 @@ of n blocks with 16k, 32k and 64k channels on maps of 32, 16 and 8 pixels, a las
 a linear layer. WRN-28-10 has 28 convolutions and k = 10.
 """
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -78,7 +76,3 @@ class WideResNet(nn.Module):
     def forward(self, x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N classes"]:
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
         return self.fc(torch.relu(self.bn(x)).mean((2, 3)))
-
-
-_NAMES = [(16, 8), (16, 10), (28, 8), (28, 10), (40, 4), (40, 10), (52, 4)]
-NETWORKS = {f"wrn{depth}_{widen}": (partial(WideResNet, depth, widen), 32) for depth, widen in _NAMES}

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN, MaskRCNN, RetinaNet
 
 from attnlib.networks import zoo
-from attnlib.networks.detection import DensePart
+
+_DETECTORS = {"FasterRCNN", "MaskRCNN", "RetinaNet"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ def counted(name: str, model: nn.Module, image_size: int) -> Counted:
     weight = next(model.parameters())
     image = weight.new_zeros(1, 3, image_size, image_size)
     label = torch.zeros(1, dtype=torch.int64, device=weight.device)
-    if isinstance(model, FasterRCNN | MaskRCNN | RetinaNet):
+    if _is_detector(model):
+        from attnlib.networks.detection import DensePart
+
         return Counted(DensePart(model), (image,), "the pyramid and the heads that run at every pixel")
     if kind == "discriminator":
         return Counted(model, (image, label))
@@ -52,3 +54,9 @@ def counted(name: str, model: nn.Module, image_size: int) -> Counted:
             model, (image,), "the whole network; an auxiliary head, which runs in training alone, has no MACs"
         )
     return Counted(model, (image,))
+
+
+def _is_detector(model: nn.Module) -> bool:
+    """Whether it is one of torchvision's detectors, told by names: their file is slow to import."""
+    classes = (each for each in type(model).__mro__ if each.__module__.startswith("torchvision.models.detection."))
+    return bool(_DETECTORS & {each.__name__ for each in classes})

@@ -7,10 +7,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from attnlib.errors import UnknownNameError
-from attnlib.networks import sagan_net
+from attnlib.networks import sagan_net, zoo
 from attnlib.networks.sagan_net import (
-    DISCRIMINATORS,
-    GENERATORS,
     ConditionalBatchNorm,
     Discriminator,
     Generator,
@@ -103,7 +101,7 @@ def test_the_replica_s_published_counts_are_ours_and_what_it_adds(without_norms)
 
 
 def test_the_exported_networks_have_the_documented_sizes(without_norms):
-    sizes = {name: side for name, (_, side) in (GENERATORS | DISCRIMINATORS).items()}
+    sizes = {name: zoo.image_size(name) for kind in ("generator", "discriminator") for name in zoo.list_networks(kind)}
     assert sizes == {
         "sagan_generator": 128,
         "sagan_discriminator": 128,
@@ -111,7 +109,7 @@ def test_the_exported_networks_have_the_documented_sizes(without_norms):
         "sagan_discriminator_cifar": 32,
     }
     with torch.device("meta"):
-        networks = {name: build(classes=10) for name, (build, _) in (GENERATORS | DISCRIMINATORS).items()}
+        networks = {name: zoo.create(name, 10) for name in sizes}
     assert all(network.image_size == sizes[name] for name, network in networks.items())
     assert count(networks["sagan_generator_cifar"]) == generator_parameters(10, 32) + 5 * 128**2 // 4 + 1
     assert count(networks["sagan_discriminator_cifar"]) == discriminator_parameters(10, 32) + 5 * 64**2 // 4 + 1
