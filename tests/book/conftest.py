@@ -1,8 +1,29 @@
 """A repository in miniature: one package with two modules, a data file, a folder of records and one notebook."""
 
+import shutil
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from sphinx.testing.util import SphinxTestApp
+
+from chapters import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """A wheel of the package, built from a copy, since setuptools leaves a build folder beside what it builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(REPOSITORY / "attnlib", folder / "attnlib", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder)
+    # of the lock's setuptools, without a network
+    build = "from setuptools.build_meta import build_wheel; build_wheel('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=folder, check=True, capture_output=True)
+    (path,) = (folder / "dist").iterdir()
+    return path
 
 
 @pytest.fixture
@@ -35,3 +56,24 @@ def save(repository):
         return path
 
     return write
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Build one page, Markdown text or a notebook, with these extensions; its HTML and the warnings."""
+
+    def build(page, extensions, **settings):
+        (tmp_path / "conf.py").touch()
+        if isinstance(page, str):
+            (tmp_path / "index.md").write_text(page)
+        else:
+            nbformat.write(page, tmp_path / "index.ipynb")
+        settings |= {"extensions": extensions, "myst_enable_extensions": ["colon_fence", "dollarmath", "tasklist"]}
+        app = SphinxTestApp(srcdir=tmp_path, confoverrides=settings)
+        try:
+            app.build()
+            return (app.outdir / "index.html").read_text(), app.warning.getvalue()
+        finally:
+            app.cleanup()
+
+    return build

@@ -56,6 +56,14 @@ def test_conda_uses_the_lock_and_the_same_python():
     assert pip == ["--requirement requirements.lock"]
 
 
+def test_binder_asks_for_the_versions_of_the_project():
+    binder = yaml.safe_load((REPOSITORY / ".binder/environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    asked = {name: SpecifierSet(versions) for name, _, versions in (each.partition(" ") for each in binder)}
+    wanted = {requirement.name: requirement.specifier for requirement in map(Requirement, PROJECT["dependencies"])}
+    assert asked["python"] == SpecifierSet(PROJECT["requires-python"])
+    assert (asked["pytorch-cpu"], asked["torchvision"]) == (wanted["torch"], wanted["torchvision"])
+
+
 def test_the_script_and_the_project_name_the_same_pythons():
     oldest, newest = environment.OLDEST, environment.NEWEST
     assert PROJECT["requires-python"] == f">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"

@@ -2,10 +2,7 @@
 
 import re
 
-import pytest
-from sphinx.testing.util import SphinxTestApp
-
-SETTINGS = {"extensions": ["myst_parser", "quiz"], "myst_enable_extensions": ["colon_fence", "dollarmath", "tasklist"]}
+EXTENSIONS = ["myst_parser", "quiz"]
 QUIZ = """# A page
 
 :::{quiz} What does $g_c$ depend on?
@@ -34,25 +31,8 @@ QUIZ = """# A page
 """
 
 
-@pytest.fixture
-def built(tmp_path):
-    """Build one page; its HTML and the warnings."""
-
-    def build(text):
-        (tmp_path / "conf.py").touch()
-        (tmp_path / "index.md").write_text(text)
-        app = SphinxTestApp(srcdir=tmp_path, confoverrides=SETTINGS)
-        try:
-            app.build()
-            return (app.outdir / "index.html").read_text(), app.warning.getvalue()
-        finally:
-            app.cleanup()
-
-    return build
-
-
 def test_choices_are_disclosures_of_one_group(built):
-    page, warnings = built(QUIZ)
+    page, warnings = built(QUIZ, EXTENSIONS)
     assert warnings == ""
     choices = re.findall(r'<details class="quiz-choice quiz-(\w+)" name="([\w-]+)"><summary>(.*?)</summary>', page)
     assert [(word, name) for word, name, _ in choices] == [
@@ -79,5 +59,6 @@ def test_what_is_not_well_formed_is_an_error(built):
         "the choice 'Maybe' has no explanation": GOOD + "- [ ] Maybe\n",
         "text before the first choice": "Well?\n\n" + GOOD + OTHER,
     }
-    _, warnings = built("# A page\n\n" + "\n".join(f":::{{quiz}} Is it?\n{body}:::\n" for body in broken.values()))
+    page = "# A page\n\n" + "\n".join(f":::{{quiz}} Is it?\n{body}:::\n" for body in broken.values())
+    _, warnings = built(page, EXTENSIONS)
     assert [message for message in broken if message not in warnings] == []
