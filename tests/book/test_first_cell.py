@@ -73,7 +73,7 @@ def clean_python(tmp_path_factory):
 
 def test_it_installs_a_wheel_in_a_clean_environment_and_then_does_nothing(clean_python, wheel, tmp_path):
     cell = first_cell.source("notebooks/scale_attention/se.ipynb", "")
-    script = f"{cell}\nimport attnlib\nfrom attnlib import exercises, plots\nprint(attnlib.__file__)"
+    script = f"{cell}\nimport attnlib\nfrom attnlib import exercises\nprint(attnlib.__file__)"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON"))}
     environment |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
