@@ -11,7 +11,7 @@ python := .venv/bin/python
 site := _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: book test execute sync serve lint lock mutants clean help setup
+.PHONY: book test execute verdicts status sync serve lint lock mutants clean help setup
 
 book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site
 	@$(python) book/tools/build.py
@@ -21,6 +21,12 @@ test: setup  ## check pairs and stamps, then unit tests, notebooks, build and bu
 
 execute: setup  ## re-execute stale notebooks; NB=path for one, whatever its stamp; ATTNLIB_LANE=full for CIFAR
 	@$(python) book/tools/execute.py $(NB)
+
+verdicts: setup  ## judge anew the papers whose verdicts are stale (a minute each); KEY=se for one in any case
+	@$(python) book/tools/verdicts.py $(KEY)
+
+status: setup  ## which notebook, verdict or cost is stale, why, and what mends it
+	@$(python) book/tools/stamp.py
 
 sync: setup  ## bring the .py and .ipynb of each pair together; the newer file wins
 	@$(python) book/tools/pairs.py --sync

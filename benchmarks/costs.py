@@ -6,7 +6,6 @@
 Nothing is timed: the figures are the same on every machine. A run that is cut off goes on where it stopped.
 """
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -26,6 +25,9 @@ from attnlib.profiling.inputs import counted
 from attnlib.results.network_costs import TABLE
 from benchmarks.measure import save
 
+sys.path.append(str(Path(__file__).parents[1] / "book" / "tools"))
+import stamp as stamps  # noqa: E402
+
 # Every network stands in the table plain, these with each module too.
 WITH_MODULES = (
     *("resnet20", "resnet56", "resnet110", "resnet164", "resnet18_cifar", "resnet50_cifar"),
@@ -41,16 +43,10 @@ _PACKAGE = Path(attnlib.__file__).parent
 _DECIDING = ("networks", "scale_attention", "self_attention", "profiling", "base.py", "catalogue.py", "registry.py")
 
 
-def stamp() -> str:
-    """Hash of the syntax trees of the sources that the figures depend on: comments and line breaks change nothing."""
-    sys.path.append(str(_PACKAGE.parent / "book" / "tools"))
-    try:
-        from stamp import source_digest
-    finally:
-        sys.path.pop()
+def stamp() -> dict[str, Any]:
+    """What the figures depend on, as book/tools/stamp.py has it: these sources and the pins of what builds networks."""
     paths = [path for name in _DECIDING for path in sorted((_PACKAGE / name).rglob("*.py")) or [_PACKAGE / name]]
-    digests = (f"{path.relative_to(_PACKAGE).as_posix()} {source_digest(path.read_text('utf-8'))}" for path in paths)
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+    return stamps.depends_on(map(str, paths), [], ["torch", "torchvision"], _PACKAGE.parent)
 
 
 def cost_row(network: str, module: str) -> dict[str, str | int]:
@@ -128,8 +124,11 @@ def main(
         show(table["rows"], console)
         console.print("Part of the table: nothing was filed.")
         return
+    del table["stamp"]
     save(TABLE, table)
     part.unlink()
+    filed = {TABLE.relative_to(_PACKAGE.parent).as_posix(): stamps.file_digest(TABLE)}
+    stamps.file_stamp("costs", head["stamp"] | {"files": head["stamp"]["files"] | filed}, _PACKAGE.parent)
     console.print(f"written: {TABLE}")
 
 

@@ -14,10 +14,9 @@ TABLE = Path(__file__).parent / "costs" / "costs.json"
 
 
 class CostTable(BaseModel):
-    """The table and what it depends on.
+    """The table; what it depends on stands in book/stamps/costs.json.
 
     Attributes:
-        stamp: hash of the syntax trees of the networks, modules and counting rules that the figures come from.
         torch: the version of PyTorch that computed them.
         left_out: {"network with module": why that module does not go into that network}.
         rows: one for each network and module; see `costs`.
@@ -25,7 +24,6 @@ class CostTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stamp: str
     torch: str
     left_out: dict[str, str]
     rows: list[dict[str, str | int]]

@@ -1,4 +1,4 @@
-"""Runs inside a chapter's kernel before its first cell, in a namespace of its own: notes which files the chapter uses.
+"""Runs before a chapter's first cell, or a computation, in a namespace of its own: notes which files are used.
 
 The globals ROOT (the repository) and REPORT (a file to write) are given. An audit hook sees every open() and every
 folder listing of this process, also those made by libraries; it cannot be taken out again, which is why the code lives
@@ -12,6 +12,7 @@ import sys
 ROOT: str
 REPORT: str
 read, listed = set(), set()
+machinery = {name.partition(".")[0] for name in sys.modules}  # the kernel's own, which decides no output
 
 
 def note(event, arguments):
@@ -25,7 +26,8 @@ def note(event, arguments):
         for module in list(sys.modules.values()):
             add(read, getattr(module, "__file__", None))
         with open(REPORT, "w", encoding="utf-8") as file:
-            facts = {"versions": versions(), "device": device()}
+            imported = {name.partition(".")[0] for name in sys.modules} - machinery
+            facts = {"imported": sorted(imported), "versions": versions(), "device": device()}
             json.dump({"read": sorted(read), "listed": sorted(listed), **facts}, file)
 
 
