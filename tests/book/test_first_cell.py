@@ -71,6 +71,7 @@ def clean_python(tmp_path_factory):
     return python
 
 
+@pytest.mark.thorough
 def test_it_installs_a_wheel_in_a_clean_environment_and_then_does_nothing(clean_python, wheel, tmp_path):
     cell = first_cell.source("notebooks/scale_attention/se.ipynb", "")
     script = f"{cell}\nimport attnlib\nfrom attnlib import exercises\nprint(attnlib.__file__)"

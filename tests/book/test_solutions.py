@@ -1,5 +1,8 @@
 """Nothing of a solution is left in a notebook, and nothing beside one is lost."""
 
+import html
+import json
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -69,3 +72,20 @@ def test_a_slip_in_the_switch_builds_nothing(monkeypatch):
     monkeypatch.setenv("SOLUTIONS", "none")
     with pytest.raises(SystemExit, match="SOLUTIONS is yes or no, got 'none'"):
         build.main()
+
+
+@pytest.mark.thorough
+def test_the_book_without_solutions_shows_none(tmp_path):
+    """Every longer line of every solution is looked for in every file: pages, downloads, sources, search index."""
+    copy_without_solutions(chapters.REPOSITORY, tmp_path)
+    lines = set()
+    for path in chapters.notebooks():
+        whole, stripped = chapters.read(path), chapters.read(tmp_path / path.relative_to(chapters.REPOSITORY))
+        kept = {line.strip() for cell in stripped.cells for line in cell.source.splitlines()}
+        gone = {line.strip() for cell in whole.cells for line in cell.source.splitlines()} - kept
+        lines |= {json.dumps(line, ensure_ascii=False)[1:-1] for line in gone if len(line) > 40}
+        lines |= {html.escape(line) for line in gone if len(line) > 40}
+    assert len(lines) > 20
+    assert build.build(tmp_path) == 0
+    texts = {file: file.read_text(errors="ignore") for file in (tmp_path / "_build/html").rglob("*") if file.is_file()}
+    assert [(line, file.name) for line in sorted(lines) for file, text in texts.items() if line in text] == []
