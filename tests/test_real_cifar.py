@@ -35,5 +35,5 @@ def test_a_run_repeats_what_is_on_file(label):
 @pytest.mark.parametrize("label", MODULES)
 def test_module_beats_the_zero_gate_by_five_points(label):
     gain = min(accuracies(label)) - max(accuracies(ZERO_GATE))
-    # At the plain network's rate SASA does not learn in so short a time: the page on accuracy says why.
-    assert gain < 0 if label.startswith("sasa") else gain > 0.05
+    # Six layers of SASA do not learn in so short a time; benchmarks/sasa_gradients.py has what their gradients do.
+    assert gain < 0 if label == "sasa(placement=layer3.*.conv?)" else gain > 0.05

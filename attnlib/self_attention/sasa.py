@@ -3,6 +3,10 @@ arXiv 1906.05909.
 
 Every pixel takes a weighted sum over the k x k window around it, in place of a k x k convolution. Status: no official
 code was ever published; the paper's text and its printed parameter counts contradict each other (see `projections`).
+The paper has one layer a block, in bottlenecks. In basic blocks the default replaces both 3 x 3 convolutions: in
+ResNet-20's last stage, before training, the six layers make the gradient 270 times as large as six convolutions do,
+through the softmax's shares and not by the norms behind them (`benchmarks/sasa_gradients.py`), and the recipe
+`cifar10-slice` does not train them; `placement="layer3.*.conv2"` puts one layer in each block.
 """
 
 import torch
