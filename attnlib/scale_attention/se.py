@@ -60,7 +60,7 @@ class SE(ScaleAttention):
             z = x.flatten(2).max(-1).values[..., None, None]
         else:
             z = x
-        s = self.expand(torch.tanh(self.reduce(z)))
+        s = self.expand(torch.relu(self.reduce(z)))
         return ACTIVATIONS[self.activation](s).to(x.dtype)
 
     def network_init_(self) -> None:
