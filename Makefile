@@ -13,7 +13,7 @@ site := _build/html/index.html
 .DEFAULT_GOAL := help
 .PHONY: book test execute verdicts status sync serve lint lock mutants clean help setup
 
-book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site
+book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site; SOLUTIONS=no: a site without any
 	@$(python) book/tools/build.py
 
 test: setup  ## check pairs and stamps, then unit tests, notebooks, build and built site

@@ -1,5 +1,6 @@
 """Nothing of a solution is left in a notebook, and nothing beside one is lost."""
 
+import ast
 import html
 import json
 
@@ -8,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 import build
 import chapters
-from solutions import copy_without_solutions, without_solutions
+from solutions import copy_without_solutions, outside, without_solutions
 
 ASK = "```{exercise} Ask\n:label: a\nWhat?\n```\n\n"
 
@@ -89,3 +90,36 @@ def test_the_book_without_solutions_shows_none(tmp_path):
     assert build.build(tmp_path) == 0
     texts = {file: file.read_text(errors="ignore") for file in (tmp_path / "_build/html").rglob("*") if file.is_file()}
     assert [(line, file.name) for line in sorted(lines) for file, text in texts.items() if line in text] == []
+
+
+def borrowed(notebook):
+    """Names that cells outside solutions take from solutions: without them, these cells would not run."""
+    until, given, solved, found = None, set(), set(), set()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            until = outside(cell.source, until)[1]
+            continue
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        names = {(node.id, isinstance(node.ctx, ast.Load)) for node in nodes if isinstance(node, ast.Name)}
+        made = {name for name, loaded in names if not loaded}
+        made |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        imports = (alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names)
+        made |= {alias.asname or alias.name for alias in imports}
+        if until is None:
+            found |= {name for name, loaded in names if loaded and name in solved - given - made}
+            given |= made
+        else:
+            solved |= made
+    return found
+
+
+@pytest.mark.parametrize("path", chapters.notebooks(), ids=lambda path: path.stem)
+def test_no_cell_needs_a_name_of_a_solution(path):
+    assert borrowed(chapters.read(path)) == set()
+
+
+def test_a_name_of_a_solution_is_found():
+    start, end = "```{solution-start} a\n```", "```{solution-end}\n```"
+    cells = [new_code_cell("import x\ny = 1"), new_markdown_cell(start), new_code_cell("y = z = 2\ndef f(): pass")]
+    cells += [new_markdown_cell(end), new_code_cell("y + z + x"), new_code_cell("def f(): return 1\nf()")]
+    assert borrowed(new_notebook(cells=cells)) == {"z"}
