@@ -1,15 +1,14 @@
 """Final accuracies of recorded runs: every seed a point, and the same numbers as a table."""
 
+import textwrap
 from collections.abc import Collection, Sequence
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import colour
+from attnlib.plots.style import COLUMN, INK, PAPER, looks
 from attnlib.plots.tables import Table, table
 from attnlib.results.words import shown
 
@@ -51,18 +50,20 @@ def accuracies(records: Sequence["Record"], ax: Axes | None = None) -> Axes | No
     frame = final_accuracies(records)
     names = list(frame["attention"].unique())
     if ax is None:
-        longest = max(len(shown(name)) for name in names)
-        _, ax = plt.subplots(figsize=(5.5 + 0.06 * longest, 0.5 * len(names) + 1.2))
-    palette = {name: colour(name) for name in names}
-    sns.stripplot(
-        frame, x="accuracy", y="attention", hue="attention", palette=palette, size=7, alpha=0.8, jitter=False, ax=ax
-    )
-    for position, (_, runs) in enumerate(frame.groupby("attention", sort=False)):
-        ax.plot([runs["accuracy"].mean()] * 2, [position - 0.25, position + 0.25], color="black", lw=1.5)
+        _, ax = plt.subplots(figsize=(COLUMN, 0.45 * len(names) + 1.3))
+    styles = looks(names)
+    for position, (name, runs) in enumerate(frame.groupby("attention", sort=False)):
+        style = styles[name]
+        face = style.colour if style.filled else PAPER
+        heights = [position] * len(runs)
+        ax.scatter(runs["accuracy"], heights, s=45, marker=style.marker, color=face, edgecolors=style.colour, zorder=3)
+        ax.plot([runs["accuracy"].mean()] * 2, [position - 0.3, position + 0.3], color=INK, lw=1.5)
     ax.set_yticks(range(len(names)), [shown(name) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
     recipe = records[0].recipe
     title = f"{recipe.name}: {recipe.backbone} on {recipe.data}, {recipe.epochs} epochs, protocol {recipe.protocol}"
-    ax.figure.suptitle(title, fontsize="medium")  # wider than the axes where labels are long
+    ax.figure.suptitle(textwrap.fill(title, 56), fontsize=10)  # wider than the axes where labels are long
     ax.set(xlabel="test accuracy after the last epoch (%)", ylabel="")
     return ax
 
@@ -85,11 +86,12 @@ def noise_robustness(records: Sequence["Record"], ax: Axes | None = None) -> Axe
     frame = final_accuracies(records, varied={"name", "label_noise"})
     frame["noise"] = [100 * record.recipe.label_noise for record in records]
     if ax is None:
-        _, ax = plt.subplots(figsize=(6, 3.6))
-    for (name, runs), marker in zip(frame.groupby("attention", sort=False), cycle("os^Dv")):
+        _, ax = plt.subplots(figsize=(COLUMN, 3.2))
+    styles = looks(frame["attention"])
+    for name, runs in frame.groupby("attention", sort=False):
         means = runs.groupby("noise")["accuracy"].mean()
-        ax.plot(runs["noise"], runs["accuracy"], ls="", marker=marker, ms=4, alpha=0.45, color=colour(name))
-        ax.plot(means.index, means, marker=marker, ms=7, color=colour(name), label=shown(name))
+        ax.plot(runs["noise"], runs["accuracy"], **styles[name].points(ls="", ms=4, alpha=0.45))
+        ax.plot(means.index, means, **styles[name].points(ms=7, label=shown(name)))
     ax.set(xlabel="training labels that are wrong (%)", ylabel="test accuracy, last epoch (%)")
     ax.legend(frameon=False)
     return ax

@@ -25,3 +25,42 @@ QUANTITIES = {
     "gate": Ink("#b84a0c", "#ff9d5c"),  # g, A: the decision, from the image at hand
     "output": Ink("#a8215c", "#ff92bb"),  # y: what goes out
 }
+
+# Ten colours with a contrast of 3 or more on white and on black, every two of them apart by 10 or more in CIEDE2000 for
+# normal sight, protanopia, deuteranopia and tritanopia (tests/plots/test_palette.py computes it).
+_GREY, _SILVER = "#666666", "#949494"
+_BLUE, _VIOLET, _PLUM, _MAUVE = "#8778ff", "#8700ff", "#785a87", "#a587b4"
+_RED, _ORANGE, _GREEN, _MOSS = "#d20000", "#f0690f", "#4ba569", "#4b784b"
+
+# A colour and a marker for each key, no pair twice. The modules of one group stand in one plot more often than others,
+# and have ten different colours with the two controls; modules of two groups may share a colour, never its marker.
+GROUPS = {
+    "controls": {"none": (_GREY, "s"), "constant": (_SILVER, "D")},
+    "a factor for each channel, or cheap ones": {
+        "se": (_BLUE, "o"),
+        "eca": (_RED, "^"),
+        "sem": (_PLUM, "P"),
+        "iebn": (_MAUVE, "X"),
+        "nam": (_ORANGE, "v"),
+        "sa": (_GREEN, "*"),
+    },
+    "a factor for each channel and position": {
+        "residual_attention": (_VIOLET, "^"),
+        "ge": (_PLUM, "v"),
+        "bam": (_ORANGE, "<"),
+        "cbam": (_MOSS, "o"),
+        "sge": (_MAUVE, "P"),
+        "triplet": (_GREEN, "X"),
+    },
+    "self-attention": {
+        "dot_product": (_VIOLET, "o"),
+        "non_local": (_RED, "v"),
+        "sagan": (_ORANGE, "*"),
+        "sasa": (_GREEN, "^"),
+        "sasa_stem": (_MOSS, "P"),
+        "base_oc": (_BLUE, "X"),
+        "pyramid_oc": (_PLUM, "<"),
+        "asp_oc": (_MAUVE, ">"),
+    },
+}
+PALETTE = {key: pair for group in GROUPS.values() for key, pair in group.items()}

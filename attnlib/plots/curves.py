@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attnlib.plots.style import colour
+from attnlib.plots import style
+from attnlib.plots.style import COLUMN, FAINT, INK, looks
 
 if TYPE_CHECKING:
     from attnlib.training.record import Record
@@ -29,7 +30,8 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
     if not records:
         raise ValueError("no record to draw; a chapter without a record says so and draws nothing")
     if ax is None:
-        _, ax = plt.subplots(figsize=(6, 3.6))
+        _, ax = plt.subplots(figsize=(COLUMN, 3.2))
+    styles = looks(record.recipe.label for record in records)
     labelled = set()
     for record in records:
         key = record.recipe.label
@@ -37,14 +39,14 @@ def learning_curves(records: Sequence["Record"], floor: float | None = None, ax:
         label = None if key in labelled else key
         labelled.add(key)
         held_out = [100 * entry.held_out_accuracy for entry in record.epochs]
-        ax.plot(epochs, held_out, "-o", ms=3, color=colour(key), label=label)
-        ax.plot(epochs, [100 * entry.train_accuracy for entry in record.epochs], ":", lw=1, color=colour(key))
+        ax.plot(epochs, held_out, **styles[key].points(ms=4, label=label))
+        ax.plot(epochs, [100 * entry.train_accuracy for entry in record.epochs], ":", lw=1, color=styles[key].colour)
     if floor is not None:
-        ax.axhline(100 * floor, color="black", lw=1, ls="--", label="linear model")
+        ax.axhline(100 * floor, color=INK, lw=1, ls="--", label="linear model")
     ax.set(xlabel="epoch", ylabel="accuracy (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
     styles = {"held-out images": {"ls": "-", "marker": "o", "ms": 3}, "training images": {"ls": ":", "lw": 1}}
-    handles = [plt.Line2D([], [], color="0.4", label=name, **style) for name, style in styles.items()]
+    handles = [plt.Line2D([], [], color=FAINT, label=name, **style) for name, style in styles.items()]
     ax.legend(handles=ax.get_legend_handles_labels()[0] + handles, frameon=False)
     return ax
 
@@ -64,8 +66,8 @@ def curves_beside(panels: Mapping[str, Sequence["Record"]]) -> Figure | None:
     drawn = {title: runs for title, runs in panels.items() if runs}
     if not drawn:
         return None
-    figure, axes = plt.subplots(1, len(drawn), figsize=(4.4 * len(drawn), 3.4), sharey=True, squeeze=False)
-    for ax, (title, runs) in zip(axes[0], drawn.items(), strict=True):
+    figure, axes = style.panels(len(drawn), sharex=True, sharey=True)
+    for ax, (title, runs) in zip(axes, drawn.items(), strict=True):
         learning_curves(runs, ax=ax).set_title(title)
         ax.label_outer()
     return figure

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from attnlib.plots.maps import captured
+from attnlib.plots.style import INK
 
 
 def decision_weights(model: nn.Module, images: Float[Tensor, "N 3 H W"], ax: Axes | None = None) -> Axes:
@@ -59,7 +60,7 @@ def decision_weights(model: nn.Module, images: Float[Tensor, "N 3 H W"], ax: Axe
         markers=["o", "s", "^"][: len({row["operator"] for row in rows})],
         ax=ax,
     )
-    ax.axhline(0.5, color="black", lw=1, ls="--")
+    ax.axhline(0.5, color=INK, lw=1, ls="--")
     ax.set(xlabel="", ylabel="decision weight", ylim=(0, 1))
     ax.tick_params(axis="x", rotation=30)
     ax.legend(title=None, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

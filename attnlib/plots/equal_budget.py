@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import LOOKS, look
+from attnlib.plots.style import FAINT, INK, looks
 from attnlib.plots.tables import Table, table
 from attnlib.results.words import shown
 
@@ -105,17 +105,18 @@ def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes |
         [costs[row.label] for row in front],
         [row.mean for row in front],
         where="post",
-        color="black",
+        color=INK,
         lw=1,
         ls="--",
         label="Pareto front of the means",
     )
+    styles = looks(row.label for row in rows)
     for height, row in zip(np.linspace(0, 1, len(rows)), rows, strict=True):
-        style = look(row.label)
+        style = styles[row.label]
         cost = costs[row.label]
         points = [cost] * len(row.accuracies)
-        ax.plot(points, row.accuracies, ls="", marker=style.marker, ms=3.5, alpha=0.45, color=style.colour)
-        ax.plot(cost, row.mean, style.marker, ms=8, color=style.colour, mec="white", mew=0.8)
+        ax.plot(points, row.accuracies, **style.points(ls="", ms=3.5, alpha=0.45))
+        ax.plot(cost, row.mean, **style.points(ls="", ms=8))
         ax.annotate(
             shown(row.label),
             (cost, row.mean),
@@ -124,10 +125,10 @@ def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes |
             va="center",
             fontsize="small",
             fontweight="bold" if row in front else "normal",
-            arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.6, "zorder": 0, "relpos": (0, 0.5)},
+            arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.6, "zorder": 0, "relpos": (0, 0.5)},
         )
     ax.set(xlabel=xlabel, ylabel="test accuracy, last epoch (%)")
-    _legend(ax, rows, *ax.get_legend_handles_labels()[0])
+    _legend(ax, *ax.get_legend_handles_labels()[0])
     return ax
 
 
@@ -144,8 +145,8 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
     """Draw each label's accuracy minus the baseline's under the same seed: points for seeds, bars for intervals.
 
     The bar is Student's 95 % interval of the mean, the short line across it the mean; one seed has a point alone. The
-    bootstrap's interval is in the table: from three seeds it is the range of the points. Labels are sorted by mean; the
-    colour and the marker tell controls from modules.
+    bootstrap's interval is in the table: from three seeds it is the range of the points. Labels are sorted by mean;
+    colour and marker are the module's, as everywhere.
 
     Args:
         report: of the runs of one recipe.
@@ -162,29 +163,24 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
         )
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.8))
+    styles = looks(row.label for row in rows)
     for height, row in enumerate(rows):
-        style = look(row.label)
+        style = styles[row.label]
         if row.student is not None:
             ax.plot(row.student, [height] * 2, color=style.colour, lw=4, alpha=0.4, solid_capstyle="butt")
-        ax.plot([row.difference] * 2, [height - 0.3, height + 0.3], color="black", lw=1.5)
+        ax.plot([row.difference] * 2, [height - 0.3, height + 0.3], color=INK, lw=1.5)
         heights = [height] * len(row.differences)
-        ax.plot(row.differences, heights, ls="", marker=style.marker, ms=6, color=style.colour, mec="white", mew=0.6)
-    ax.axvline(0, color="black", lw=1, ls="--")
+        ax.plot(row.differences, heights, **style.points(ls="", ms=6))
+    ax.axvline(0, color=INK, lw=1, ls="--")
     ax.set_yticks(range(len(rows)), [shown(row.label) for row in rows])
     ax.set(xlabel=f"accuracy minus that of {shown(report.baseline)}, same seed (points)", ylabel="")
     ax.grid(visible=False, axis="y")
-    interval = plt.Line2D([], [], color="0.4", lw=4, alpha=0.4, label="Student's 95 % interval")
-    mean = plt.Line2D([], [], ls="", marker="|", ms=11, mew=1.5, color="black", label="mean")
-    _legend(ax, rows, interval, mean)
+    interval = plt.Line2D([], [], color=FAINT, lw=4, alpha=0.4, label="Student's 95 % interval")
+    mean = plt.Line2D([], [], ls="", marker="|", ms=11, mew=1.5, color=INK, label="mean")
+    _legend(ax, interval, mean)
     return ax
 
 
-def _legend(ax: Axes, rows: Sequence["Row"], *others: Artist) -> None:
-    """The families that were drawn, below the axes, and what else there is to name."""
-    families = {look(row.label) for row in rows}
-    handles = [
-        plt.Line2D([], [], ls="", marker=style.marker, color=style.colour, label=style.name)
-        for style in LOOKS.values()
-        if style in families
-    ]
-    ax.figure.legend(handles=[*handles, *others], frameon=False, fontsize="small", ncols=3, loc="outside lower center")
+def _legend(ax: Axes, *handles: Artist) -> None:
+    """What there is to name besides the modules, whose names stand beside their points: below the axes."""
+    ax.figure.legend(handles=handles, frameon=False, ncols=3, loc="outside lower center")

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from attnlib.plots.style import COLUMN
+
 
 @contextmanager
 def captured(model: nn.Module, read: Callable[[nn.Module, Tensor], Any]) -> Iterator[dict[str, Any]]:
@@ -56,13 +58,14 @@ def show_maps(
     arrays = [np.asarray(m.detach().cpu() if isinstance(m, Tensor) else m, dtype=float) for m in maps]
     low, high = limits or (min(a.min() for a in arrays), max(a.max() for a in arrays))
     rows, columns = len(images), 1 + len(arrays)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns + 0.9, 1.25 * rows + 0.35), squeeze=False)
+    side = min(1.25, (COLUMN - 0.9) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(side * columns + 0.9, side * rows + 0.35), squeeze=False)
     for i, row in enumerate(axes):
         row[0].imshow(images[i])
         for axis, array in zip(row[1:], arrays, strict=True):
             drawn = axis.imshow(array[i], vmin=low, vmax=high)
     for axis, title in zip(axes[0], ("image", *titles), strict=False):
-        axis.set_title(title, fontsize="small")
+        axis.set_title(title, fontsize=9.5)
     for axis in axes.flat:
         axis.set_axis_off()
     figure.colorbar(drawn, ax=axes[:, -1], label=label, fraction=0.1)
@@ -77,5 +80,5 @@ def overlay(image: np.ndarray, heat: Tensor, ax: Axes, title: str = "") -> None:
     span = (grown.max() - grown.min()).clamp_min(1e-12)
     ax.imshow(image.mean(-1), cmap="gray")
     ax.imshow(((grown - grown.min()) / span).numpy(), alpha=0.5, cmap="inferno")
-    ax.set_title(title, fontsize="small")
+    ax.set_title(title, fontsize=9.5)
     ax.set_axis_off()

@@ -7,6 +7,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from attnlib.plots.style import INK
+
 
 def geometric_means(rows: pd.DataFrame) -> pd.DataFrame:
     """The geometric mean of the ratios over the sizes: a row for each module, a column for each pass."""
@@ -39,8 +41,8 @@ def ratios(rows: pd.DataFrame, axes: list[Axes] | np.ndarray | None = None) -> n
             part, x="ratio", y="module", hue="size", order=modules, jitter=False, size=6, alpha=0.85, ax=ax, legend=None
         )
         for position, module in enumerate(modules):
-            ax.plot([means.loc[module, which]] * 2, [position - 0.32, position + 0.32], color="black", lw=2)
-        ax.axvline(1, color="black", lw=1, ls="--")
+            ax.plot([means.loc[module, which]] * 2, [position - 0.32, position + 0.32], color=INK, lw=2)
+        ax.axvline(1, color=INK, lw=1, ls="--")
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set(title=which, xlabel="ours / theirs", ylabel="")
@@ -51,5 +53,5 @@ def ratios(rows: pd.DataFrame, axes: list[Axes] | np.ndarray | None = None) -> n
 def _legend(ax: Axes, sizes: list[str]) -> None:
     colours = sns.color_palette(n_colors=len(sizes))
     handles = [plt.Line2D([], [], ls="", marker="o", color=c, label=s) for c, s in zip(colours, sizes, strict=True)]
-    handles.append(plt.Line2D([], [], color="black", lw=2, label="geometric mean"))
+    handles.append(plt.Line2D([], [], color=INK, lw=2, label="geometric mean"))
     ax.legend(handles=handles, title="C x H x W", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

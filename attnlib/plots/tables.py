@@ -103,8 +103,13 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
 
 
 def _verdict_style(verdict: str) -> str:
-    colours = {"holds": "#1b6e3c", "holds with a note": "#7a5200", "does not hold": "#a3122f"}
-    return f"font-weight: 600; color: {colours.get(verdict, '#444444')}"
+    # the page's own colours, light and dark; the ones behind the comma where there is no page
+    colours = {
+        "holds": "var(--verdict-holds, #1b6e3c)",
+        "holds with a note": "var(--verdict-note, #7a5200)",
+        "does not hold": "var(--verdict-not, #a3122f)",
+    }
+    return f"font-weight: 600; color: {colours.get(verdict, 'inherit')}"
 
 
 def differences(paper: "Paper") -> Table:

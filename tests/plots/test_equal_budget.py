@@ -60,16 +60,11 @@ def test_only_rows_with_a_cost_are_drawn(found):
         plots.pareto(found, {"eca": 1.0}, "cost")
 
 
-def test_families_are_told_apart_in_the_legend(found, costs):
+def test_a_mean_has_the_colour_and_the_marker_of_its_module(found, costs):
     axis = plots.pareto(found, costs, "cost")
-    (legend,) = axis.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "no attention",
-        "control: a constant gate",
-        "scale attention",
-        "self-attention",
-        "Pareto front of the means",
-    ]
+    drawn = {(line.get_color(), line.get_marker()) for line in axis.lines if line.get_markersize() == 8}
+    labels = [row.label for row in found.rows]
+    assert drawn == {(look.colour, look.marker) for look in plots.looks(labels).values()}
 
 
 def test_differences_are_points_with_their_mean_and_interval(found):
