@@ -11,7 +11,7 @@ python := .venv/bin/python
 site := _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: book test execute verdicts status sync serve lint lock mutants clean help setup
+.PHONY: book test execute verdicts status sync serve lint lock mutants records clean help setup
 
 book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site; SOLUTIONS=no: a site without any
 	@$(python) book/tools/build.py
@@ -36,6 +36,9 @@ serve: book  ## build, then serve the site at http://127.0.0.1:8000
 
 mutants: setup  ## make slips in the modules one at a time and see that a test catches each (minutes); KEY=nam for one
 	@$(python) -m tests.mutants.run $(KEY)
+
+records: setup  ## train a table of runs behind other work: NAME=cifar10-cpu; MINUTES=150 starts no run after that
+	@$(python) workflow/driver.py train $(or $(NAME),cifar10-cpu) $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: setup  ## style, import contract, schema of the CI workflow
 	@$(python) -m ruff check .

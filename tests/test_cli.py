@@ -247,6 +247,20 @@ def test_report_reads_run_folders_and_calls_single_runs_so(tmp_path):
     assert "bootstrap's" not in shown
 
 
+def test_report_prints_its_table_for_a_paper_and_names_what_failed(tmp_path):
+    (record, *_) = records("cifar10-slice", "none")
+    record.save(tmp_path / "cifar10-slice" / "none" / "resnet20-seed0.json")
+    chosen = ("report", "--recipe", "cifar10-slice", "--records", tmp_path)
+    assert attnlib(*chosen, "--format", "latex").stdout.startswith(r"\begin{tabular}")
+    reason = "the training loss is not finite at step 3"
+    recipe = record.recipe.model_copy(update={"attention": "se"})
+    broken = record.model_copy(update={"recipe": recipe, "status": "failed", "final": None, "error": reason})
+    broken.save(tmp_path / "cifar10-slice" / "se" / "resnet20-seed0.json")
+    assert f"Failed: se, seed 0: {reason}." in " ".join(attnlib(*chosen).stdout.split())
+    refused = attnlib("report", "--format", "csv")
+    assert refused.exit_code == 2 and "--format csv is for the runs of one recipe" in refused.output
+
+
 def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     assert attnlib("data", "info", "--root", tmp_path).exit_code == 0
     (tmp_path / "cifar10").mkdir()

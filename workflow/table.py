@@ -12,23 +12,9 @@ from pathlib import Path
 
 import plan
 
-from attnlib.results.comparison import Report, report
+from attnlib.results.comparison import report
+from attnlib.results.formats import render
 from attnlib.training.record import Record
-
-COLUMNS = {
-    "label": "attention",
-    "seeds": "seeds",
-    "mean": "last epoch, %",
-    "deviation": "deviation",
-    "best_mean": "best epoch, %",
-    "best_of": "best of",
-    "parameters": "parameters",
-    "difference": "difference",
-    "student_low": "t, low",
-    "student_high": "t, high",
-    "bootstrap_low": "bootstrap, low",
-    "bootstrap_high": "bootstrap, high",
-}
 
 
 def main() -> None:
@@ -63,15 +49,8 @@ def _compared(records: list[Record], csv: Path) -> str:
         compared = report(records)
     except ValueError as error:  # nothing to compare, or nothing to compare it with
         return f"No table: {error}."
-    compared.frame().to_csv(csv, index=False)
-    return "\n\n".join([_markdown(compared), *compared.notes, compared.conclusion])
-
-
-def _markdown(compared: Report) -> str:
-    frame = compared.frame()[list(COLUMNS)].rename(columns=COLUMNS)
-    frame["seeds"] = frame["seeds"].map(len)
-    frame = frame.astype(object).where(frame.notna(), None)
-    return frame.to_markdown(index=False, floatfmt=".2f", missingval="-")
+    csv.write_text(render(compared, "csv"), encoding="utf-8")
+    return "\n\n".join([render(compared, "markdown"), *compared.notes, compared.conclusion])
 
 
 def _found(run: plan.Run, path: Path, out: Path) -> Record | str:
@@ -84,7 +63,7 @@ def _found(run: plan.Run, path: Path, out: Path) -> Record | str:
         return f"{error}; remove the file, and the same command files the run anew"
     if fields := record.recipe.differing_fields(run.recipe):
         return f"{path} is of another recipe, {_differs(fields)}; remove it, or give one of them another name"
-    return record
+    return record if record.status == "finished" else _ended(record)
 
 
 def _how_far(run: plan.Run, out: Path) -> str:
@@ -99,7 +78,11 @@ def _how_far(run: plan.Run, out: Path) -> str:
         return f"{error}; remove the file, and the same command goes on from the last checkpoint"
     if fields := record.recipe.differing_fields(run.recipe):
         return f"{out} holds a run of another recipe, {_differs(fields)}; remove it, or give one of them another name"
-    return f"{record.status} after {len(record.epochs)} epochs" + (f": {record.error}" if record.error else ending)
+    return _ended(record) + ("" if record.error else ending)
+
+
+def _ended(record: Record) -> str:
+    return f"{record.status} after {len(record.epochs)} epochs" + (f": {record.error}" if record.error else "")
 
 
 def _differs(fields: list[str]) -> str:

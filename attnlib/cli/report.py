@@ -23,15 +23,23 @@ def report(
         typer.Option("--records", help="Folder of records, or of run folders; default the package's records."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Print the table alone, for a page, another program or a paper: markdown, csv, latex."
+        ),
+    ] = None,
 ) -> None:
     """Mean, spread and paired differences over the seeds of recorded runs, and what can be concluded from them."""
     with plain_errors():
+        from attnlib.results.archive import failed
         from attnlib.results.comparison import inventory, on_file, report, select
+        from attnlib.results.formats import render
 
         found = on_file(folder)
         if recipe is None:
-            if backbone is not None:
-                raise ValueError(f"--backbone {backbone} chooses among the runs of one recipe: give --recipe, too")
+            if option := f"--backbone {backbone}" if backbone else f"--format {form}" if form else None:
+                raise ValueError(f"{option} is for the runs of one recipe: give --recipe, too")
             entries = inventory(found)
             if as_json:
                 typer.echo(json.dumps(entries, indent=1))
@@ -45,10 +53,13 @@ def report(
         if as_json:
             typer.echo(reported.model_dump_json(indent=1))
             return
-        _show_report(reported)
+        if form:
+            typer.echo(render(reported, form), nl=False)
+            return
+        _show_report(reported, [run for run in failed(recipe, folder) if run.recipe.backbone == reported.backbone])
 
 
-def _show_report(report) -> None:
+def _show_report(report, failed) -> None:
     heading = f"{report.recipe}: test accuracy after the last epoch, %; difference to {report.baseline}, points"
     table = Table(title=escape(heading), show_lines=True)
     table.add_column("attention,\nparameters", overflow="fold")
@@ -66,5 +77,6 @@ def _show_report(report) -> None:
         ]
         table.add_row(*(escape("\n".join(cell)) for cell in cells))
     out.print(table)
-    for sentence in (*report.notes, report.conclusion):
+    broken = [f"Failed: {run.recipe.label}, seed {run.seed}: {run.error}." for run in failed]
+    for sentence in (*report.notes, *broken, report.conclusion):
         out.print(sentence, highlight=False, markup=False)

@@ -24,26 +24,37 @@ def records(recipe: str | None = None, attention: str | None = None, folder: str
     Raises:
         ValueError: a file that is not a record; the message says which file, which field and why.
     """
-    folder = Path(folder)
-    found = [
-        Record.load(folder / name / slug / file)
-        for name in ([recipe] if recipe else _names(folder))
-        for slug in ([_slug(attention)] if attention else _names(folder / name))
-        for file in _names(folder / name / slug)
-        if file.endswith(".json")
+    return [
+        r for r in _read(recipe, attention, folder) if r.status == "finished" and attention in (None, r.recipe.label)
     ]
-    kept = [r for r in found if r.status == "finished" and attention in (None, r.recipe.label)]
-    return sorted(kept, key=lambda record: (record.recipe.name, record.recipe.label, record.seed))
+
+
+def failed(recipe: str, folder: str | Path | None = None) -> list[Record]:
+    """The runs of a recipe on file that diverged, in the same order; `error` says where."""
+    return [record for record in _read(recipe, None, folder or _FOLDER) if record.status == "failed"]
+
+
+def complete_rounds(recipe: str, folder: str | Path = _FOLDER) -> list[Record]:
+    """The finished runs of those seeds that every attention on file was trained from, to its end or until it diverged.
+
+    So that a table into which seed after seed is filed compares the same seeds in every row.
+    """
+    found = _read(recipe, None, folder)
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for record in found:
+        seeds.setdefault((record.recipe.backbone, record.recipe.label), set()).add(record.seed)
+    shared = set.intersection(*seeds.values()) if seeds else set()
+    return [record for record in found if record.status == "finished" and record.seed in shared]
 
 
 def store(record: Record, folder: str | Path = _FOLDER) -> Path:
-    """File a finished run, in place of an older one of the same recipe, field for field; returns its path.
+    """File a run that is finished, or that diverged, in place of an older one of the same recipe; returns its path.
 
     Raises:
-        ValueError: the run was not finished; or the file that it would replace is of another recipe, or no record.
+        ValueError: the run was neither; or the file that it would replace is of another recipe, or no record.
     """
-    if record.status != "finished":
-        raise ValueError(f"only finished runs are filed, this one is {record.status}; train it again")
+    if record.status != "finished" and not record.diverged:
+        raise ValueError(f"only finished and diverged runs are filed, this one is {record.status}; train it again")
     path = Path(folder) / location(record.recipe)
     if path.exists() and (fields := record.recipe.differing_fields(Record.load(path).recipe)):
         raise ValueError(
@@ -57,6 +68,18 @@ def store(record: Record, folder: str | Path = _FOLDER) -> Path:
 def location(recipe: Recipe) -> Path:
     """`smoke/constant-value-0.0/resnet8-seed0.json`: where the record of a run lies in the folder of records."""
     return Path(recipe.name) / _slug(recipe.label) / f"{recipe.backbone}-seed{recipe.seed}.json"
+
+
+def _read(recipe: str | None, attention: str | None, folder: str | Path) -> list[Record]:
+    folder = Path(folder)
+    found = [
+        Record.load(folder / name / slug / file)
+        for name in ([recipe] if recipe else _names(folder))
+        for slug in ([_slug(attention)] if attention else _names(folder / name))
+        for file in _names(folder / name / slug)
+        if file.endswith(".json")
+    ]
+    return sorted(found, key=lambda record: (record.recipe.name, record.recipe.label, record.seed))
 
 
 def _slug(label: str) -> str:

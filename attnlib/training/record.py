@@ -114,6 +114,11 @@ class Record(_Entry):
                 raise ValueError(f"{field}={own!r} is not what the recipe says, {field}={asked!r}")
         return self
 
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because a loss or a score was no longer finite, so that the same run would fail again."""
+        return self.status == "failed" and "not finite" in (self.error or "")
+
     @classmethod
     def load(cls, path: str | Path) -> "Record":
         """Read a record.

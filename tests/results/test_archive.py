@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from attnlib.results import archive, records, store
+from attnlib.results.archive import complete_rounds, failed
 from attnlib.training import Recipe, Record
 from attnlib.training.record import Final
 
@@ -77,6 +78,28 @@ def test_an_audit_hook_sees_that_a_missing_folder_was_looked_for(tmp_path):
 def test_unfinished_run_is_not_filed(make, tmp_path):
     with pytest.raises(ValueError, match="interrupted"):
         store(make(0.2, status="interrupted"), tmp_path)
+
+
+def test_diverged_run_is_filed_and_is_no_result(make, tmp_path):
+    reason = "the training loss is not finite at step 3"
+    diverged = make(0.2, "failed").model_copy(update={"final": None, "error": reason})
+    with pytest.raises(ValueError, match="this one is failed; train it again"):
+        store(diverged.model_copy(update={"error": "OSError: no space left"}), tmp_path)
+    store(diverged, tmp_path)
+    assert records("smoke", folder=tmp_path) == []
+    assert [record.error for record in failed("smoke", tmp_path)] == [reason]
+
+
+def test_rounds_are_complete_where_every_attention_has_the_seed(make, tmp_path):
+    for attention, seed in [("none", 0), ("none", 1), ("none", 2), ("se", 0), ("se", 2)]:
+        store(make(0.2, attention=attention, seed=seed), tmp_path)
+    broken = make(0.2, "failed", attention="se", seed=1)
+    assert [(r.recipe.label, r.seed) for r in complete_rounds("smoke", tmp_path)] == [
+        *[("none", seed) for seed in (0, 2)],
+        *[("se", seed) for seed in (0, 2)],
+    ]
+    store(broken.model_copy(update={"final": None, "error": "the training loss is not finite"}), tmp_path)
+    assert [r.seed for r in complete_rounds("smoke", tmp_path) if r.recipe.label == "none"] == [0, 1, 2]
 
 
 def test_damaged_file_is_named(make, tmp_path):

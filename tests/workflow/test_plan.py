@@ -18,7 +18,7 @@ from attnlib.training import loop
 sys.path.append(str(Path(__file__).parents[2] / "workflow"))
 plan = importlib.import_module("plan")
 CLASSES = {"shapes": 10, "cifar10": 10, "cifar100": 100}
-EVERY_MODULE = ["cifar10-slice", "equal-budget", "equal-budget-cifar100", "equal-budget-resnet56"]
+EVERY_MODULE = ["cifar10-slice", "cifar10-cpu", "equal-budget", "equal-budget-cifar100", "equal-budget-resnet56"]
 
 
 @pytest.fixture(scope="module")

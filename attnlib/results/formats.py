@@ -1,0 +1,91 @@
+"""A report's table for a page, a paper or another program."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attnlib.base import check_choice
+from attnlib.results.rows import Comparison, Row
+
+FORMATS = ("markdown", "csv", "latex")
+_COLUMNS = (
+    "attention",
+    "seeds",
+    "last epoch, %",
+    "deviation",
+    "best epoch, %",
+    "best of",
+    "parameters",
+    "difference",
+    "t, low",
+    "t, high",
+    "bootstrap, low",
+    "bootstrap, high",
+)
+_LATEX = {"\\": r"\textbackslash{}", **{sign: rf"\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}"}
+
+
+def render(report: Comparison, form: str) -> str:
+    """The rows of a report as a table, highest mean first; accuracies in percent, differences in points.
+
+    Args:
+        form: "markdown", "latex" (a `tabular` that needs the package booktabs), or "csv", which has every digit and the
+            accuracy of every seed.
+
+    Raises:
+        UnknownNameError: no such form.
+    """
+    check_choice("format", form, FORMATS)
+    if form == "csv":
+        return _csv(report)
+    cells = [_cells(row) for row in report.rows]
+    return _markdown(cells) if form == "markdown" else _latex(cells)
+
+
+def _cells(row: Row) -> list[str]:
+    differences = (row.difference, *(row.student or (None, None)), *(row.bootstrap or (None, None)))
+    return [
+        row.label,
+        str(len(row.seeds)),
+        f"{row.mean:.2f}",
+        "-" if row.deviation is None else f"{row.deviation:.2f}",
+        f"{row.best_mean:.2f}",
+        row.best_of,
+        str(row.parameters),
+        *("-" if value is None else f"{value:+.2f}" for value in differences),
+    ]
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+    ruler = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([line(_COLUMNS), ruler, *map(line, rows)]) + "\n"
+
+
+def _latex(rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return " & ".join("".join(_LATEX.get(sign, sign) for sign in cell) for cell in cells) + r" \\"
+
+    head = [rf"\begin{{tabular}}{{l{'r' * (len(_COLUMNS) - 1)}}}", r"\toprule", line(_COLUMNS), r"\midrule"]
+    return "\n".join([*head, *map(line, rows), r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _csv(report: Comparison) -> str:
+    text = io.StringIO()
+    lines: list[dict[str, Any]] = []
+    for row in report.rows:
+        line = row.model_dump()
+        for name in ("seeds", "accuracies", "paired_seeds", "differences"):
+            line[name] = " ".join(map(str, line[name] or ()))
+        for name in ("bootstrap", "student"):
+            line[f"{name}_low"], line[f"{name}_high"] = line.pop(name) or (None, None)
+        lines.append(line)
+    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
