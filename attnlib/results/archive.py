@@ -29,8 +29,8 @@ def records(recipe: str | None = None, attention: str | None = None, folder: str
     ]
 
 
-def failed(recipe: str, folder: str | Path | None = None) -> list[Record]:
-    """The runs of a recipe on file that diverged, in the same order; `error` says where."""
+def failed(recipe: str | None = None, folder: str | Path | None = None) -> list[Record]:
+    """The runs on file that diverged, of one recipe or of all, in the same order; `error` says where."""
     return [record for record in _read(recipe, None, folder or _FOLDER) if record.status == "failed"]
 
 

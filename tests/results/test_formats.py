@@ -41,5 +41,5 @@ def test_csv_has_every_digit_and_seed(compared):
 
 
 def test_other_forms_are_refused(compared):
-    with pytest.raises(UnknownNameError, match="'excel'; known: markdown, csv, latex"):
+    with pytest.raises(UnknownNameError, match="'excel'; known: csv, latex, markdown"):
         render(compared, "excel")
