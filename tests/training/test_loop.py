@@ -107,6 +107,7 @@ def test_loss_that_is_no_number_ends_the_run_with_a_record(tmp_path):
     assert record == caught.value.record
     assert (record.status, record.final) == ("failed", None)
     assert record.error == str(caught.value)
+    assert record.diverged
 
 
 def test_interrupt_keeps_the_epochs_so_far(tmp_path):
@@ -133,8 +134,9 @@ def test_the_step_at_fault_is_named(monkeypatch):
 def test_weights_that_the_last_step_broke_are_no_result():
     with pytest.raises(
         TrainingFailedError, match="after step 1 of 1 the network's scores are not finite for .* smaller"
-    ):
+    ) as caught:
         train(tiny(learning_rate=1e38, warmup_epochs=0, epochs=1, batch_size=90))
+    assert caught.value.record.diverged
 
 
 def test_predictions_in_float64():
@@ -159,6 +161,7 @@ def test_any_other_error_is_in_the_record(tmp_path, monkeypatch):
     assert isinstance(caught.value.__cause__, RuntimeError)
     record = Record.load(tmp_path / "record.json")
     assert (record.status, len(record.epochs), record.error) == ("failed", 1, "RuntimeError: out of memory")
+    assert not record.diverged
 
 
 def test_restart_removes_an_earlier_run_but_not_before_the_arguments_are_known_to_be_good(tmp_path):

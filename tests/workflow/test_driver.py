@@ -151,13 +151,11 @@ def test_run_gives_way_to_every_other_process():
     assert of_session.strip().endswith("nice 19")
 
 
-def test_real_runs_are_paused_go_on_and_may_diverge(tmp_path, places, monkeypatch, capsys):
+def test_real_run_is_paused_and_goes_on(tmp_path, places, monkeypatch, capsys):
     (tmp_path / "mine.toml").write_text(
         "seeds = [0]\n"
         "[[tables]]\nrecipe = 'smoke'\nattentions = ['none']\n"
         "changes = { name = 'tiny', epochs = 30, train_images = 100 }\n"
-        "[[tables]]\nrecipe = 'smoke'\nattentions = ['none']\n"
-        "changes = { name = 'diverging', epochs = 1, train_images = 100, learning_rate = 1e30 }\n"
     )
     monkeypatch.setattr(driver, "commit", lambda: "0" * 40)
     monkeypatch.setattr(driver, "_LOOK_EVERY", 0.05)
@@ -181,6 +179,5 @@ def test_real_runs_are_paused_go_on_and_may_diverge(tmp_path, places, monkeypatc
     assert statuses == ["interrupted"]
     assert Record.load(tiny / "record.json").status == "finished"
     told = capsys.readouterr().out
-    assert told.count("run 1 of 2: tiny/none/resnet8-seed0") == 2
-    assert "failed after" in told
+    assert told.count("run 1 of 1: tiny/none/resnet8-seed0") == 2
     assert told.endswith("all are done\n")
