@@ -6,6 +6,7 @@ One thread, as the driver trains. It prints what the whole table takes and files
 puts the cheapest first and says when it will be done.
 """
 
+import os
 import statistics
 import time
 from typing import Annotated, Any
@@ -62,8 +63,11 @@ def main(
     seeds = len({run.recipe.seed for run in runs})
     hours = seeds * sum(row["run_cpu_h"] for row in measured)
     console.print(f"{len(runs)} runs, without evaluation about {hours:.1f} hours of one core")
-    about = "CPU seconds of one step, median; CPU hours of all steps of a run, without evaluation"
-    settings = {"steps": steps, "about": about}
+    about = (
+        "CPU seconds of one step, median; CPU hours of all steps of a run, without evaluation; load: processes that "
+        "wanted a core meanwhile, which slow each other down beyond the cores that they take"
+    )
+    settings = {"steps": steps, "load": round(os.getloadavg()[1], 1), "about": about}
     save(TABLES / f"cpu-steps-{name}.json", {**header(torch.device("cpu"), settings), "rows": measured})
 
 
