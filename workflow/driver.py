@@ -35,8 +35,7 @@ import plan
 from filelock import FileLock, Timeout
 
 from attnlib.errors import UnknownNameError, unknown
-from attnlib.results.archive import store
-from attnlib.results.speed import measurements
+from attnlib.results import measurements, store
 from attnlib.training.provenance import commit
 from attnlib.training.record import Record
 

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from attnlib.data.files import writable_folder, write_text
-from attnlib.results.archive import failed, records
+from attnlib.results import failed, records
 from attnlib.training.provenance import commit
 from attnlib.training.record import Record
 

@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING
 from attnlib.lazy import later
 
 if TYPE_CHECKING:
-    from attnlib.results.archive import records, store
+    from attnlib.results.archive import complete_rounds, failed, records, store
     from attnlib.results.comparison import report
     from attnlib.results.network_costs import CostTable, cost_table, costs
     from attnlib.results.speed import Measurements, measurements
 
-__all__ = ["CostTable", "Measurements", "cost_table", "costs", "measurements", "records", "report", "store"]
+__all__ = [
+    "CostTable",
+    "Measurements",
+    "complete_rounds",
+    "cost_table",
+    "costs",
+    "failed",
+    "measurements",
+    "records",
+    "report",
+    "store",
+]
 __getattr__, __dir__ = later(
     __name__,
     {
-        ".archive": ["records", "store"],
+        ".archive": ["complete_rounds", "failed", "records", "store"],
         ".comparison": ["report"],
         ".network_costs": ["CostTable", "cost_table", "costs"],
         ".speed": ["Measurements", "measurements"],

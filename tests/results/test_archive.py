@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from attnlib.results import archive, records, store
-from attnlib.results.archive import complete_rounds, failed
+from attnlib.results import archive, complete_rounds, failed, records, store
 from attnlib.training import Recipe, Record
 from attnlib.training.record import Final
 

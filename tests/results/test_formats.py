@@ -4,9 +4,8 @@ import io
 import pytest
 
 from attnlib.errors import UnknownNameError
-from attnlib.results import records
+from attnlib.results import records, report
 from attnlib.results.formats import render
-from attnlib.results.report import report
 
 
 @pytest.fixture(scope="module")

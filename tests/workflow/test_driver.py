@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlib.results.archive import failed, records
+from attnlib.results import failed, records
 from attnlib.training import Record
 
 REPOSITORY = Path(__file__).parents[2]
