@@ -68,7 +68,8 @@ def built(tmp_path):
             (tmp_path / "index.md").write_text(page)
         else:
             nbformat.write(page, tmp_path / "index.ipynb")
-        settings |= {"extensions": extensions, "myst_enable_extensions": ["colon_fence", "dollarmath", "tasklist"]}
+        settings |= {"extensions": ["myst_nb", *extensions], "nb_execution_mode": "off"}
+        settings["myst_enable_extensions"] = ["colon_fence", "dollarmath", "tasklist"]
         app = SphinxTestApp(srcdir=tmp_path, confoverrides=settings)
         try:
             app.build()

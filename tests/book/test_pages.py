@@ -10,7 +10,7 @@ TITLE = {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Draw the figure
 
 def test_a_page_describes_itself(built):
     text = "# SE & *more*\n\n$x$ is a formula.\n\nIs a `<gate>` a & b? " + "word " * 60
-    page, warnings = built(text, ["myst_parser", "cards"], html_title="The book")
+    page, warnings = built(text, ["cards"], html_title="The book")
     assert warnings == ""
     description = re.search('<meta name="description" content="([^"]*)" />', page)[1]
     assert description.startswith("Is a &lt;gate&gt; a &amp; b? word")
@@ -22,9 +22,16 @@ def test_a_page_describes_itself(built):
 def test_a_folded_cell_keeps_its_title(built):
     cells = [new_markdown_cell("# A page"), new_code_cell("1", metadata=TITLE)]
     cells.append(new_code_cell("2", metadata={"tags": ["hide-input"]}))
-    page, _ = built(new_notebook(cells=cells), ["myst_nb", "cells"], nb_execution_mode="off")
+    page, _ = built(new_notebook(cells=cells), ["details"])
     assert page.count("Draw the figure") == 2  # closed and open
     assert "Show code cell source" in page
+
+
+def test_a_chinese_term_says_so(built):
+    page, warnings = built("# Terms\n\n```{glossary}\ngate\n门控\n  A factor.\n```\n", ["details"])
+    assert warnings == ""
+    assert [lang for lang in re.findall("<dt([^>]*)>", page) if 'lang="zh"' in lang] != []
+    assert page.count('lang="zh"') == 1
 
 
 @pytest.mark.parametrize("address", ["", "https://github.com/readers/book"])
@@ -32,8 +39,7 @@ def test_buttons_lead_to_the_one_address_and_are_absent_without_it(built, addres
     options = {"repository_url": address, "repository_branch": "main"}
     page, warnings = built(
         new_notebook(cells=[new_markdown_cell("# A page")]),
-        ["myst_nb", "launch"],
-        nb_execution_mode="off",
+        ["launch"],
         html_theme="sphinx_book_theme",
         html_theme_options=options,
     )

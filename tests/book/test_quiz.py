@@ -2,7 +2,7 @@
 
 import re
 
-EXTENSIONS = ["myst_parser", "quiz"]
+EXTENSIONS = ["quiz"]
 QUIZ = """# A page
 
 :::{quiz} What does $g_c$ depend on?
