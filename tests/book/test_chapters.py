@@ -75,8 +75,9 @@ def quotes(source):
 
 
 def measured(finding):
-    """The numbers that a measurement must stand behind: with a decimal point, percents and points."""
-    return [each for each in numbers(finding) if "." in each or re.search(rf"{re.escape(each)} (%|point)", finding)]
+    """The numbers that a measurement must stand behind: with a decimal point, percents and points, but no level."""
+    follows = r"(%(?! (confidence )?interval)|points?\b)"
+    return [each for each in numbers(finding) if "." in each or re.search(rf"{re.escape(each)} {follows}", finding)]
 
 
 def unheld(cells):
@@ -110,6 +111,7 @@ def block(text):
     [
         (block("It gains 2.6 points\non all 3 seeds."), 'finding("gains 2.6", x)\nfinding("points on all", y)', []),
         (block("Most keep 44 % of ResNet-50."), 'attnlib.finding("keep 44 %", 44)', []),
+        (block("By 2.6 (95 % interval 1.7 to 2.8)."), 'finding("2.6", x)\nfinding("1.7 to 2.8", y, z)', []),
         (block("It helps."), "x = 1", ["no cell beside it holds the finding 'It helps.'"]),
         (block("It helps by 2.6."), 'finding("It helps", x)', ["2.6 in the finding 'It helps by 2.6.' is held by no"]),
         (block("It helps 30 %, or 2.6."), 'finding("helps 30 %", x)', ["2.6 in the finding"]),
