@@ -44,7 +44,7 @@ from IPython.display import display
 from attnlib import list_modules, paper, plots
 from attnlib.data import load
 from attnlib.networks import attention_modules
-from attnlib.results import measurements, records, report
+from attnlib.results import complete_rounds, measurements, records, report
 from attnlib.results.intervals import bootstrap, paired, student, t_quantile
 from attnlib.training import Recipe, train
 from attnlib.training.batches import Normalisation
@@ -105,8 +105,10 @@ plots.table(
 # ```
 
 # %% tags=["nbval-check-output", "hide-input"]
-runs = [
-    run for run in records("cifar10-slice") if run.recipe.backbone == recipe.backbone
+runs = [  # of the seeds that every attention has; some chapters compare over more
+    run
+    for run in complete_rounds("cifar10-slice")
+    if run.recipe.backbone == recipe.backbone
 ]
 say(f"{len(runs)} runs on file, {len({run.recipe.label for run in runs})} attentions.")
 where = {
@@ -636,9 +638,10 @@ plots.table(pd.DataFrame(rows), "Recipes, and the runs of each that have a recor
 
 # %% mystnb={"image": {"alt": "For one recipe and network, the test accuracy of every recorded run as a point, a row for each attention, with a bar at each mean."}} tags=["hide-input"]
 larger = {
-    place: of_table
-    for place, of_table in tables.items()
-    if not place[0].startswith("cifar10-slice")
+    (name, backbone): of_table
+    for name, backbone in tables
+    if not name.startswith("cifar10-slice")
+    if (of_table := [r for r in complete_rounds(name) if r.recipe.backbone == backbone])
 }
 if not larger:
     say("No record of a larger run yet, so nothing is drawn.")
