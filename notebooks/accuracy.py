@@ -641,7 +641,13 @@ larger = {
     (name, backbone): of_table
     for name, backbone in tables
     if not name.startswith("cifar10-slice")
-    if (of_table := [r for r in complete_rounds(name) if r.recipe.backbone == backbone])
+    if (
+        of_table := [
+            run
+            for run in complete_rounds(name)
+            if run.recipe.backbone == backbone
+        ]
+    )
 }
 if not larger:
     say("No record of a larger run yet, so nothing is drawn.")
