@@ -4,6 +4,7 @@ status   the table of notebooks with lane, time and versions, from their stamps
 api      the public classes and functions of attnlib, from its source; nothing is imported
 map      the map of the field on the landing page; a module counts as present when its file exists
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
+palette  the colour and the marker of every module, from attnlib/plots/colours.py
 ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 import ledger_page
+import palette
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -299,6 +301,7 @@ GENERATE = {
     "api": api,
     "map": field_map,
     "speed": speed,
+    "palette": lambda: palette.palette(REPOSITORY),
     "ledger": ledger_page.page,
     "counts": ledger_page.counts,
 }
@@ -307,6 +310,7 @@ PAGES = {
     "book/api": ("api",),
     "book/ledger": ("counts", "ledger"),
     "book/training": ("speed",),
+    "book/notation": ("palette",),
     "index": ("map", "counts"),
 }
 

@@ -89,3 +89,10 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
     assert "<td>0.123457</td>" in row
     assert "<details>" not in row
+
+
+def test_the_palette_shows_every_module_on_both_papers():
+    shown = generated_pages.GENERATE["palette"]()
+    for key in ("none", "constant", "se", "asp_oc"):
+        assert f"<code>{key}</code>" in shown
+    assert shown.count('fill="#ffffff"') == shown.count('fill="#000000"') == shown.count("<code>")
