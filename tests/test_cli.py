@@ -216,6 +216,7 @@ def test_the_ledger_is_filtered_and_printed_as_a_list():
     assert (one["published"], one["measured"], one["verdict"]) == (300, 708, "does not hold")
     shown = attnlib("ledger", "--id", "sa-parameters-resnet50").output
     assert "1 claims; does not hold: 1" in shown
+    assert "contradicts" in attnlib("ledger", "--id", "bam-accuracy-cifar100-resnet50").output
 
 
 def test_the_ledger_s_costs_are_a_table_of_their_own():

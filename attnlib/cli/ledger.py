@@ -59,7 +59,7 @@ def _show_verdicts(verdicts: list) -> None:
     for column, ratio in {"claim": 3, "published": 1, "measured": 1, "verdict": 1}.items():
         table.add_column(column, ratio=ratio, overflow="fold")
     for v in verdicts:
-        note = f"\n[dim]{escape(v.note)}[/dim]" if v.note else ""
+        note = "".join(f"\n[dim]{escape(line)}[/dim]" for line in (v.note, *map(str, v.evidence)) if line)
         unit = f" {v.unit}" if v.unit else ""
         table.add_row(
             f"[bold]{v.id}[/bold] ({v.kind}): {escape(v.claim)}{note}",

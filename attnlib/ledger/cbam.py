@@ -155,6 +155,15 @@ def parameters_without_biases() -> Finding:
     return Finding(without, f"{added(RELEASED) - without:,} biases fewer")
 
 
+def negligible() -> Finding:
+    shares = {
+        "parameters": 100 * added(RELEASED) / parameters(PLAIN),
+        "multiply-adds": 100 * added(RELEASED, multiply_adds) / multiply_adds(PLAIN),
+    }
+    note = ", ".join(f"{share:.2f} % more {name}" for name, share in shares.items())
+    return Finding(sum(share > 1 for share in shares.values()), note)
+
+
 def parameters_formula() -> Finding:
     excess = 0
     for channels in (256, 512, 1024, 2048):

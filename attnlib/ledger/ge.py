@@ -107,6 +107,27 @@ def theta_adds() -> Finding:
     return Finding(added(THETA), stages)
 
 
+def cheap() -> Finding:
+    plain = parameters(PLAIN), multiply_adds(PLAIN)
+    shares = {
+        variant: [100 * added(network, cost) / of for cost, of in zip((parameters, multiply_adds), plain, strict=True)]
+        for variant, network in zip(VARIANTS, (MINUS, THETA, PLUS), strict=True)
+    }
+    note = "% of the parameters and of the multiply-adds: " + ", ".join(
+        f"{variant} {more:.1f} and {work:.2f}" for variant, (more, work) in shares.items()
+    )
+    return Finding(sum(share > 1 for pair in shares.values() for share in pair), note)
+
+
+def finer_extents() -> Finding:
+    """Otherwise those that add none to the plain network."""
+    counts = {v: {e: added(_ge("resnet50_v1", v, e)) for e in EXTENTS} for v in ("theta-minus", "theta")}
+    finer = [(count, of["global"]) for of in counts.values() for extent, count in of.items() if extent != "global"]
+    listed = {v: ", ".join(f"{extent} {count:,}" for extent, count in of.items()) for v, of in counts.items()}
+    note = "added to ResNet-50: " + "; ".join(f"{variant} {text}" for variant, text in listed.items())
+    return Finding(sum(count <= whole for count, whole in finer), note, otherwise=sum(count == 0 for count, _ in finer))
+
+
 def theta_weights() -> Finding:
     return _other_kernels(THETA, {"layer1": 56, "layer2": 28, "layer3": 14, "layer4": 7})
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
-from attnlib.ledger.measure import Network, added, parameters
+from attnlib.ledger.measure import Network, added, added_elementwise, multiply_adds, parameters
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
+from attnlib.profiling.trace import count_operations
 from attnlib.published import load
 from attnlib.scale_attention.nam import NAM, sparsity_penalty
 
@@ -99,6 +100,50 @@ def parameters_cbam() -> Finding:
 def parameters_against_cbam() -> Finding:
     cbam, nam = added(CBAM), added(CHANNEL)
     return Finding(100 * nam / cbam, f"{nam:,} against {cbam:,}")
+
+
+def scale_variance() -> Finding:
+    scales, before, after = _scales_and_deviations()
+    note = (
+        f"scales {scales.min():.2f} to {scales.max():.2f} on channels of deviation {before.min():.2f} to "
+        f"{before.max():.2f}: the norm divides by that deviation. The scale is the deviation of what it puts out, to "
+        f"{largest(scales - after):.0e}"
+    )
+    return Finding(largest(scales - before), note)
+
+
+def scale_output() -> Finding:
+    scales, _, after = _scales_and_deviations()
+    return Finding(largest(scales - after))
+
+
+def _scales_and_deviations() -> tuple[Tensor, Tensor, Tensor]:
+    """Positive scales of a norm, the deviations of the channels that it gets and of those that it puts out."""
+    norm = _random_nam().channel_norm
+    x = normal(*MAPS) * torch.logspace(0, 2, 16).view(-1, 1, 1)
+    before, after = (maps.std((0, 2, 3), correction=0).detach() for maps in (x, norm(x)))
+    return norm.weight.detach(), before, after
+
+
+def penalty_saves() -> Finding:
+    counts, sparse = {}, _random_nam()
+    for name, zeros in {"none": 0, "14": 14}.items():
+        with torch.no_grad():
+            sparse.channel_norm.weight[:zeros] = 0
+        counts[name] = sum(sum(of.values()) for of in count_operations(sparse, normal(*MAPS)).values())
+    gate = sparse.gate(normal(*MAPS)).detach()[:, :14]
+    others = ", ".join(f"{key} {_all_operations(key) / 1e6:.1f}" for key in ("nam", "se", "cbam"))
+    note = (
+        f"{counts['14']:,} operations with 14 of 16 scales at zero, {counts['none']:,} with none: a channel of scale "
+        f"zero is gated with {gate.min():.1f} and computed as before. In ResNet-50 for CIFAR, in millions of "
+        f"elementwise operations and multiply-adds: {others}"
+    )
+    return Finding(float(counts["14"] < counts["none"]), note)
+
+
+def _all_operations(attention: str) -> int:
+    network = Network("resnet50_cifar", attention)
+    return sum(added_elementwise(network).values()) + added(network, multiply_adds)
 
 
 def _gradients(**arguments: Any) -> dict[str, Tensor]:

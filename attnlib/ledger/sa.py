@@ -238,6 +238,17 @@ def shuffle_groups() -> Finding:
     )
 
 
+def groups_as_one() -> Finding:
+    module, x = _random_sa(), normal(*MAPS)
+    single = create("sa", 32, groups=1).double()
+    with torch.no_grad():
+        for name, parameter in single.named_parameters():
+            parameter.copy_(module.get_parameter(name).repeat(4))
+    halves_first = _halves(torch.arange(32.0).view(1, 32, 1, 1)).transpose(1, 2).flatten().long()
+    note = f"{count_parameters(module)} parameters of 4 groups repeat to {count_parameters(single)}"
+    return Finding(largest(module.gate(x)[:, halves_first] - single.gate(x[:, halves_first])), note)
+
+
 def own_spatial_maps() -> Finding:
     module = _random_sa()
     with torch.no_grad():  # equal scales and shifts: what differs then is the map

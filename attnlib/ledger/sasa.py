@@ -179,6 +179,16 @@ def flops_every_depth() -> Finding:
     return _smallest_saving("flops_B")
 
 
+def shares_swapped() -> Finding:
+    saved = {
+        name: _saved(_table_1("ResNet-50", "Baseline", column), _table_1("ResNet-50", "Full Attention", column))
+        for name, column in (("parameters", "params_M"), ("operations", "flops_B"))
+    }
+    said = {"parameters": 12, "operations": 29}
+    note = ", ".join(f"{share:.1f} % fewer {name}" for name, share in saved.items()) + "; the two figures are swapped"
+    return Finding(sum(abs(saved[name] - said[name]) > 1 for name in said), note)
+
+
 def _saved(before: float, after: float) -> float:
     return 100 * (1 - after / before)
 
@@ -459,6 +469,14 @@ def stem_convolution() -> Finding:
         < (attention := _table_1(depth, "Full Attention", "top1"))
     ]
     return Finding(len(worse), ", ".join(worse))
+
+
+def stem_detection() -> Finding:
+    rows = {"convolution": (1, 2), "attention": (3, 4)}
+    ap = {kind: [_table_2(row, "AP") for row in pair] for kind, pair in rows.items()}
+    better = {kind: conv > attention for kind, (conv, attention) in ap.items()}
+    note = ", ".join(f"{kind} in pyramid and heads: {conv} and {attention}" for kind, (conv, attention) in ap.items())
+    return Finding(sum(better[kind] != (kind == "convolution") for kind in better), note)
 
 
 def early_convolution() -> Finding:

@@ -378,6 +378,45 @@ def _top1(table: str, label: str) -> dict[Any, float]:
     return column_of("se", table, label, "top1_err")
 
 
+def ilsvrc_share() -> Finding:
+    errors = column_of("se", "ilsvrc", "year", "top5_err")
+    return Finding(100 * (1 - errors[2017] / errors[2016]), f"{errors[2017]} against {errors[2016]}")
+
+
+def time_cpu() -> Finding:
+    row = row_of("se", "times", task="inference on a CPU")
+    share = 100 * (row["se_resnet50_ms"] / row["resnet50_ms"] - 1)
+    return Finding(share, f"{row['se_resnet50_ms']} against {row['resnet50_ms']} milliseconds")
+
+
+def channel_response() -> Finding:
+    """Of units with the paper's initial weights; with W_2 replaced by -W_2 each gate that grew falls."""
+    with seeded():
+        unit = create("se", 256, bias=False).double()
+        unit.network_init_()
+    means = normal(256).abs()
+    own = torch.autograd.functional.jacobian(lambda z: unit.gate(z.view(1, -1, 1, 1)).flatten(), means).diagonal()
+    growing, falling = (100 * (sign * own > 0).double().mean().item() for sign in (1, -1))
+    gates = unit.gate(means.view(1, -1, 1, 1)).detach().flatten()
+    ranks = torch.stack([means.argsort().argsort(), gates.argsort().argsort()]).double()
+    note = (
+        f"untrained, 256 channels: {growing:.1f} % of gates grow and {falling:.1f} % fall with their channel's mean, "
+        f"and with W_2 of the other sign each does the opposite; over the channels the rank correlation of gate and "
+        f"mean is {torch.corrcoef(ranks)[0, 1]:.2f}. The equation takes no side; what a trained unit does is in its "
+        f"weights"
+    )
+    return Finding(growing, note)
+
+
+def enhances() -> Finding:
+    gates = torch.cat([_unit().gate(scale * normal(*MAPS)).flatten() for scale in (1, 1000)]).detach()
+    note = (
+        f"a sigmoid is at most 1: {gates.numel()} gates, of inputs of deviation 1 and 1000, are {gates.min():.3f} to "
+        f"{gates.max():.3f}. What SE does is weaken the others more"
+    )
+    return Finding(float((gates > 1).any()), note)
+
+
 def table_11_squeeze() -> Finding:
     errors = _top1("table-11", "squeeze")
     return Finding(errors["max"] - errors["avg"], f"{errors['max']} against {errors['avg']}")

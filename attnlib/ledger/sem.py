@@ -1,5 +1,6 @@
 """Checks of the claims of SEM; attnlib/published/sem.yml says what each is held against."""
 
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from typing import Any
@@ -182,6 +183,24 @@ def _sigmoids(module: SEM, x: Tensor) -> list[Tensor]:
     """The factors of the gate, (N, C) each."""
     means, weights = x.mean((2, 3)), module.decision(x).unbind(1)
     return [torch.sigmoid(w[:, None] * f(means)) for w, f in zip(weights, module.operators.values(), strict=True)]
+
+
+def decision_interaction() -> Finding:
+    """By the second difference of the logits, two channel means moved together less each of them alone."""
+    module, se = _random_sem(), random_parameters(create("se", 32, reduction=4), seed=1)
+    decision = _interaction(lambda means: torch.logit(module.decision(means)))
+    note = (
+        f"the logits' second difference is {decision:.0e}, rounding: they are sums over the channels, and the sigmoid "
+        f"behind them keeps their order; SE's logits have one of {_interaction(lambda x: torch.logit(se.gate(x))):.1f}"
+    )
+    return Finding(float(decision > 1e-6), note)
+
+
+def _interaction(logits: Callable[[Tensor], Tensor]) -> float:
+    x = 0.1 * normal(*MAPS)  # so that no sigmoid saturates
+    first, second = torch.zeros(2, 1, 32, 1, 1, dtype=x.dtype)
+    first[:, 3], second[:, 17] = 0.1, 0.1
+    return largest(logits(x + first + second) - logits(x + first) - logits(x + second) + logits(x))
 
 
 def scaled_out() -> Finding:

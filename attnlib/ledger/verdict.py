@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from attnlib.published.schema import Claim, load
+from attnlib.published.schema import Claim, Evidence, load
 
 if TYPE_CHECKING:
     from attnlib.training.record import Record
@@ -44,6 +44,8 @@ class Verdict(BaseModel):
     """A claim with what became of it; `published`, `measured` and `tolerance` are in `unit`.
 
     `check` is the function in attnlib/ledger/<paper>.py that measured it; null where records did, or would.
+
+    `evidence` is what others found; the verdict does not rest on it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +63,12 @@ class Verdict(BaseModel):
     source: str
     confidence: str
     check: str | None
+    evidence: list[Evidence] = []
+
+    @model_serializer(mode="wrap")
+    def _without_empty_evidence(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most claims have none; their entries on file then say nothing of it."""
+        return {name: value for name, value in dump(self).items() if name != "evidence" or value}
 
 
 def judge(key: str) -> list[Verdict]:
@@ -95,6 +103,7 @@ def _judge(key: str, claim: Claim, checks: object) -> Verdict:
         source=claim.source,
         confidence=claim.confidence,
         check=claim.check,
+        evidence=claim.evidence,
     )
 
 

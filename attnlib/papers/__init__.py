@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from attnlib.ledger.verdict import Verdict
     from attnlib.papers.face import Paper, list_papers, paper
     from attnlib.papers.order import by_unkindness, unkind_first
+    from attnlib.published.schema import Evidence
 
-__all__ = ["Paper", "Verdict", "by_unkindness", "list_papers", "paper", "unkind_first"]
+__all__ = ["Evidence", "Paper", "Verdict", "by_unkindness", "list_papers", "paper", "unkind_first"]
 __getattr__, __dir__ = later(
     __name__,
     {
         ".face": ["Paper", "list_papers", "paper"],
         ".order": ["by_unkindness", "unkind_first"],
         "attnlib.ledger.verdict": ["Verdict"],
+        "attnlib.published.schema": ["Evidence"],
     },
 )

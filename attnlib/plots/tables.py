@@ -61,12 +61,13 @@ def _decimals(value: float, significant: int) -> int:
 def verdicts(judged: Sequence["Verdict"]) -> Table:
     """Claims of a paper, as `attnlib.paper(key).verdicts()` gives them, with what was measured and the verdict.
 
-    What a verdict rests on stands in brackets behind its claim; `known` says how the published figure is known: read,
-    second-hand, recalled or counted. The verdict is told by word and colour.
+    What a verdict rests on stands in brackets behind its claim, then what others found of it, which it does not rest
+    on; `known` says how the published figure is known: read, second-hand, recalled or counted. The verdict is told by
+    word and colour.
     """
     rows = [
         {
-            "claim": f"{v.claim} [{v.note}]" if v.note else v.claim,
+            "claim": " ".join([v.claim, *([f"[{v.note}]"] if v.note else []), *map(str, v.evidence)]),
             "published": v.published,
             "known": v.confidence,
             "measured": v.measured,

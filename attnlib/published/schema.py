@@ -114,6 +114,26 @@ class Experiment(_Data):
     note: str = ""
 
 
+class Evidence(_Data):
+    """What others found of a claim. It stands beside the verdict and never changes it; all of it was read.
+
+    Attributes:
+        text: one sentence: who found what.
+        says: whether that supports, contradicts or qualifies the claim.
+        numbers: the figures behind it, by what each of them is.
+        source: where they can be read.
+    """
+
+    text: str
+    says: Literal["supports", "contradicts", "qualifies"]
+    numbers: dict[str, float] = Field(min_length=1)
+    source: str
+
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name} {number:.6g}" for name, number in self.numbers.items())
+        return f"Evidence that {self.says} it: {self.text} ({figures}; {self.source})"
+
+
 class Claim(_Data):
     """One statement that can be checked.
 
@@ -124,6 +144,7 @@ class Claim(_Data):
         check: the function in attnlib/ledger/<key>.py that measures it; null where only a trained network can show it.
         datasets: what such a network was trained on.
         settled_by: the runs that settle it, where we can make them.
+        evidence: what others found of it.
     """
 
     id: Slug
@@ -135,6 +156,7 @@ class Claim(_Data):
     check: str | None = None
     datasets: list[str] = []
     settled_by: Experiment | None = None
+    evidence: list[Evidence] = []
     source: str
     confidence: Confidence
 

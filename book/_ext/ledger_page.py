@@ -76,6 +76,7 @@ def claim(v: papers.Verdict, code: str | None) -> str:
     measured = "–" if v.measured is None else number(v.measured)
     details = [f"<p><small>{escape(v.source)}</small></p>"]
     details += [f'<p class="note">{escape(v.note)}</p>'] if v.note else []
+    details += [evidence(found) for found in v.evidence]
     if code is not None:
         # A blank line would end the HTML as far as Markdown is concerned.
         shown = escape(code).replace("\n", "&#10;")
@@ -87,6 +88,15 @@ def claim(v: papers.Verdict, code: str | None) -> str:
         f'<tr id="{v.id}"{data}><td>{heading}<p>{escape(v.claim)}</p>{"".join(details)}</td>'
         f"<td>{published}</td><td>{measured}</td>"
         f'<td><span class="verdict {make_id(v.verdict)}">{escape(v.verdict)}</span></td></tr>'
+    )
+
+
+def evidence(found: papers.Evidence) -> str:
+    """What others found of a claim; the verdict does not rest on it."""
+    figures = ", ".join(f"{escape(name)} {number(value)}" for name, value in found.numbers.items())
+    return (
+        f'<p class="evidence"><b>Evidence that {found.says} it:</b> {escape(found.text)} '
+        f"<small>({figures}; {escape(found.source)})</small></p>"
     )
 
 

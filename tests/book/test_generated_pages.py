@@ -82,8 +82,10 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
         "check": None,
         "note": "",
         "unit": "",
+        "evidence": [attnlib.papers.Evidence(text="c < d.", says="qualifies", numbers={"e": 1234.5}, source="a file")],
     }
     row = ledger_page.claim(attnlib.paper("sa").verdicts(most=1)[0].model_copy(update=shown), code=None)
+    assert "Evidence that qualifies it:</b> c &lt; d. <small>(e 1234.5; a file)</small>" in row
     assert "a &lt; b" in row
     assert "<small>Table 1</small>" in row
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row

@@ -42,6 +42,20 @@ def test_a_verdict_follows_from_value_and_tolerance(monkeypatch, finding, word):
     assert judged.id == "toy-c"
 
 
+EVIDENCE = {"text": "Others found less.", "says": "contradicts", "numbers": {"with it": 78.9}, "source": "their README"}
+
+
+@pytest.mark.parametrize("measured", [3.86, 4.0])
+def test_evidence_stands_beside_the_verdict_and_does_not_change_it(monkeypatch, measured):
+    fields = {"value": 3.86, "check": "measure"}
+    without, beside = (
+        judge_one(monkeypatch, claim(**fields, evidence=found), lambda: Finding(measured)) for found in ([], [EVIDENCE])
+    )
+    assert beside.verdict == without.verdict
+    (line,) = map(str, beside.evidence)
+    assert line == "Evidence that contradicts it: Others found less. (with it 78.9; their README)"
+
+
 def test_a_check_that_raises_is_no_verdict(monkeypatch):
     def check():
         raise ZeroDivisionError("broken")

@@ -40,6 +40,10 @@ def test_five_significant_digits_where_sizes_mix():
         assert shown in html
 
 
+def test_what_others_found_stands_beside_a_verdict():
+    assert "Evidence that contradicts it" in repr(plots.verdicts(attnlib.paper("bam").verdicts(ids=["bam-accuracy-cifar100-resnet50"])))
+
+
 TABLES = {
     "verdicts": lambda: plots.verdicts(attnlib.paper("nam").verdicts(most=None)),
     "costs": lambda: plots.costs(attnlib.paper("nam").costs(), "Costs"),

@@ -95,6 +95,8 @@ def test_the_valid_file_is_valid(tmp_path):
         (("claims", 0, "kind"), "accuracy", "names the datasets"),
         (("claims", 1, "value"), None, "settled_by goes with a claim of accuracy"),
         (("claims", 1, "settled_by"), {"without": "toy-resnet20-cifar10"}, "settled_by.recipe: Field required"),
+        (("claims", 0, "evidence"), [{"says": "agrees"}], "claims.0.evidence.0.says: Input should be 'supports'"),
+        (("claims", 0, "evidence"), [{"numbers": {}}], "claims.0.evidence.0.numbers: Dictionary should have at least"),
         (("claims", 1, "id"), "small", "claims: the id 'small' is used 2 times"),
         (("differences", 0, "claim"), "large", "points to a claim 'large' that is not there"),
     ],
