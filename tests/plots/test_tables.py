@@ -41,7 +41,8 @@ def test_five_significant_digits_where_sizes_mix():
 
 
 def test_what_others_found_stands_beside_a_verdict():
-    assert "Evidence that contradicts it" in repr(plots.verdicts(attnlib.paper("bam").verdicts(ids=["bam-accuracy-cifar100-resnet50"])))
+    judged = attnlib.paper("bam").verdicts(ids="accuracy-cifar100-resnet50")
+    assert "Evidence that contradicts it" in repr(plots.verdicts(judged))
 
 
 TABLES = {
