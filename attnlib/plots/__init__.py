@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from attnlib.plots.curves import curves_beside, learning_curves
     from attnlib.plots.decisions import decision_weights
     from attnlib.plots.equal_budget import added_macs, paired_differences, pareto, report_table
+    from attnlib.plots.gates import dumbbells, gates_by_class
     from attnlib.plots.gradcam import grad_cam
+    from attnlib.plots.holds import differences, verdicts
     from attnlib.plots.maps import captured, overlay, show_maps
     from attnlib.plots.speed import geometric_means, ratios
     from attnlib.plots.style import (
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
         panels,
         use,
     )
-    from attnlib.plots.tables import costs, differences, table, verdicts
+    from attnlib.plots.tables import costs, table
     from attnlib.results.words import shown
 
 __all__ = [
@@ -56,7 +58,9 @@ __all__ = [
     "curves_beside",
     "decision_weights",
     "differences",
+    "dumbbells",
     "final_accuracies",
+    "gates_by_class",
     "geometric_means",
     "grad_cam",
     "learning_curves",
@@ -82,7 +86,9 @@ __getattr__, __dir__ = later(
         ".curves": ["curves_beside", "learning_curves"],
         ".decisions": ["decision_weights"],
         ".equal_budget": ["added_macs", "paired_differences", "pareto", "report_table"],
+        ".gates": ["dumbbells", "gates_by_class"],
         ".gradcam": ["grad_cam"],
+        ".holds": ["differences", "verdicts"],
         ".maps": ["captured", "overlay", "show_maps"],
         ".speed": ["geometric_means", "ratios"],
         ".style": [
@@ -104,7 +110,7 @@ __getattr__, __dir__ = later(
             "panels",
             "use",
         ],
-        ".tables": ["costs", "differences", "table", "verdicts"],
+        ".tables": ["costs", "table"],
         "attnlib.results.words": ["shown"],
     },
 )

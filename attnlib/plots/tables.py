@@ -2,16 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
-
-if TYPE_CHECKING:
-    from attnlib.ledger.verdict import Verdict
-    from attnlib.papers import Paper
 
 
 class Table(Styler):
@@ -58,29 +52,6 @@ def _decimals(value: float, significant: int) -> int:
     return max(0, significant - 1 - math.floor(math.log10(abs(value))))
 
 
-def verdicts(judged: Sequence["Verdict"]) -> Table:
-    """Claims of a paper, as `attnlib.paper(key).verdicts()` gives them, with what was measured and the verdict.
-
-    What a verdict rests on stands in brackets behind its claim, then what others found of it, which it does not rest
-    on; `known` says how the published figure is known: read, second-hand, recalled or counted. The verdict is told by
-    word and colour.
-    """
-    rows = [
-        {
-            "claim": " ".join([v.claim, *([f"[{v.note}]"] if v.note else []), *map(str, v.evidence)]),
-            "published": v.published,
-            "known": v.confidence,
-            "measured": v.measured,
-            "unit": v.unit,
-            "verdict": v.verdict,
-        }
-        for v in judged
-    ]
-    return table(pd.DataFrame(rows), "Claims and computed verdicts", digits=None).map(
-        _verdict_style, subset=["verdict"]
-    )
-
-
 def costs(cells: pd.DataFrame, caption: str) -> Table:
     """The published costs that were recomputed, how each is known, and the measured value; the caption counts the rest.
 
@@ -89,30 +60,22 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
     measured = cells[cells["measured"].notna()]
     shown = pd.DataFrame(
         {
-            "table": measured["table"],
-            "row": measured["row"],
-            "quantity": measured["column"],
-            "published": measured["published"],
+            "printed in": measured["table"] + ": " + measured["row"],
+            "quantity": measured["column"].map(_quantity),
+            "printed": measured["published"],
             "known": measured["confidence"],
-            "measured": measured["measured"].astype(float),
+            "recomputed": measured["measured"].astype(float),
             "agrees": measured["agrees"].map({True: "yes", False: "no"}),
         }
     )
+    if set(shown["known"]) == {"read"}:  # the usual case needs no column
+        shown = shown.drop(columns="known")
     left_out = len(cells) - len(measured)
     note = f" ({left_out} cells of networks that are not built here are left out)" if left_out else ""
     return table(shown, caption + note, digits=None)
 
 
-def _verdict_style(verdict: str) -> str:
-    # the page's own colours, light and dark; the ones behind the comma where there is no page
-    colours = {
-        "holds": "var(--verdict-holds, #1b6e3c)",
-        "holds with a note": "var(--verdict-note, #7a5200)",
-        "does not hold": "var(--verdict-not, #a3122f)",
-    }
-    return f"font-weight: 600; color: {colours.get(verdict, 'inherit')}"
-
-
-def differences(paper: "Paper") -> Table:
-    """Where a paper and its released code differ."""
-    return table(pd.DataFrame([d.model_dump() for d in paper.differences]), "Paper and released code")
+def _quantity(column: str) -> str:
+    """ "se_params_M" as a reader says it: "se parameters (M)"."""
+    words = column.replace("_M", " (M)").replace("gflops", "GFLOPs").replace("mflops", "MFLOPs")
+    return words.replace("params", "parameters").replace("_", " ")

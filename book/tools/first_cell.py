@@ -19,6 +19,7 @@ from chapters import REPOSITORY, notebooks, write_text
 OPENING = "# Where attnlib is missing (Colab, a bare kernel), this installs it."
 TITLE = "Install attnlib where it is missing"
 METADATA = {"tags": ["hide-cell"], "mystnb": {"code_prompt_show": TITLE}}
+# As `ruff format` leaves it, whatever the length of the address.
 SOURCE = (
     OPENING
     + """
@@ -28,10 +29,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("attnlib") is None:
-    source = os.environ.get(
-        "ATTNLIB_SOURCE",
-        "{source}",
-    )
+    default = "{source}"
+    source = os.environ.get("ATTNLIB_SOURCE", default)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
     subprocess.run(pip, check=True)
     importlib.invalidate_caches()"""

@@ -1,0 +1,61 @@
+"""What holds of a paper, and where its code differs from it, as sentences on the page."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attnlib.ledger.verdict import Verdict
+    from attnlib.papers import Paper
+
+
+class Sentences:
+    """A list for the page (HTML) and for a terminal (text), from pairs of a heading and a text."""
+
+    def __init__(self, kind: str, rows: Iterable[tuple[str, str]]) -> None:
+        self.kind, self.rows = kind, list(rows)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<dt class="{_slug(word)}">{escape(word)}</dt><dd>{escape(text)}</dd>' for word, text in self.rows
+        )
+        return f'<dl class="{self.kind}">{rows}</dl>'
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{word}: {text}" for word, text in self.rows)
+
+
+# How a printed figure is known, where it was not read.
+_KNOWN = {"second-hand": "The printed figure is known at second hand.", "recalled": "The printed figure is recalled."}
+
+
+def verdicts(judged: Sequence["Verdict"]) -> Sentences:
+    """Claims as sentences, each behind its verdict; then what is printed and what was measured, where they differ.
+
+    Where the printed figure was not read, the sentence says how it is known.
+    """
+    texts = (" ".join(filter(None, (v.claim, _figures(v), _KNOWN.get(v.confidence)))) for v in judged)
+    return Sentences("verdicts", zip(map(_words, judged), texts, strict=True))
+
+
+def differences(paper: "Paper") -> Sentences:
+    """Where a paper and its released code differ, a sentence or two for each place."""
+    return Sentences("differences", ((d.id.replace("-", " "), d.text) for d in paper.differences))
+
+
+def _words(verdict: "Verdict") -> str:
+    return getattr(verdict, "words", verdict.verdict)
+
+
+def _figures(verdict: "Verdict") -> str:
+    """The two figures with their unit; nothing where the claim holds as it is said, and its number stands in it."""
+    if verdict.verdict == "holds":
+        return ""
+    if verdict.published is None or verdict.measured is None:
+        return f"({verdict.note})" if verdict.note else ""
+    unit = f" {verdict.unit}" if verdict.unit != "%" else " %"
+    return f"Printed: {verdict.published:.6g}{unit}; measured: {verdict.measured:.6g}. {verdict.note}".rstrip()
+
+
+def _slug(word: str) -> str:
+    return word.partition(":")[0].replace(" ", "-")
