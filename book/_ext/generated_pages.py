@@ -2,7 +2,8 @@
 
 status   the table of notebooks with lane, time and versions, from their stamps
 api      the public classes and functions of attnlib, from its source; nothing is imported
-map      the map of the field on the landing page; a module counts as present when its file exists
+map      the map of the field on the landing page; a module is filled where its chapter is written
+hook     three findings on the landing page; found has the others
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
 palette  the colour and the marker of every module, from attnlib/plots/colours.py
 ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
@@ -16,6 +17,7 @@ from html import escape
 from pathlib import Path
 from textwrap import dedent, indent
 
+import findings
 import ledger_page
 import palette
 from sphinx.application import Sphinx
@@ -212,7 +214,7 @@ def field_map() -> str:
                 width = LETTER * len(name) + 20
                 if x + width > WIDTH - 16:
                     x, y = 16, y + PILL + GAP
-                here = (REPOSITORY / "attnlib" / family / f"{key}.py").exists()
+                here = (REPOSITORY / "notebooks" / family / f"{key}.ipynb").exists()
                 present += [name] if here else []
                 inside.append(pill(family, key, name, x, y, width, here))
                 x += width + GAP
@@ -225,18 +227,17 @@ def field_map() -> str:
         for (_, heading), groups in FIELD.items()
         for label, entries in groups.items()
     )
-    alternative = f"Map of the field. {'. '.join(groups)}. In this edition: {', '.join(present)}."
+    alternative = f"Map of the field. {'. '.join(groups)}. Chapters written so far: {', '.join(present)}."
     opening = f'<svg class="field-map" role="group" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
     return "\n".join([opening, *drawn, "</svg>"])
 
 
 def pill(family: str, key: str, name: str, x: float, y: float, width: float, here: bool) -> str:
-    """One module of the map: filled where it is in this edition, and a link where it has a chapter."""
+    """One module of the map: filled, and a link, where its chapter is written."""
     label = f'<text x="{x + width / 2:.1f}" y="{y + 19}" font-size="13" text-anchor="middle">{name}</text>'
     box = f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{PILL}" rx="14"/>'
     drawn = f'<g class="{"here" if here else "later"}">{box}{label}</g>'
-    chapter = f"notebooks/{family}/{key}"
-    return f'<a href="{chapter}.html">{drawn}</a>' if (REPOSITORY / f"{chapter}.ipynb").exists() else drawn
+    return f'<a href="notebooks/{family}/{key}.html">{drawn}</a>' if here else drawn
 
 
 # ---- speed ----
@@ -304,6 +305,8 @@ GENERATE = {
     "palette": lambda: palette.palette(REPOSITORY),
     "ledger": ledger_page.page,
     "counts": ledger_page.counts,
+    "hook": findings.hook,
+    "found": findings.others,
 }
 PAGES = {
     "book/status": ("status",),
@@ -311,7 +314,7 @@ PAGES = {
     "book/ledger": ("counts", "ledger"),
     "book/training": ("speed",),
     "book/notation": ("palette",),
-    "index": ("map", "counts"),
+    "index": ("hook", "map", "counts", "found"),
 }
 
 

@@ -28,7 +28,9 @@ def test_every_chapter_begins_with_it():
 def test_the_source_is_the_configured_address_or_the_checkout():
     assert '"../..[chapters]"' in first_cell.source("notebooks/scale_attention/se.ipynb", "")
     assert '"..[chapters]"' in first_cell.source("notebooks/costs.ipynb", "")
-    assert '"attnlib[chapters] @ git+https://there/is/one"' in first_cell.source("notebooks/x.ipynb", "https://there/is/one")
+    assert '"attnlib[chapters] @ git+https://there/is/one"' in first_cell.source(
+        "notebooks/x.ipynb", "https://there/is/one"
+    )
 
 
 @pytest.fixture

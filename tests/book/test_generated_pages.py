@@ -6,6 +6,7 @@ import generated_pages
 import ledger_page
 
 import attnlib
+from attnlib.papers import list_papers
 
 
 def test_a_signature_stands_as_in_the_source():
@@ -40,17 +41,20 @@ def test_a_package_shows_the_names_that_it_gives():
     assert "- `attnlib.create`: see `attnlib.registry`" in generated_pages.api()
 
 
-def test_the_map_has_every_module_of_the_field_and_all_are_present():
-    drawing = generated_pages.field_map()
-    assert drawing.count("<g class=") == drawing.count('<g class="here"') == 17
+def test_the_map_has_every_paper_of_the_field():
+    keys = {
+        item.split(" ")[0] for groups in generated_pages.FIELD.values() for items in groups.values() for item in items
+    }
+    assert keys == set(list_papers())
 
 
-def test_the_map_marks_what_is_present(tmp_path, monkeypatch):
-    (tmp_path / "attnlib" / "scale_attention").mkdir(parents=True)
-    (tmp_path / "attnlib" / "scale_attention" / "eca.py").touch()
+def test_the_map_is_filled_where_a_chapter_is_written(tmp_path, monkeypatch):
+    (tmp_path / "notebooks" / "scale_attention").mkdir(parents=True)
+    (tmp_path / "notebooks" / "scale_attention" / "eca.ipynb").touch()
     monkeypatch.setattr(generated_pages, "REPOSITORY", tmp_path)
     drawing = generated_pages.field_map()
     assert (drawing.count('<g class="here"'), drawing.count('<g class="later"')) == (1, 16)
+    assert 'href="notebooks/scale_attention/eca.html"' in drawing
 
 
 def test_the_ledger_s_page_has_every_claim_and_every_cost():

@@ -44,6 +44,9 @@ def test_buttons_lead_to_the_one_address_and_are_absent_without_it(built, addres
         html_theme_options=options,
     )
     assert warnings == ""
-    colab, binder = "https://colab.research.google.com/github/readers/book/blob/main/index.ipynb", "https://mybinder.org/v2/"
+    colab, binder = (
+        "https://colab.research.google.com/github/readers/book/blob/main/index.ipynb",
+        "https://mybinder.org/v2/",
+    )
     for link in (colab, binder, 'href="https://github.com/readers/book"', "https://github.com/readers/book/issues"):
         assert (link in page) == bool(address), link
