@@ -215,8 +215,10 @@ def test_the_ledger_is_filtered_and_printed_as_a_list():
     (one,) = json.loads(attnlib("ledger", "--id", "sa-parameters-resnet50", "--json").stdout)
     assert (one["published"], one["measured"], one["verdict"]) == (300, 708, "does not hold")
     shown = attnlib("ledger", "--id", "sa-parameters-resnet50").output
-    assert "1 claims; does not hold: 1" in shown
     assert "contradicts" in attnlib("ledger", "--id", "bam-accuracy-cifar100-resnet50").output
+    assert "1 claims; does not hold, contradiction: 1" in shown
+    of_a_kind = json.loads(attnlib("ledger", "--disagreement", "rounding", "--json").stdout)
+    assert of_a_kind == [entry for entry in entries if entry["disagreement"] == "rounding"] != []
 
 
 def test_the_ledger_s_costs_are_a_table_of_their_own():
@@ -346,7 +348,7 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("ledger", "--paper", "sasaa"), "no paper is called 'sasaa'; did you mean 'sasa'"),
         (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),
         (("ledger", "--kind", "costs"), "no kind is called 'costs'; did you mean 'cost'"),
-        (("ledger", "--costs", "--kind", "cost"), "--kind, --verdict and --id choose among claims"),
+        (("ledger", "--costs", "--kind", "cost"), "--disagreement and --id choose among claims"),
         (("profile", "resnet51"), "no network is called 'resnet51'"),
         (("profile", "resnet8", "--attention", "nan"), "'nam'"),
         (("profile", "resnet8", "--image-size", "0"), "got 0|image_size=0"),

@@ -18,7 +18,11 @@ def ledger(
     ] = None,
     verdict: Annotated[
         str | None,
-        typer.Option(help="holds, holds with a note, does not hold, awaits a record or not testable here."),
+        typer.Option(help="holds, holds with a note, open, does not hold, awaits a record or not testable here."),
+    ] = None,
+    disagreement: Annotated[
+        str | None,
+        typer.Option(help="contradiction, counting rule, rounding, reading or better than printed."),
     ] = None,
     claim: Annotated[str | None, typer.Option("--id", help="Only this claim, e.g. sa-parameters-resnet50.")] = None,
     costs: Annotated[bool, typer.Option("--costs", help="Printed costs beside recomputed ones instead.")] = False,
@@ -35,8 +39,10 @@ def ledger(
         from attnlib import papers
         from attnlib.ledger.entries import select
 
-        if costs and (kind or verdict or claim):
-            raise ValueError("--kind, --verdict and --id choose among claims; leave them out with --costs")
+        if costs and (kind or verdict or disagreement or claim):
+            raise ValueError(
+                "--kind, --verdict, --disagreement and --id choose among claims; leave them out with --costs"
+            )
         chosen = [papers.paper(key) for key in (papers.list_papers() if paper is None else [paper])]
         if recompute:
             for each in chosen:
@@ -46,12 +52,15 @@ def ledger(
             rows = [cell for each in chosen for cell in each.cells]
         else:
             judged = [v for each in chosen for v in each.verdicts(most=None)]
-            rows = select(judged, kind, verdict, claim)
+            rows = select(judged, kind, verdict, disagreement, claim)
         if as_json:
             typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
             return
-        show = _show_costs if costs else _show_verdicts
-        show(rows)
+        if costs:
+            _show_costs(rows)
+            _show_countings(chosen)
+        else:
+            _show_verdicts(rows)
 
 
 def _show_verdicts(verdicts: list) -> None:
@@ -65,11 +74,11 @@ def _show_verdicts(verdicts: list) -> None:
             f"[bold]{v.id}[/bold] ({v.kind}): {escape(v.claim)}{note}",
             _figure(v.published, unit),
             _figure(v.measured, unit),
-            v.verdict,
+            v.words,
         )
     out.print(table)
-    counts = Counter(v.verdict for v in verdicts)
-    words = "; ".join(f"{word}: {count}" for word, count in counts.most_common())
+    counts = Counter(v.words for v in verdicts)
+    words = "; ".join(f"{word.replace(': ', ', ')}: {count}" for word, count in counts.most_common())
     out.print(f"{len(verdicts)} claims; {words}", highlight=False)
 
 
@@ -85,6 +94,17 @@ def _show_costs(cells: list) -> None:
     out.print(
         f"{len(cells)} printed costs: {recomputed} recomputed, {agree} agree to the printed digits", highlight=False
     )
+
+
+def _show_countings(papers: list) -> None:
+    """The rules of counting that fit a table better than the one its file states."""
+    table = Table("paper, table", "rule that fits it better", "cells that agree", "as stated", "cells")
+    for paper in papers:
+        for stated, best in paper.better_countings:
+            name = f"{paper.key}, {best.table}: {best.quantity}"
+            table.add_row(escape(name), best.rule, str(best.agree), str(stated.agree), str(best.cells))
+    if table.row_count:
+        out.print(table)
 
 
 def _figure(value: float | int | None, unit: str = "") -> str:

@@ -1,4 +1,7 @@
-"""A printed cost with what became of it, and many of them as a frame; read without what recomputes them."""
+"""A printed cost with what became of it, many of them as a frame, and rules of counting tried on their tables.
+
+Read without what recomputes them.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,32 @@ class Cell(BaseModel):
     agrees: bool | None = None
     reason: str = ""
     confidence: str
+
+
+class Counting(BaseModel):
+    """A table under one rule of counting, used for all its costs of one quantity: how many of them then agree.
+
+    Attributes:
+        rule: a name of `rules.RULES`, or "as stated" for the rule that the table's file states.
+        agree: how many cells round to what is printed; of `cells` that are recomputed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str
+    quantity: str
+    rule: str
+    agree: int
+    cells: int
+
+
+def better(countings: list[Counting]) -> list[tuple[Counting, Counting]]:
+    """For each table that another rule fits better than the stated one: as stated, and by the best such rule."""
+    by_table: dict[tuple[str, str], list[Counting]] = {}
+    for counting in countings:
+        by_table.setdefault((counting.table, counting.quantity), []).append(counting)
+    pairs = [(rules[0], max(rules, key=lambda counting: counting.agree)) for rules in by_table.values()]
+    return [(stated, best) for stated, best in pairs if best.agree > stated.agree]
 
 
 def frame(cells: list[Cell]) -> "pandas.DataFrame":

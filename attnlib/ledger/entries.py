@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attnlib.data.files import write_text
 from attnlib.errors import unknown
-from attnlib.ledger.cells import Cell, frame
-from attnlib.ledger.verdict import Verdict, Word, judge
+from attnlib.ledger.cells import Cell, Counting, frame
+from attnlib.ledger.verdict import Disagreement, Verdict, Word, judge
 from attnlib.published.schema import Kind, load
 from attnlib.training.recipe import reasons
 
@@ -19,13 +19,14 @@ _FOLDER = Path(__file__).parents[1] / "results" / "ledger"
 
 
 class Ledger(BaseModel):
-    """What became of a paper's claims and costs."""
+    """What became of a paper's claims and costs; `countings` has each table under every rule of `ledger.rules`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     paper: str
     verdicts: list[Verdict]
     cells: list[Cell]
+    countings: list[Counting] = []
 
     def costs(self) -> "pandas.DataFrame":
         """The printed costs: table, row, column, published, measured, difference, agrees, reason, confidence."""
@@ -39,9 +40,12 @@ def compute(key: str) -> Ledger:
         UnknownNameError: no such paper; the message lists the near matches.
         Whatever a check raises.
     """
-    from attnlib.ledger.costs import cells  # with all networks, which those who read what is on file need not wait for
+    from attnlib.ledger.costs import (
+        cells,
+        countings,
+    )  # with all networks, which those who read what is on file need not wait for
 
-    return Ledger(paper=load(key).key, verdicts=judge(key), cells=cells(key))
+    return Ledger(paper=load(key).key, verdicts=judge(key), cells=cells(key), countings=list(countings(key)))
 
 
 def stored(key: str, folder: Path = _FOLDER) -> Ledger:
@@ -63,15 +67,25 @@ def stored(key: str, folder: Path = _FOLDER) -> Ledger:
 
 
 def select(
-    judged: list[Verdict], kind: str | None = None, verdict: str | None = None, id: str | None = None
+    judged: list[Verdict],
+    kind: str | None = None,
+    verdict: str | None = None,
+    disagreement: str | None = None,
+    id: str | None = None,
 ) -> list[Verdict]:
-    """The verdicts of one kind, one word or one claim; all where nothing is asked for.
+    """The verdicts of one kind, one word, one kind of disagreement or one claim; all where nothing is asked for.
 
     Raises:
-        UnknownNameError: no such kind, verdict or claim; the message lists the near matches.
+        UnknownNameError: no such kind, verdict, disagreement or claim; the message lists the near matches.
     """
-    allowed = {"kind": get_args(Kind), "verdict": get_args(Word), "id": [v.id for v in judged]}
-    asked = {name: value for name, value in {"kind": kind, "verdict": verdict, "id": id}.items() if value is not None}
+    allowed = {
+        "kind": get_args(Kind),
+        "verdict": get_args(Word),
+        "disagreement": get_args(Disagreement),
+        "id": [v.id for v in judged],
+    }
+    asked = {"kind": kind, "verdict": verdict, "disagreement": disagreement, "id": id}
+    asked = {name: value for name, value in asked.items() if value is not None}
     for name, value in asked.items():
         if value not in allowed[name]:
             raise unknown(name, value, allowed[name])

@@ -11,6 +11,7 @@ from attnlib import create
 from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
 from attnlib.ledger.measure import Call, Module, Network, multiply_adds, operations, parameters, work
 from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.rules import Scaled
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import create as create_network
 from attnlib.networks.detection import DensePart, detector
@@ -83,13 +84,13 @@ def _billions(network: Module, sides: tuple[int, int] = CLASSIFIED) -> float:
     return _flops(network, sides) / 1e9
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Module | int:
-    """The network that a printed cost belongs to; of operations their number."""
+def network_of(table: str, row: dict[str, Any], column: str) -> Module | Scaled:
+    """The network that a printed cost belongs to; its operations for the image of the paper."""
     if table == "table-2":
         network, sides = _detector_of(row), DETECTED
     else:
         network, sides = _resnet_of(table, row), CLASSIFIED
-    return network if column == "params_M" else _flops(network, sides)
+    return network if column == "params_M" else Scaled(network, (sides[0] // sides[1]) ** 2)
 
 
 def _detector_of(row: dict[str, Any]) -> Module:

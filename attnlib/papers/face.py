@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attnlib import published
 from attnlib.errors import unknown
 from attnlib.ledger import entries
-from attnlib.ledger.cells import Cell, frame
+from attnlib.ledger.cells import Cell, Counting, better, frame
 from attnlib.papers.order import unkind_first
 from attnlib.training.recipe import Recipe
 
@@ -119,8 +119,16 @@ class Paper:
             chosen += [cell for cell in found if cell not in chosen]
         return frame(chosen)
 
+    @property
+    def better_countings(self) -> list[tuple[Counting, Counting]]:
+        """For each table that another rule of counting fits better than the stated one: as stated, and by the best.
+
+        Each has `table`, `quantity` (parameters or operations), `rule`, and how many of its `cells` `agree`.
+        """
+        return better(self._ledger.countings)
+
     def verdicts(self, ids: str | Collection[str] | None = None, most: int | None = 8) -> "list[Verdict]":
-        """Claims with their verdicts: `claim`, `published`, `measured`, `verdict`, `note` and more.
+        """Claims with their verdicts: `claim`, `published`, `measured`, `verdict`, `disagreement`, `note` and more.
 
         Args:
             ids: which, in this order, e.g. "parameters-resnet50" (or with the key in front); default the unkind ones

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from attnlib.ledger.verdict import Verdict
 
-_ORDER = ("does not hold", "holds with a note", "", "awaits a record", "holds", "not testable here")
+_ORDER = ("does not hold", "open", "holds with a note", "", "awaits a record", "holds", "not testable here")
 
 
 def unkind_first(verdicts: "Iterable[Verdict]") -> "list[Verdict]":
@@ -20,5 +20,5 @@ def by_unkindness(words: Iterable[str]) -> list[str]:
 
 
 def _rank(word: str) -> int:
-    # A word that is not known here, such as "open", is something to look at: it stands before what waits or is settled.
+    # A word that is not known here is something to look at: it stands before what waits or is settled.
     return _ORDER.index(word if word in _ORDER else "")

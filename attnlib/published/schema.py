@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -103,15 +103,33 @@ class Experiment(_Data):
     """The runs that settle a claim of accuracy: those of a recipe of `attnlib.training`, with and without the module.
 
     Attributes:
-        recipe: its name.
-        without: the recipe of the network without attention, where the backbone of `recipe` brings the paper's
-            attention itself; default the same recipe.
+        recipe: its name; null where none can be written yet, for the reason in `note`.
+        protocol: "exact" where data, network and training are the paper's as far as they can differ in their effect;
+            "proxy" where any of the three is another, or is assumed or recalled. A proxy settles nothing.
+        changes: fields of `Recipe` that the runs with the module have otherwise, such as `attention_args`.
+        without: the recipe of the runs held against them, where it is another: that of the network without attention,
+            where the backbone of `recipe` brings the paper's attention itself.
+        without_changes: fields of `Recipe` that those have otherwise; they are of the plain network unless these name
+            an attention.
+        plain: accuracy in percent that the paper prints for the network without the module.
+        plain_tolerance: how many points less ours may have for the comparison to be the paper's.
         note: what sets these runs apart from those that the claim rests on.
     """
 
-    recipe: str
+    recipe: str | None
+    protocol: Literal["exact", "proxy"]
+    changes: dict[str, Any] = {}
     without: str | None = None
+    without_changes: dict[str, Any] = {}
+    plain: float | None = Field(default=None, ge=0, le=100)
+    plain_tolerance: float = Field(default=1.0, ge=0)
     note: str = ""
+
+    @model_validator(mode="after")
+    def _says_what_is_missing(self) -> "Experiment":
+        if self.recipe is None and not self.note:
+            raise ValueError("where there is no recipe yet, the note says what it waits for")
+        return self
 
 
 class Evidence(_Data):
@@ -139,8 +157,10 @@ class Claim(_Data):
 
     Attributes:
         text: the claim, in our words.
-        value: the number it states, in `unit`; null where it states none and only a trained network can show it.
+        value: the number it states, in `unit`; of a claim that runs settle, the gain in points of accuracy. Null where
+            it states none and only a trained network can show it; runs then settle whether there is a gain.
         tolerance: how far the measured value may be from it, in the same unit.
+        better: the side of `value` on which a measured one is better than what is printed, and so no failure.
         check: the function in attnlib/ledger/<key>.py that measures it; null where only a trained network can show it.
         datasets: what such a network was trained on.
         settled_by: the runs that settle it, where we can make them.
@@ -153,6 +173,7 @@ class Claim(_Data):
     value: float | None = None
     unit: str = ""
     tolerance: float = Field(default=0.0, ge=0)
+    better: Literal["higher", "lower"] | None = None
     check: str | None = None
     datasets: list[str] = []
     settled_by: Experiment | None = None
@@ -168,8 +189,10 @@ class Claim(_Data):
             raise ValueError("a claim with a check needs the value that the check is held against")
         if self.kind == "accuracy" and not self.datasets:
             raise ValueError("a claim of accuracy names the datasets it was measured on")
-        if self.settled_by is not None and (self.value is None or self.kind != "accuracy"):
-            raise ValueError("settled_by goes with a claim of accuracy that states its gain in points as value")
+        if self.better is not None and self.value is None:
+            raise ValueError("better names a side of value, which is missing")
+        if self.settled_by is not None and self.check is not None:
+            raise ValueError("settled_by names runs; a claim with a check needs none")
         return self
 
 

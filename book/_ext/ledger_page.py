@@ -22,11 +22,17 @@ def counts() -> str:
     cells = [cell for paper in found for cell in paper.cells]
     recomputed = sum(cell.measured is not None for cell in cells)
     agree = sum(cell.agrees is True for cell in cells)
-    kinds = "; ".join(f"*{word}* {words[word]}" for word in papers.by_unkindness(words))
+    kinds = Counter(v.disagreement for paper in found for v in paper.verdicts(most=None) if v.disagreement)
+    by_kind = _counted(kinds, [kind for kind, _ in kinds.most_common()])
     return (
-        f"{words.total()} claims of {len(found)} papers: {kinds}. Of {len(cells)} printed costs {recomputed} are "
-        f"recomputed, and {agree} of these agree to the printed digits."
+        f"{words.total()} claims of {len(found)} papers: {_counted(words, papers.by_unkindness(words))}. Where a "
+        f"figure differs, the kind of disagreement is: {by_kind}. "
+        f"Of {len(cells)} printed costs {recomputed} are recomputed, and {agree} of these agree to the printed digits."
     )
+
+
+def _counted(counts: Counter, order: list[str]) -> str:
+    return "; ".join(f"*{name}* {counts[name]}" for name in order)
 
 
 def page() -> str:
@@ -39,6 +45,7 @@ def page() -> str:
             choice("paper", [paper.key for paper in found]),
             choice("kind", sorted({v.kind for _, v in verdicts})),
             choice("verdict", papers.by_unkindness(v.verdict for _, v in verdicts)),
+            choice("disagreement", sorted({v.disagreement for _, v in verdicts if v.disagreement})),
         ]
     )
     return f"""<div class="ledger-filters" hidden>
@@ -82,12 +89,14 @@ def claim(v: papers.Verdict, code: str | None) -> str:
         shown = escape(code).replace("\n", "&#10;")
         again = f"Again: <code>attnlib ledger --paper {v.paper} --id {v.id} --recompute</code>"
         details.append(f"<details><summary>how it is computed</summary><pre>{shown}</pre><p>{again}</p></details>")
-    data = "".join(f' data-{name}="{escape(getattr(v, name))}"' for name in ("paper", "kind", "verdict"))
+    filters = ("paper", "kind", "verdict", "disagreement")
+    data = "".join(f' data-{name}="{escape(getattr(v, name) or "")}"' for name in filters)
+    disagreement = f"<br><small>{escape(v.disagreement)}</small>" if v.disagreement else ""
     heading = f'<a href="#{v.id}"><code>{v.id}</code></a> <small>{escape(v.kind)}</small>'
     return (
         f'<tr id="{v.id}"{data}><td>{heading}<p>{escape(v.claim)}</p>{"".join(details)}</td>'
         f"<td>{published}</td><td>{measured}</td>"
-        f'<td><span class="verdict {make_id(v.verdict)}">{escape(v.verdict)}</span></td></tr>'
+        f'<td><span class="verdict {make_id(v.verdict)}">{escape(v.verdict)}</span>{disagreement}</td></tr>'
     )
 
 
@@ -126,8 +135,18 @@ def costs(paper: papers.Paper) -> str:
 </tbody>
 </table>
 </div>
-</details>
+{countings(paper)}</details>
 """
+
+
+def countings(paper: papers.Paper) -> str:
+    """Which rules of counting fit a table better than the one its file states: a sentence for each such table."""
+    sentences = "".join(
+        f"<li>{escape(best.table)}, {best.quantity}: under the rule “{escape(best.rule)}” {best.agree} of {best.cells} "
+        f"cells agree, as stated {stated.agree}.</li>\n"
+        for stated, best in paper.better_countings
+    )
+    return f"<p>Other rules of counting, each for a whole table:</p>\n<ul>\n{sentences}</ul>\n" if sentences else ""
 
 
 def number(value: float) -> str:

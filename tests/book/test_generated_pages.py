@@ -81,6 +81,7 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
         "measured": 0.123456789,
         "tolerance": 0.5,
         "verdict": "does not hold",
+        "disagreement": "counting rule",
         "source": "Table 1",
         "confidence": "recalled",
         "check": None,
@@ -94,6 +95,7 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
     assert "<small>Table 1</small>" in row
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
     assert "<td>0.123457</td>" in row
+    assert "<small>counting rule</small>" in row
     assert "<details>" not in row
 
 
