@@ -343,8 +343,8 @@ def issue_16_quotes() -> Finding:
     return Finding(max(differences), "; ".join(notes))
 
 
-def gain_of_users() -> Finding:
-    return difference(_issue_16("two users + BAM"), _issue_16("paper baseline"))
+def accuracy_of_users() -> Finding:
+    return difference(_issue_16("paper + BAM"), _issue_16("two users + BAM"))
 
 
 def _issue_16(what: str) -> float:

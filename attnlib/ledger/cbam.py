@@ -268,7 +268,7 @@ def zam_operations() -> Finding:
         f"{macs / 1e6:.3f} by multiply-adds, {layers / 1e6:.3f} with four operations for each value of a batch norm "
         "and two for each weight of the linear layer"
     )
-    return Finding(macs / 1e6, note, otherwise=layers / 1e6)
+    return Finding(macs / 1e6, note, layers / 1e6, rule="profiler")
 
 
 def _random_cbam(**arguments: Any) -> CBAM:

@@ -1,6 +1,7 @@
 """Checks of the claims of Gather-Excite; attnlib/published/ge.yml says what each is held against."""
 
 from functools import cache
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -21,8 +22,10 @@ from attnlib.ledger.measure import (
     parameters,
 )
 from attnlib.ledger.printed import difference, row_of
+from attnlib.ledger.rules import RULES
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
+from attnlib.published import load
 from attnlib.scale_attention.ge import GE
 
 VARIANTS = {"theta-minus": "theta-", "theta": "theta", "theta-plus": "theta+"}
@@ -168,8 +171,12 @@ def theta_plus_printed() -> Finding:
 def _printed(network: Network, model: str) -> Finding:
     rounded = row_of("ge", "resnet50", model="ResNet-50")["params_M"]
     total = rounded + round(added(network) / 1e6, 2)
-    note = f"{parameters(network):,}; what {model} adds, rounded, on top of the printed {rounded} gives {total:.2f}"
-    return Finding(parameters(network) / 1e6, note, otherwise=total)
+    with_statistics = RULES["running statistics"].count(network, "each")
+    note = (
+        f"{parameters(network):,}; {with_statistics:,} with means and variances of batch norms; what {model} adds, "
+        f"rounded, on top of the printed {rounded} gives {total:.2f}"
+    )
+    return Finding(parameters(network) / 1e6, note, with_statistics / 1e6, rule="running statistics", table="resnet50")
 
 
 def srm_parameters() -> Finding:
@@ -180,7 +187,7 @@ def srm_parameters() -> Finding:
 def zoo_parameters() -> Finding:
     total = parameters(ZOO["ge"])
     note = f"{total:,}, rounded {total / 1e6:.1f}, cut off {total // 10**5 / 10:.1f}"
-    return Finding(total / 1e6, note, otherwise=total // 10**5 / 10)
+    return Finding(total / 1e6, note, total // 10**5 / 10, rule="cut off", table="cifar-zoo")
 
 
 def gflops_baseline() -> Finding:
@@ -202,9 +209,9 @@ def gflops_theta_plus() -> Finding:
 def _gflops(network: Network) -> Finding:
     """Multiply-adds; otherwise with the additions of the shortcuts, as in the SE paper by the same authors."""
     macs = multiply_adds(network) / 1e9
-    with_additions = macs + gated_values(network.backbone) / 1e9
+    with_additions = RULES["additions"].count(network, "multiply-adds") / 1e9
     note = f"{macs:.4f} by multiply-adds, {with_additions:.4f} with the additions of the shortcuts"
-    return Finding(macs, note, otherwise=with_additions)
+    return Finding(macs, note, with_additions, rule="additions", table="resnet50")
 
 
 def srm_gflops() -> Finding:
@@ -294,6 +301,26 @@ def cifar_share() -> Finding:
     counts = (_added_by_stage(network) for network in (ON_CIFAR, THETA))
     on_cifar, on_imagenet = (100 * by_stage["conv2"] / sum(by_stage.values()) for by_stage in counts)
     return Finding(on_cifar, f"in ResNet-164; {on_imagenet:.1f} in ResNet-50 for 224 images, the largest share too")
+
+
+def extents_in_order() -> Finding:
+    rows = load("ge").rows("extents")
+    accuracies = {m: [row["top1_acc"] for row in rows if row["model"] == m] for m in ("GE-theta-minus", "GE-theta")}
+    steps = [after - before for column in accuracies.values() for before, after in pairwise(column)]
+    note = "; ".join(f"{model} {', '.join(f'{a:.2f}' for a in column)}" for model, column in accuracies.items())
+    return Finding(sum(step <= 0 for step in steps), note)
+
+
+def theta_minus_against_se() -> Finding:
+    return difference(_by_extent("GE-theta-minus", "global"), _by_extent("SE-ResNet-50", None))
+
+
+def gain_theta_minus() -> Finding:
+    return difference(_by_extent("GE-theta-minus", "global"), _by_extent("ResNet-50", None))
+
+
+def _by_extent(model: str, extent: str | None) -> float:
+    return row_of("ge", "extents", model=model, extent=extent)["top1_acc"]
 
 
 def srm_against_se() -> Finding:

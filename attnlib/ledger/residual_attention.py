@@ -1,5 +1,6 @@
 """Checks of the claims of residual attention, which stand in attnlib/published/residual_attention.yml."""
 
+from dataclasses import replace
 from functools import cache
 from math import floor
 from typing import Any
@@ -54,7 +55,7 @@ def parameters_attention56() -> Finding:
 def parameters_attention92() -> Finding:
     finding = _parameters(ATTENTION_92)
     unit = count_parameters(ResidualUnit(1024))
-    return Finding(finding.measured, f"{finding.note}; one unit of 1024 channels has {unit:,}", finding.otherwise)
+    return replace(finding, note=f"{finding.note}; one unit of 1024 channels has {unit:,}")
 
 
 def _parameters(network: Network) -> Finding:
@@ -62,7 +63,7 @@ def _parameters(network: Network) -> Finding:
     norms = [layer for layer in empty(network).modules() if isinstance(layer, nn.BatchNorm2d)]
     count, statistics = parameters(network), 2 * sum(norm.num_features for norm in norms)
     note = f"{count:,}, with the norms' running statistics {count + statistics:,}"
-    return Finding(count / 1e6, note, otherwise=(count + statistics) / 1e6)
+    return Finding(count / 1e6, note, (count + statistics) / 1e6, rule="running statistics", table="table-2")
 
 
 def flops_attention56() -> Finding:
@@ -81,7 +82,7 @@ def _flops(network: Network) -> Finding:
     """Otherwise cut off after one decimal."""
     macs = multiply_adds(network)
     cut = floor(macs / 1e8) / 10
-    return Finding(macs / 1e9, f"{macs:,}, cut off {cut}", otherwise=cut)
+    return Finding(macs / 1e9, f"{macs:,}, cut off {cut}", cut, rule="cut off", table="table-2")
 
 
 def flops_test_size() -> Finding:
@@ -157,7 +158,7 @@ def parameters_resnet152() -> Finding:
     """Otherwise cut off."""
     finding = _share("Attention-56", "ResNet-152", "params_M")
     note = f"{finding.note}, {finding.measured:.2f}"
-    return Finding(finding.measured, note, otherwise=floor(finding.measured))
+    return Finding(finding.measured, note, floor(finding.measured), rule="cut off")
 
 
 def flops_resnet152() -> Finding:

@@ -90,8 +90,10 @@ class Rule:
 
     Attributes:
         text: what is counted otherwise than the table's file states.
-        quantity: parameters or operations; None for both.
-        count: the number by this rule; None where it is the stated one.
+        quantity: parameters or operations; None for both, "printed" for rules of one source or sentence, by which no
+            table is counted here.
+        count: the number by this rule, of a network and the counting that the table's file states.
+        kind: what a disagreement is that this rule explains.
         binary: in units of 2^10, 2^20 and 2^30 instead of powers of ten.
         cut_off: printed digits are those of the number cut off, not rounded.
     """
@@ -99,13 +101,9 @@ class Rule:
     text: str
     quantity: str | None = None
     count: Count = by_stated
+    kind: str = "counting rule"
     binary: bool = False
     cut_off: bool = False
-
-    @property
-    def kind(self) -> str:
-        """What a disagreement is that this rule explains."""
-        return "rounding" if self.cut_off else "counting rule"
 
     def unit(self, column: CostColumn) -> float:
         return 1024 ** (log(column.unit, 10) / 3) if self.binary else column.unit
@@ -165,7 +163,10 @@ RULES = {
         _apart,
     ),
     "binary units": Rule("in units of 2^20 and 2^30", binary=True),
-    "cut off": Rule("cut off behind the last printed digit instead of rounded", cut_off=True),
+    "cut off": Rule("cut off behind the last printed digit instead of rounded", kind="rounding", cut_off=True),
+    "scaled values": Rule("with one for each value that a gate scales", "printed"),
+    "profiler": Rule("as the profiler that the source calls counts", "printed"),
+    "rounded figures": Rule("computed from printed figures, which are rounded", "printed", kind="rounding"),
 }
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from attnlib import create
-from attnlib.ledger.costs import printed_tolerance
 from attnlib.ledger.draw import largest, normal, seeded
-from attnlib.ledger.measure import Built, Call, Network, added, empty, gated_values, multiply_adds, parameters, work
+from attnlib.ledger.measure import Built, Call, Network, added, empty, gated_values, multiply_adds, parameters
 from attnlib.ledger.printed import column_of, row_of
+from attnlib.ledger.rules import RULES
 from attnlib.ledger.variants import IMAGE, resnext
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import WithAttention, attention_modules
@@ -19,6 +19,7 @@ from attnlib.published import load
 from attnlib.scale_attention.se import SE
 
 MAPS = (2, 64, 9, 7)
+STATISTICS = RULES["running statistics"]
 PLAIN = Network("resnet50_v1")
 RELEASED = Network("resnet50_v1", "se")
 ABLATION = Network("resnet50_v1", "se", (("bias", False),))
@@ -194,29 +195,24 @@ def table_13_parameters() -> Finding:
 
 
 def _largest_deviation(table: str, label: str, column: str) -> Finding:
-    """The largest |printed - counted| of a column of parameters; the note has the rows that are off."""
-    deviations, off = [], []
+    """The largest |printed - counted| of a column of parameters; otherwise with the running statistics."""
+    stated, with_statistics = {}, {}
     for row in load("se").rows(table):
-        counted = parameters(network_of(table, row, column)) / 1e6
-        deviations.append(abs(row[column] - counted))
-        if deviations[-1] > 0.05:
-            off.append(f"{row[label]}: {row[column]} printed, {counted:.3f} counted")
-    return Finding(max(deviations), "; ".join(off))
+        name, network = f"{row[label]}: {row[column]} printed", network_of(table, row, column)
+        stated[name] = abs(row[column] - parameters(network) / 1e6)
+        with_statistics[name] = abs(row[column] - STATISTICS.count(network, "each") / 1e6)
+    note = f"off by more than 0.05 are {_off(stated)}; with means and variances of batch norms {_off(with_statistics)}"
+    return Finding(max(stated.values()), note, max(with_statistics.values()), rule="running statistics", table=table)
 
 
-def table_10_rounded_sums() -> Finding:
-    """How many rows are not the rounded parameters of ResNet-50 plus the rounded ones of the units."""
-    plain, off = round(parameters(PLAIN) / 1e6, 1), []
-    for row in load("se").rows("table-10"):
-        if row["r"] is not None:
-            more = added(BY_REDUCTION[row["r"]]) / 1e6
-            if abs(plain + round(more, 1) - row["params_M"]) > printed_tolerance(row["params_M"], 1):
-                off.append(f"r = {row['r']}: {plain} + {more:.3f} against {row['params_M']}")
-    return Finding(len(off), "; ".join(off))
+def _off(deviations: dict[str, float]) -> str:
+    return "; ".join(f"{name}, by {d:.3f}" for name, d in deviations.items() if d > 0.05) or "none"
 
 
 def table_15_parameters() -> Finding:
-    return Finding(parameters(INSIDE) / 1e6, f"{parameters(INSIDE):,}, without biases")
+    total = STATISTICS.count(INSIDE, "each")
+    note = f"{parameters(INSIDE):,}, without biases; {total:,} with means and variances of batch norms"
+    return Finding(parameters(INSIDE) / 1e6, note, total / 1e6, rule="running statistics", table="table-15")
 
 
 def inside_share() -> Finding:
@@ -250,46 +246,38 @@ def gflops_vgg16() -> Finding:
     return Finding(multiply_adds(_imagenet("VGG-16 (BN)", "none")) / 1e9)
 
 
-def _elementwise(network: Network | Built, operator: str) -> int:
-    return work(network)["elementwise"].get(operator, 0)
-
-
 def _gflops(network: Network | Built) -> Finding:
-    """Multiply-adds; otherwise with the additions of the shortcuts, which fits every plain ResNet of Table 2."""
-    macs = multiply_adds(network) / 1e9
-    with_additions = macs + _elementwise(network, "add") / 1e9
-    note = f"{macs:.4f} by multiply-adds, {with_additions:.4f} with the additions of the shortcuts"
-    return Finding(macs, note, otherwise=with_additions)
+    return _by_both_rules(network, 1e9, "table-2")
+
+
+def _by_both_rules(network: Network | Built, unit: float, table: str) -> Finding:
+    """Multiply-adds; otherwise with the shortcuts' additions and one operation for each value that is pooled."""
+    macs = multiply_adds(network) / unit
+    total = RULES["additions and pooled values"].count(network, "multiply-adds") / unit
+    note = (
+        f"{macs:.4f} by multiply-adds, {total:.4f} with the additions of the shortcuts and the values that are pooled"
+    )
+    return Finding(macs, note, total, rule="additions and pooled values", table=table)
 
 
 def gflops_se_resnet50() -> Finding:
-    return _with_reading("ResNet-50", 1e9)
+    return _gflops(_imagenet("ResNet-50", "se"))
 
 
 def gflops_se_resnet101() -> Finding:
-    return _with_reading("ResNet-101", 1e9)
+    return _gflops(_imagenet("ResNet-101", "se"))
 
 
 def gflops_se_resnet152() -> Finding:
-    return _with_reading("ResNet-152", 1e9)
+    return _gflops(_imagenet("ResNet-152", "se"))
 
 
 def gflops_se_vgg16() -> Finding:
-    return _with_reading("VGG-16 (BN)", 1e9)
+    return _gflops(_imagenet("VGG-16 (BN)", "se"))
 
 
 def mflops_se_mobilenet() -> Finding:
-    return _with_reading("MobileNet 1.0-224", 1e6)
-
-
-def _with_reading(model: str, unit: float) -> Finding:
-    """Multiply-adds; otherwise with the shortcuts' additions and one operation for each value that a squeeze reads."""
-    with_se, plain = _imagenet(model, "se"), _imagenet(model, "none")
-    macs, additions = multiply_adds(with_se), _elementwise(with_se, "add")
-    total = macs + additions + _elementwise(with_se, "mean") - _elementwise(plain, "mean")
-    more = "the additions of the shortcuts and " if additions else ""
-    note = f"{macs / unit:.4f} by multiply-adds, {total / unit:.4f} with {more}the values that the squeeze reads"
-    return Finding(macs / unit, note, otherwise=total / unit)
+    return _by_both_rules(_imagenet("MobileNet 1.0-224", "se"), 1e6, "table-3")
 
 
 def stride_saving() -> Finding:
@@ -301,13 +289,13 @@ def flops_share() -> Finding:
     plain, values = multiply_adds(PLAIN), gated_values("resnet50_v1")
     more = added(RELEASED, multiply_adds)
     printed = _table_2("ResNet-50")
-    rounded = printed["se_gflops"] / printed["reimpl_gflops"] - 1
+    rounded = 100 * (printed["se_gflops"] / printed["reimpl_gflops"] - 1)
     note = (
         f"{100 * more / plain:.3f} by multiply-adds, {100 * (more + values) / plain:.3f} with the values that the "
         f"squeeze reads, {100 * (more + 2 * values) / plain:.3f} with their scaling too; the printed "
-        f"{printed['se_gflops']} and {printed['reimpl_gflops']} differ by {100 * rounded:.2f}"
+        f"{printed['se_gflops']} and {printed['reimpl_gflops']} differ by {rounded:.2f}"
     )
-    return Finding(100 * more / plain, note)
+    return Finding(100 * more / plain, note, rounded, rule="rounded figures")
 
 
 def gflops_nosqueeze() -> Finding:

@@ -150,14 +150,17 @@ def _fits(claim: Claim, value: float | int) -> bool:
 
 
 def _compare(key: str, claim: Claim, finding: Finding) -> _Judged:
+    if claim.protocol == "proxy":
+        return _proxy(_fits(claim, finding.measured), None if _fits(claim, finding.measured) else "contradiction")
     if _fits(claim, finding.measured):
         return _Judged("holds")
     refused = ""
-    if finding.otherwise is not None and _fits(claim, finding.otherwise):
-        if finding.rule is None:
-            return _Judged("holds with a note", "reading")
+    if finding.otherwise is not None and finding.rule is None and _fits(claim, finding.otherwise):
+        return _Judged("holds with a note", "reading")
+    # By another rule, too, the figure may be rounded otherwise than by us.
+    if finding.rule is not None and (_fits(claim, finding.otherwise) or _is_rounding(claim, finding.otherwise)):
         kind, remark = _by_rule(key, claim, finding)
-        if kind:
+        if kind is not None:
             return _Judged("holds with a note", kind, remark)
         refused = remark
     if _is_better(claim, finding.measured):
@@ -165,6 +168,10 @@ def _compare(key: str, claim: Claim, finding: Finding) -> _Judged:
     if _is_rounding(claim, finding.measured):
         return _Judged("holds with a note", "rounding", refused)
     return _unkind(claim, refused)
+
+
+def _proxy(agrees: bool, disagreement: Disagreement | None) -> _Judged:
+    return _Judged("open", disagreement, f"a proxy, which {'agrees' if agrees else 'disagrees'} and settles nothing")
 
 
 def _unkind(claim: Claim, remark: str = "") -> _Judged:
@@ -257,7 +264,7 @@ def _judge_gain(claim: Claim, found: "dict[str, list[Record]]", gain: float, exa
 
     kind, disagreement = _kind_gain(claim, gain)
     if not exact:
-        return _Judged("open", disagreement, f"a proxy, which {'agrees' if kind else 'disagrees'} and settles nothing")
+        return _proxy(kind, disagreement)
     accuracies = [{r.seed: 100 * r.final.accuracy for r in found[side]} for side in ("with", "without")]
     gains = [*paired(*accuracies).values()]
     interval = student(gains) if len(gains) > 1 else None
@@ -311,10 +318,10 @@ def sides(key: str, runs: Experiment) -> "dict[str, Recipe]":
     }
 
 
-def _recipe(name: str, **changes: object) -> "Recipe":
+def _recipe(recipe: str, /, **changes: object) -> "Recipe":
     from attnlib.training import Recipe
 
-    return Recipe.named(name, **changes)
+    return Recipe.named(recipe, **changes)
 
 
 def _name(recipe: "Recipe", key: str) -> str:

@@ -161,6 +161,8 @@ class Claim(_Data):
             it states none and only a trained network can show it; runs then settle whether there is a gain.
         tolerance: how far the measured value may be from it, in the same unit.
         better: the side of `value` on which a measured one is better than what is printed, and so no failure.
+        protocol: "proxy" for a check whose figures are of other people's runs, by another recipe than the claim's: they
+            agree or disagree, and settle nothing.
         check: the function in attnlib/ledger/<key>.py that measures it; null where only a trained network can show it.
         datasets: what such a network was trained on.
         settled_by: the runs that settle it, where we can make them.
@@ -174,6 +176,7 @@ class Claim(_Data):
     unit: str = ""
     tolerance: float = Field(default=0.0, ge=0)
     better: Literal["higher", "lower"] | None = None
+    protocol: Literal["proxy"] | None = None
     check: str | None = None
     datasets: list[str] = []
     settled_by: Experiment | None = None
@@ -191,6 +194,8 @@ class Claim(_Data):
             raise ValueError("a claim of accuracy names the datasets it was measured on")
         if self.better is not None and self.value is None:
             raise ValueError("better names a side of value, which is missing")
+        if self.protocol is not None and self.check is None:
+            raise ValueError("protocol goes with a check; runs have theirs in settled_by")
         if self.settled_by is not None and self.check is not None:
             raise ValueError("settled_by names runs; a claim with a check needs none")
         return self

@@ -106,6 +106,13 @@ def test_better_than_printed_is_no_failure(monkeypatch, better, measured, words)
     assert judge_one(monkeypatch, entry, lambda: Finding(measured)).words == words
 
 
+@pytest.mark.parametrize(("measured", "words"), [(1.9, "open"), (0.1, "open: contradiction")])
+def test_runs_of_others_by_another_recipe_settle_nothing(monkeypatch, measured, words):
+    judged = judge_one(monkeypatch, claim(value=1.9, protocol="proxy", check="measure"), lambda: Finding(measured))
+    assert judged.words == words
+    assert judged.note.startswith("a proxy")
+
+
 @pytest.mark.parametrize(
     ("agree", "words"),
     [

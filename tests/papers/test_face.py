@@ -80,9 +80,9 @@ def test_verdicts_come_unkind_first():
 
 
 def test_a_new_word_stands_before_what_is_settled():
-    words = ("holds", "not testable here", "open", "awaits a record", "does not hold", "holds with a note")
+    words = ("holds", "not testable here", "new", "awaits a record", "does not hold", "holds with a note", "open")
     settled = ["awaits a record", "holds", "not testable here"]
-    assert by_unkindness(words) == ["does not hold", "holds with a note", "open", *settled]
+    assert by_unkindness(words) == ["does not hold", "open", "holds with a note", "new", *settled]
 
 
 def test_verdicts_are_chosen_by_their_ids_in_the_order_asked_for():

@@ -97,6 +97,7 @@ def test_the_valid_file_is_valid(tmp_path):
         (("claims", 0, "evidence"), [{"numbers": {}}], "claims.0.evidence.0.numbers: Dictionary should have at least"),
         (("claims", 0, "settled_by"), {"recipe": "toy", "protocol": "exact"}, "a claim with a check needs none"),
         (("claims", 0, "better"), "more", "claims.0.better: Input should be 'higher' or 'lower'"),
+        (("claims", 1, "protocol"), "proxy", "protocol goes with a check"),
         (("claims", 1, "settled_by", "protocol"), "near", "settled_by.protocol: Input should be 'exact' or 'proxy'"),
         (("claims", 1, "settled_by", "recipe"), None, "the note says what it waits for"),
         (("claims", 1, "settled_by"), {"protocol": "exact"}, "settled_by.recipe: Field required"),
