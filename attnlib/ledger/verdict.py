@@ -207,15 +207,15 @@ def _is_better(claim: Claim, measured: float | int) -> bool:
 def _is_rounding(claim: Claim, measured: float | int) -> bool:
     """Whether the two differ by less than one unit of the last printed digit.
 
-    The tolerance tells it, where it is half such a unit: 0.005 for two decimals. It is not where `value` itself has
-    more decimals, as a tolerance of half a point has.
+    The tolerance tells it, where it is half such a unit: 0.005 for two decimals. It does not where `value` itself has
+    more decimals, as beside a tolerance of half a point, nor where it is more than a half: that says "about".
     """
     if claim.tolerance == 0:
         return False
     unit = 2 * claim.tolerance
     decimals = -log10(unit)
     is_digit = abs(decimals - round(decimals)) < 1e-9 and abs(claim.value / unit - round(claim.value / unit)) < 1e-6
-    return is_digit and unit > _SMALLEST_DIGIT and abs(measured - claim.value) < unit * (1 - 1e-9)
+    return is_digit and _SMALLEST_DIGIT < unit <= 1 and abs(measured - claim.value) < unit * (1 - 1e-9)
 
 
 def _from_records(key: str, claim: Claim) -> tuple[float | None, str, _Judged]:

@@ -69,6 +69,7 @@ def test_evidence_stands_beside_the_verdict_and_does_not_change_it(monkeypatch, 
         (0, 1e-12, 1.5e-12),  # nor is the precision of a computation
         (0, 0, 0.4),
         (57, 0.3, 57.4),
+        (80, 5, 89.4),  # "about 80"
     ],
 )
 def test_only_a_printed_digit_is_rounded(monkeypatch, value, tolerance, measured):
