@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from attnlib import create, info
 
 STEP = 1e-30  # of the complex step: its square vanishes beside any value, so that there is no truncation error
-COORDINATES = 20  # checked of each tensor, drawn at random; all of a smaller one
 # A batch norm's entries in a state dict -> their names in the loop forms.
 NORM = {
     "weight": "scale",
@@ -138,7 +137,10 @@ def check_forward(case: Case, shape: tuple[int, ...], training: bool) -> None:
 
 
 def check_gradients(case: Case, shape: tuple[int, ...], training: bool) -> None:
-    """The gradients of a random weighting of the output agree with complex steps through the loop form to 1e-10."""
+    """The gradients of a random weighting of the output agree with complex steps through the loop form to 1e-10.
+
+    One step a tensor, along a random direction, in which every entry of its gradient has a part.
+    """
     module = case.build(shape[1:]).train(training)
     before = _tensors(module)  # a forward in train mode moves the statistics
     x = sample(case, *shape).requires_grad_()
@@ -146,19 +148,15 @@ def check_gradients(case: Case, shape: tuple[int, ...], training: bool) -> None:
     weighting = draw(output.shape, seed=2)
     (weighting * output).sum().backward()
     gradients = {"x": x.grad} | {name: parameter.grad for name, parameter in module.named_parameters()}
-    generator = torch.Generator().manual_seed(3)
-    for name, gradient in gradients.items():
+    for index, (name, gradient) in enumerate(gradients.items()):
+        direction = draw(gradient.shape, seed=3 + index)
         tensor = x.detach() if name == "x" else before[name]
-        for coordinate in torch.randperm(tensor.numel(), generator=generator)[:COORDINATES].tolist():
-            stepped = tensor.to(torch.complex128, copy=True)
-            stepped.view(-1)[coordinate] += 1j * STEP
-            at_x, tensors = (stepped, before) if name == "x" else (x.detach(), before | {name: stepped})
-            output, _ = _by_loops(case, module, at_x, tensors)
-            expected = (weighting * output.imag).sum().item() / STEP
-            found = gradient.reshape(-1)[coordinate].item()
-            assert abs(found - expected) <= 1e-10 * max(1, abs(expected)), (
-                f"{name}[{coordinate}]: {found} != {expected}"
-            )
+        stepped = torch.complex(tensor, STEP * direction)
+        at_x, tensors = (stepped, before) if name == "x" else (x.detach(), before | {name: stepped})
+        output, _ = _by_loops(case, module, at_x, tensors)
+        expected = (weighting * output.imag).sum().item() / STEP
+        found = (gradient * direction).sum().item()
+        assert abs(found - expected) <= 1e-10 * max(1, abs(expected)), f"gradient of {name}: {found} != {expected}"
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from attnlib import create, info
 from attnlib.base import ScaleAttention
-from tests.cases import CASES, every_case, every_mode
+from tests.cases import (
+    CASES,
+    FIRST,
+    cases_with,
+    every_case,
+    every_mode,
+    every_module,
+    modes_with,
+    sampled_cases,
+    sampled_modes,
+)
 from tests.harness import sample, statistics_of
 
 # Refusals: the value, the rule and the fix, before anything changes.
@@ -31,7 +41,7 @@ SPOILED = {
 }
 
 
-@every_mode
+@sampled_modes
 def test_a_wrong_map_is_refused_and_nothing_counted(case, training, own_errors):
     module = case.build().train(training)
     before = copy.deepcopy(module.state_dict())
@@ -43,16 +53,14 @@ def test_a_wrong_map_is_refused_and_nothing_counted(case, training, own_errors):
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
 
 
-@every_case
+@cases_with(case for case in CASES if case.smallest > 1)
 def test_a_map_smaller_than_the_smallest_is_refused_with_its_size(case, own_errors):
-    if case.smallest == 1:
-        return  # there is none
     short = [case.smallest] * (len(case.shape) - 2) + [case.smallest - 1]
     with pytest.raises(ValueError, match=rf"{case.smallest}\b.*got|got.*{case.smallest}\b"):
         case.build()(sample(case, 2, *short))
 
 
-@every_case
+@every_module
 @pytest.mark.parametrize(
     ("channels", "error"), [(0, ValueError), (-4, ValueError), (8.0, TypeError), ("8", TypeError), (True, TypeError)]
 )
@@ -84,13 +92,14 @@ def test_strides_do_not_matter(case, training):
         torch.testing.assert_close(case.build().train(training)(same), expected, atol=1e-12, rtol=1e-12)
 
 
-@every_mode
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+@modes_with(case for case in CASES if len(case.shape) + 1 in CHANNELS_LAST)
 def test_channels_last_is_kept(case, training):
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     x = sample(case, *case.shape)
-    if x.dim() in layouts:
-        y = case.build().train(training)(x.to(memory_format=layouts[x.dim()]))
-        assert y.is_contiguous(memory_format=layouts[x.dim()])
+    layout = CHANNELS_LAST[x.dim()]
+    assert case.build().train(training)(x.to(memory_format=layout)).is_contiguous(memory_format=layout)
 
 
 # Shapes: whatever has enough pixels, and the gate as documented.
@@ -162,7 +171,7 @@ def test_a_bfloat16_module_is_close_to_float64(case, training):
 # State.
 
 
-@every_case
+@sampled_cases
 def test_state_dict_goes_through_a_file(case):
     module, other = case.build(seed=0), case.build(seed=1)
     file = io.BytesIO()
@@ -173,7 +182,7 @@ def test_state_dict_goes_through_a_file(case):
     assert torch.equal(other.eval()(x), module.eval()(x))
 
 
-@every_case
+@sampled_cases
 def test_a_whole_module_goes_to_another_process(case):
     module, x = case.build().eval(), sample(case, *case.shape)
     assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
@@ -191,7 +200,7 @@ def test_the_output_may_be_changed_in_place(case, training):
     assert torch.equal(*gradients)
 
 
-@every_mode
+@sampled_modes
 def test_one_seed_gives_one_result(case, training):
     def run():
         torch.manual_seed(5)
@@ -202,7 +211,7 @@ def test_one_seed_gives_one_result(case, training):
     assert all(torch.equal(first, second) for first, second in zip(run(), run(), strict=True))
 
 
-@every_case
+@sampled_cases
 def test_a_copy_is_independent(case):
     module = case.build()
     twin = copy.deepcopy(module)
@@ -222,6 +231,7 @@ def test_the_repr_tells_all_variants_apart():
 
 GATED = [case for case in CASES if case.gate_range is not None]
 ALIKE = [case for case in CASES if case.pixels_alike]
+NOT_ALIKE = [case for case in CASES if not case.pixels_alike and case.keeps_shape]
 SELF = [case for case in CASES if info(case.key).family == "self"]
 DISTRIBUTIONS = [case for case in SELF if case.rows_sum_to_one]
 
@@ -273,17 +283,14 @@ def test_exchanging_pixels_exchanges_the_output_s_pixels(example):
     torch.testing.assert_close(module(exchange(x)), exchange(module(x)), atol=1e-12, rtol=1e-12)
 
 
-@every_case
+@cases_with(NOT_ALIKE)
 def test_pixels_that_are_not_alike_are_told_apart(case):
     """The mark `pixels_alike=False` has to be earned."""
-    if case.pixels_alike:
-        return
     module, x = case.build().eval(), sample(case, *case.shape)
     y = module(x)
-    if y.shape == x.shape:
-        order = torch.randperm(x[0, 0].numel(), generator=torch.Generator().manual_seed(0))
-        exchanged = module(x.flatten(2)[..., order].view_as(x))
-        assert not torch.allclose(exchanged, y.flatten(2)[..., order].view_as(y), atol=1e-6)
+    order = torch.randperm(x[0, 0].numel(), generator=torch.Generator().manual_seed(0))
+    exchanged = module(x.flatten(2)[..., order].view_as(x))
+    assert not torch.allclose(exchanged, y.flatten(2)[..., order].view_as(y), atol=1e-6)
 
 
 # Where self-attention looks.
@@ -294,15 +301,15 @@ def matrices(weights):
     return weights if isinstance(weights, list) else [weights]
 
 
-def test_weights_of_chosen_queries_are_those_rows_of_all():
+@cases_with(SELF)
+def test_weights_of_chosen_queries_are_those_rows_of_all(case):
     queries = torch.tensor([4, 0, 4])
-    for case in SELF:
-        module, x = case.build().eval(), sample(case, *case.shape)
-        everything = matrices(module.weights(x))
-        assert all(weights.dim() == 4 and weights.shape[0] == x.shape[0] for weights in everything), case
-        if len(everything) == 1:
-            chosen = matrices(module.weights(x, queries))[0]
-            torch.testing.assert_close(chosen, everything[0][:, :, queries], atol=1e-12, rtol=1e-12)
+    module, x = case.build().eval(), sample(case, *case.shape)
+    everything = matrices(module.weights(x))
+    assert all(weights.dim() == 4 and weights.shape[0] == x.shape[0] for weights in everything)
+    if len(everything) == 1:
+        chosen = matrices(module.weights(x, queries))[0]
+        torch.testing.assert_close(chosen, everything[0][:, :, queries], atol=1e-12, rtol=1e-12)
 
 
 @only_if_any(DISTRIBUTIONS)
@@ -314,19 +321,19 @@ def test_each_row_of_the_weights_is_a_distribution(example):
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)), atol=1e-12, rtol=0)
 
 
-def test_looking_at_the_weights_changes_no_state():
-    for case in SELF:
-        module = case.build().train()
-        before = copy.deepcopy(module.state_dict())
-        module.weights(sample(case, *case.shape))
-        assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items()), case
+@cases_with(SELF)
+def test_looking_at_the_weights_changes_no_state(case):
+    module = case.build().train()
+    before = copy.deepcopy(module.state_dict())
+    module.weights(sample(case, *case.shape))
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
 
 
-def test_queries_outside_the_map_are_refused(own_errors):
-    for case in SELF:
-        module, x = case.build().eval(), sample(case, *case.shape)
-        for position in (-1, x.shape[2:].numel()):
-            with pytest.raises(ValueError, match=rf"queries must be between 0 and \d+, .*got \[{position}\]"):
-                module.weights(x, torch.tensor([0, position]))
-        with pytest.raises(TypeError, match="queries must be a tensor of int64 or int32, got torch.float32"):
-            module.weights(x, torch.tensor([0.0]))
+@cases_with(case for case in FIRST.values() if case in SELF)
+def test_queries_outside_the_map_are_refused(case, own_errors):
+    module, x = case.build().eval(), sample(case, *case.shape)
+    for position in (-1, x.shape[2:].numel()):
+        with pytest.raises(ValueError, match=rf"queries must be between 0 and \d+, .*got \[{position}\]"):
+            module.weights(x, torch.tensor([0, position]))
+    with pytest.raises(TypeError, match="queries must be a tensor of int64 or int32, got torch.float32"):
+        module.weights(x, torch.tensor([0.0]))

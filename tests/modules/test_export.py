@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.export import Dim
 
-from tests.cases import every_case, every_mode
+from tests.cases import every_case, sampled_cases, sampled_modes
 from tests.harness import draw, sample, statistics_of
 
 pytestmark = pytest.mark.export
 
 
-@every_mode
+@sampled_modes
 def test_compiles_in_one_graph(case, training):
     torch.compiler.reset()
     x, results = sample(case, *case.shape), []
@@ -49,6 +49,7 @@ def other_shapes(case):
     return [example_shape(case, shape) for shape in [(5, *case.shape[1:]), *grown]]
 
 
+@pytest.mark.thorough  # ONNX goes through it
 @every_case
 def test_exports_with_batch_and_size_left_open(case):
     module = case.build().eval()
@@ -59,7 +60,7 @@ def test_exports_with_batch_and_size_left_open(case):
         torch.testing.assert_close(program(x), module(x), atol=1e-12, rtol=1e-12)
 
 
-@every_case
+@sampled_cases
 def test_onnx_runs_elsewhere_to_the_same_output(case):
     module = case.build(dtype=torch.float32).eval()
     example = (sample(case, *example_shape(case, case.shape), dtype=torch.float32),)
