@@ -11,13 +11,19 @@ python := .venv/bin/python
 site := _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: book test execute verdicts status sync serve lint lock mutants records clean help setup
+.PHONY: book check test test-all execute verdicts status sync serve lint lock mutants records clean help setup
 
 book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site; SOLUTIONS=no: a site without any
 	@$(python) book/tools/build.py
 
-test: setup  ## check pairs and stamps, then unit tests, notebooks, build and built site
-	@$(python) book/tools/check.py
+check: setup  ## one module, its paper, its chapter and the style, in two minutes; KEY=se
+	@$(python) book/tools/check.py --key "$(KEY)"
+
+test: setup  ## all that a change can break, in minutes; ONLY=book after a change of prose
+	@$(python) book/tools/check.py $(if $(ONLY),--only "$(ONLY)")
+
+test-all: setup  ## the rest: kills, processes, CIFAR, every export, page and paper, some slips
+	@$(python) book/tools/check.py --rest
 
 execute: setup  ## re-execute stale notebooks; NB=path for one, whatever its stamp; ATTNLIB_LANE=full for CIFAR
 	@$(python) book/tools/execute.py $(NB)
@@ -34,8 +40,8 @@ sync: setup  ## bring the .py and .ipynb of each pair together; the newer file w
 serve: book  ## build, then serve the site at http://127.0.0.1:8000
 	@$(python) -m http.server --bind 127.0.0.1 --directory $(dir $(site)) 8000
 
-mutants: setup  ## make slips in the modules one at a time and see that a test catches each (minutes); KEY=nam for one
-	@$(python) -m tests.mutants.run $(KEY)
+mutants: setup  ## make slips one at a time and see that a test catches each; KEY=nam or SAMPLE=20
+	@$(python) -m tests.mutants.run $(KEY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 records: setup  ## train a table of runs behind other work: NAME=cifar10-cpu; MINUTES=150 starts no run after that
 	@$(python) workflow/driver.py train $(or $(NAME),cifar10-cpu) $(if $(MINUTES),--minutes $(MINUTES))
@@ -52,7 +58,7 @@ clean:  ## remove the built site and caches; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache build *.egg-info
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup:
 	@$(setup_python) book/tools/environment.py "$(asked_python)"

@@ -1,5 +1,7 @@
 """What all tests share: one thread, repeatable examples, and how to hear attnlib's own errors."""
 
+import os
+
 import jaxtyping
 import pytest
 import torch
@@ -20,6 +22,11 @@ def own_errors():
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-def pytest_collection_modifyitems(items):
-    """The runs on real images first: they take minutes, and two workers end sooner if the longest work starts first."""
-    items.sort(key=lambda item: item.get_closest_marker("cifar") is None)
+def pytest_collection_modifyitems(config, items):
+    """Where the cases of one module are chosen (ATTNLIB_CASES=KEY), what is asked of each paper is asked of its own."""
+    only = os.environ.get("ATTNLIB_CASES")
+    if not only:
+        return
+    others = [item for item in items if hasattr(item, "callspec") and item.callspec.params.get("key", only) != only]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)

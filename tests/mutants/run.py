@@ -1,12 +1,15 @@
 """Make one slip at a time in a copy of the package and see that the tests of that module fail.
 
-python -m tests.mutants.run [KEY ...]     the slips of tests/mutants/KEY.yml; of all files where no key is given
+python -m tests.mutants.run [KEY ...]       the slips of tests/mutants/KEY.yml; of all files where no key is given
+python -m tests.mutants.run --sample 20     so many of them, others with each commit
 
-Exit status 1 where a slip survives, or where the tests fail without any.
+A slip is first tried on what `make test` runs. What passes there is tried on the rest, and is told where that catches
+it: it moved to `make test-all`. Exit status 1 where a slip survives both, or where the tests fail without any.
 """
 
 import argparse
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -22,7 +25,8 @@ from rich.progress import track
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-PASSED, FAILED = 0, 1  # exit statuses of pytest; any other says that the tests could not run
+PASSED, FAILED, NONE = 0, 1, 5  # exit statuses of pytest; any other says that the tests could not run
+TEST, REST = "not thorough and not export and not cifar", "thorough and not export and not cifar"
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def tests_of(key: str) -> list[str]:
     return ["tests/modules", *own, *content(key).get("tests", [])]
 
 
-def run_tests(key: str, mutant: Mutant | None) -> int:
-    """pytest's exit status on a copy of the repository with the slip in it."""
+def run_tests(key: str, mutant: Mutant | None, marks: str = TEST) -> int:
+    """pytest's exit status on those tests that `marks` selects, in a copy of the repository with the slip in it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for name in ("attnlib", "benchmarks", "tests"):
@@ -76,45 +80,72 @@ def run_tests(key: str, mutant: Mutant | None) -> int:
         shutil.copy(REPOSITORY / "pyproject.toml", copy)
         if mutant is not None:
             (copy / mutant.file).write_text(mutant.source(), encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-m",
-            "not export",
-            "-p",
-            "no:cacheprovider",
-            *tests_of(key),
-        ]
+        options = ["-x", "-q", "-m", marks, "-p", "no:cacheprovider", "-p", "no:nbval"]
+        command = [sys.executable, "-m", "pytest", *options, *tests_of(key)]
         environment = os.environ | {"ATTNLIB_CASES": key, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy)}
         return subprocess.run(command, cwd=copy, env=environment, capture_output=True).returncode
 
 
-def verdict(key: str, mutant: Mutant | None) -> str:
-    """Empty where all is well, else what is wrong."""
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one slip, or of the tests without any: a fault says what is wrong, a note what is worth knowing."""
+
+    fault: str = ""
+    note: str = ""
+
+
+def outcome(key: str, mutant: Mutant | None) -> Outcome:
     status = run_tests(key, mutant)
     if mutant is None:
-        return "" if status == PASSED else f"{key}: its tests do not pass without a slip (exit status {status})"
+        passes = status == PASSED
+        return Outcome() if passes else Outcome(f"{key}: its tests do not pass without a slip (exit status {status})")
     if status == PASSED:
-        return f"{key}: SURVIVED: {mutant.slip}"
-    return "" if status == FAILED else f"{key}: the tests could not run with: {mutant.slip} (exit status {status})"
+        status = run_tests(key, mutant, REST)
+        if status == FAILED:
+            return Outcome(note=f"{key}: caught by make test-all alone: {mutant.slip}")
+        if status in (PASSED, NONE):
+            return Outcome(f"{key}: SURVIVED: {mutant.slip}")
+    return Outcome(
+        "" if status == FAILED else f"{key}: the tests could not run with: {mutant.slip} (exit status {status})"
+    )
+
+
+def sampled(slips: list[Mutant], count: int, seed: str) -> list[Mutant]:
+    """So many of the slips, in the order of the list; the same ones for the same seed."""
+    chosen = random.Random(seed).sample(range(len(slips)), min(count, len(slips)))
+    return [slips[index] for index in sorted(chosen)]
+
+
+def commit() -> str:
+    """The commit that is checked out, so that another one draws other slips; empty outside a repository."""
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="*", choices=[[], *keys()], help="a module; all of them where none is given")
     parser.add_argument("--workers", type=int, default=2, help="how many at a time (default 2)")
+    parser.add_argument("--sample", type=int, help="try so many of the slips, drawn anew for each commit")
     chosen = parser.parse_args()
-    work = [(key, mutant) for key in chosen.key or keys() for mutant in (None, *mutants(key))]
+    slips = [mutant for key in chosen.key or keys() for mutant in mutants(key)]
+    # The tests without a slip, once for each module: where they fail, nothing follows from their failing with one. A
+    # sample goes without, as `make test` has just told.
+    work = [(key, None) for key in dict.fromkeys(mutant.key for mutant in slips) if chosen.sample is None]
+    if chosen.sample is not None:
+        slips = sampled(slips, chosen.sample, commit())
+    work += [(mutant.key, mutant) for mutant in slips]
     console = Console()
+    faults, notes = [], []
     with ThreadPoolExecutor(chosen.workers) as pool:
-        results = pool.map(lambda pair: verdict(*pair), work)
-        problems = [result for result in track(results, "slips", total=len(work), console=console) if result]
-    tried = sum(mutant is not None for _, mutant in work)
-    console.print(*problems, f"{tried} slips tried, {len(problems)} problems", sep="\n")
-    return int(bool(problems))
+        results = pool.map(lambda pair: outcome(*pair), work)
+        for result in track(results, "slips", total=len(work), console=console):
+            faults += [result.fault] if result.fault else []
+            notes += [result.note] if result.note else []
+            if result.fault or result.note:
+                console.print(result.fault or result.note)
+    console.print(f"{len(slips)} slips tried, {len(faults)} problems, {len(notes)} caught by make test-all alone")
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

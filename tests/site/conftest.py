@@ -6,26 +6,20 @@ import shutil
 import threading
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
+from tests.site.pages import SITE, pages
+
 # The site asks nobody; neither may the browser on its own account.
 QUIET = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync""".split()
 
 
-def pages() -> list[str]:
-    """Every page of the site, as its path below the root; themes put fragments below _static, which are no pages."""
-    found = (path.relative_to(SITE) for path in SITE.rglob("*.html"))
-    return sorted(path.as_posix() for path in found if not path.parts[0].startswith("_"))
-
-
 def pytest_generate_tests(metafunc):
     if "page_name" in metafunc.fixturenames:
-        metafunc.parametrize("page_name", pages() or ["index.html"])
+        metafunc.parametrize("page_name", pages())
 
 
 class Tags(HTMLParser):

@@ -1,46 +1,67 @@
-"""What only a browser can tell, at desktop and phone width."""
+"""What only a browser can tell. In `make test` each page loads once, and one of each kind is read under axe.
+
+In `make test-all` every page is read so, at both widths and in both themes.
+"""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.site.pages import pages
+
 WIDTHS = {"desktop": 1280, "phone": 390}
+THEMES = ("light", "dark")
+# One page of each kind. The phone reads in the dark: so both themes are seen.
+KINDS = {
+    "landing": "index.html",
+    "chapter": "notebooks/scale_attention/se.html",
+    "overview": "notebooks/accuracy.html",
+    "ledger": "book/ledger.html",
+    "interface": "book/api.html",
+    "prose": "book/training.html",
+    "search": "search.html",
+}
+SEEN_IN_TEST = {("desktop", "light"), ("phone", "dark")}
 
 
-@pytest.fixture(params=WIDTHS)
-def view(request, browser, address):
-    """Open a page at one width; `view.faults` collects console errors and requests to another host."""
-    # The phone reads in the dark: so both themes are seen.
-    scheme = "dark" if request.param == "phone" else "light"
-    context = browser.new_context(viewport={"width": WIDTHS[request.param], "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    page.faults = []
+@pytest.fixture
+def open_page(browser, address):
+    """Open a page; its `faults` are console errors and requests to another host."""
+    contexts = []
 
-    def only_here(route):
-        if route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            page.faults.append(f"asks another host: {route.request.url}")
-            route.abort()
+    def visit(name, width="desktop", theme="light"):
+        contexts.append(browser.new_context(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=theme))
+        page = contexts[-1].new_page()
+        page.faults = []
 
-    page.route("**/*", only_here)
-    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.on("response", lambda answer: page.faults.append(f"{answer.status} {answer.url}") if not answer.ok else None)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
+        def only_here(route):
+            if route.request.url.startswith((address, "data:", "blob:")):
+                route.continue_()
+            else:
+                page.faults.append(f"asks another host: {route.request.url}")
+                route.abort()
 
-    def open_page(name):
+        page.route("**/*", only_here)
+        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+        page.on(
+            "response", lambda answer: page.faults.append(f"{answer.status} {answer.url}") if not answer.ok else None
+        )
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.goto(address + name, wait_until="load")
         page.evaluate("() => window.MathJax?.startup?.promise")
         return page
 
-    yield open_page
-    context.close()
+    yield visit
+    for context in contexts:
+        context.close()
 
 
-def test_page(view, page_name):
-    page = view(page_name)
+def too_wide(page):
+    """By how many pixels the page is wider than its window."""
+    return page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
 
-    wide = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0, f"the page is {wide} pixels wider than the window"
+
+def test_page_loads_without_fault_and_fits_both_widths(open_page, page_name):
+    page = open_page(page_name)
 
     formulas = page.locator("article .math").count()
     assert page.locator("article mjx-container").count() >= formulas, "formulas that MathJax did not set"
@@ -52,9 +73,40 @@ def test_page(view, page_name):
         picture.evaluate("image => image.decode()")
         assert picture.evaluate("image => image.naturalWidth") > 0
 
-    # Before axe: it reads the style sheets once more, and from the wrong folder.
+    for width in WIDTHS.values():
+        page.set_viewport_size({"width": width, "height": 900})
+        assert too_wide(page) <= 0, f"the page is wider than a window of {width} pixels"
+
+    solutions = page.locator("article .solution.dropdown").all()
+    if page_name.count("/") == 2:  # a chapter, notebooks/<family>/<key>.html; the pages above it are for reference
+        assert len(solutions) >= 3
+    for solution in solutions:
+        content = solution.locator(".toggle-details__content, .section, p").last
+        solution.locator("button.toggle-button").first.click()
+        assert content.is_visible()
+
     assert page.faults == []
 
+
+def test_every_kind_of_page_is_there():
+    assert set(KINDS.values()) <= set(pages())
+
+
+def views():
+    """Every page at every width in every theme; what `make test` leaves out is marked."""
+    for page_name in pages():
+        for width in WIDTHS:
+            for theme in THEMES:
+                seen = page_name in KINDS.values() and (width, theme) in SEEN_IN_TEST
+                marks = [] if seen else [pytest.mark.thorough]
+                yield pytest.param(page_name, width, theme, marks=marks, id=f"{page_name}-{width}-{theme}")
+
+
+@pytest.mark.parametrize(("page", "width", "theme"), views())
+def test_page_can_be_read_by_everyone(open_page, page, width, theme):
+    page = open_page(page, width, theme)
+    assert too_wide(page) <= 0
+    assert page.faults == []  # before axe: it reads the style sheets once more, and from the wrong folder
     found = Axe().run(page).response["violations"]
     serious = {
         violation["id"]: [node["target"] for node in violation["nodes"]]
@@ -64,19 +116,9 @@ def test_page(view, page_name):
     assert serious == {}
 
 
-def test_every_solution_opens(view, page_name):
-    page = view(page_name)
-    solutions = page.locator("article .solution.dropdown").all()
-    if page_name.count("/") == 2:  # a chapter, notebooks/<family>/<key>.html; the pages above it are for reference
-        assert len(solutions) >= 3
-    for solution in solutions:
-        content = solution.locator(".toggle-details__content, .section, p").last
-        solution.locator("button.toggle-button").first.click()
-        assert content.is_visible()
-
-
-def test_the_ledger_s_filters(view):
-    page = view("book/ledger.html?paper=sa&verdict=does+not+hold")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_ledger_s_filters(open_page, width):
+    page = open_page("book/ledger.html?paper=sa&verdict=does+not+hold", width)
     rows, shown = page.locator("tr[data-paper]"), page.locator("tr[data-paper]:visible")
     assert 0 < shown.count() < rows.count()
     kept = shown.evaluate_all("rows => rows.map(row => [row.dataset.paper, row.dataset.verdict])")
