@@ -12,6 +12,7 @@ One rule for all of them:
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from math import prod
 
 import torch
@@ -162,6 +163,7 @@ BOOKKEEPING = frozenset(
 )
 
 
+@cache
 def handlers() -> dict[str, Callable[[list[Value], list[Value]], Counts]]:
     """Every counted operator under its name in a trace; in-place forms count as the plain ones."""
     plain = PRODUCTS | {name: elementwise(name) for name in ELEMENTWISE}

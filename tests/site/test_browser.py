@@ -102,7 +102,7 @@ def views():
                 yield pytest.param(page_name, width, theme, marks=marks, id=f"{page_name}-{width}-{theme}")
 
 
-@pytest.mark.parametrize(("page", "width", "theme"), views())
+@pytest.mark.parametrize(("page", "width", "theme"), [*views()])
 def test_page_can_be_read_by_everyone(open_page, page, width, theme):
     page = open_page(page, width, theme)
     assert too_wide(page) <= 0
