@@ -35,6 +35,7 @@ def environment():
     return {**kept, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.thorough
 def test_two_processes_compute_what_one_does_also_when_they_are_stopped(tmp_path, environment):
     two_processes = command(tmp_path / "two", TWENTY_STEPS, "--devices", "2", "--save-every", "0")
     first = subprocess.Popen(two_processes, env=environment, stderr=subprocess.PIPE, text=True)
@@ -63,6 +64,7 @@ def test_two_processes_compute_what_one_does_also_when_they_are_stopped(tmp_path
         torch.testing.assert_close(ours["model"][name], value, rtol=0, atol=1e-9, msg=name)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dead", ["worker", "first"])
 def test_a_process_that_dies_ends_the_run(tmp_path, environment, dead):
     many = {**TWENTY_STEPS, "epochs": 1000}

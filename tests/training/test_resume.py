@@ -64,11 +64,12 @@ def undisturbed():
     return told(train(recipe()).record)
 
 
-def test_twenty_kills_at_random_moments_change_nothing(tmp_path):
+@pytest.mark.parametrize("wanted_kills", [2, pytest.param(20, marks=pytest.mark.thorough)])
+def test_kills_at_random_moments_change_nothing(tmp_path, wanted_kills):
     chosen = recipe(train_images=200, epochs=8)  # long enough that no sitting reaches the end
     draw = random.Random(20)
     kills = 0
-    while kills < 20:
+    while kills < wanted_kills:
         process, steps = start(tmp_path, chosen)
         # Some die before the first step, most between or within steps, and few bring the run much further.
         wanted = draw.choice([0, 1, 1, 2, 3])

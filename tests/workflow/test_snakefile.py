@@ -48,6 +48,7 @@ def modified(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
 
 
+@pytest.mark.thorough
 def test_plan_has_every_run_without_a_record_by_its_command(tmp_path):
     planned = plan.load()
     there = tmp_path / "records" / f"{planned['smoke'][0].path}.json"
@@ -72,6 +73,7 @@ def test_without_a_target_nothing_is_trained(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.thorough
 def test_misspelt_setting_is_refused(tmp_path):
     refused = snakemake(tmp_path, "--dry-run", "smoke", record=tmp_path)
     assert refused.returncode == 1
@@ -79,6 +81,7 @@ def test_misspelt_setting_is_refused(tmp_path):
     assert "Job stats" not in refused.stdout
 
 
+@pytest.mark.thorough
 def test_smoke_table_is_trained_once(tmp_path):
     first = snakemake(tmp_path, "--cores", 2, "smoke")
     assert first.returncode == 0, first.stdout
@@ -113,6 +116,7 @@ def test_smoke_table_is_trained_once(tmp_path):
     assert trained(planned.stdout) == ["smoke/none/resnet8-seed2", "smoke/se/resnet8-seed2"]
 
 
+@pytest.mark.thorough
 def test_each_target_writes_its_own_table(tmp_path):
     names = ["augmentation", "label-noise"]
     written = snakemake(tmp_path, "--cores", 2, *names, records=REPOSITORY / "attnlib" / "results" / "records")
@@ -125,6 +129,7 @@ def test_each_target_writes_its_own_table(tmp_path):
         assert text.startswith(f"# {name}\n\n{count} of {count} runs are on file.")
 
 
+@pytest.mark.thorough
 def test_failed_run_stops_no_other_and_the_table_says_so(tmp_path):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "failing.toml").write_text(FAILING)
