@@ -1,31 +1,10 @@
 """What a reader does beside reading: scrolls on a phone, searches, answers a quiz by keyboard, prints."""
 
-import json
 from urllib.parse import quote
 
 import pytest
 
-from chapters import REPOSITORY
-
 from .conftest import SITE, pages
-
-# What a display takes beyond its column; those of class `wide` may, and show their edge.
-SCROLLING = """() => [...document.querySelectorAll("article div.math, article mjx-container[display=true]")]
-    .filter(display => display.scrollWidth > display.clientWidth + 1 && !display.closest(".wide"))
-    .map(display => display.closest("div.math")?.id || display.textContent.slice(0, 40))"""
-
-
-def finished(page_name: str) -> bool:
-    """Whether a page is written in the rhythm of the second edition: its notebook says what kind of page it is."""
-    notebook = REPOSITORY / page_name.replace(".html", ".ipynb")
-    return not notebook.exists() or "attention_book" in json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
-
-
-def with_displays() -> list[str]:
-    """Pages with a displayed formula."""
-    found = [name for name in pages() if '<div class="math' in (SITE / name).read_text(encoding="utf-8")]
-    return [name for name in found if finished(name)]
-
 
 @pytest.fixture(scope="module")
 def phone(browser):
@@ -33,16 +12,6 @@ def phone(browser):
     context = browser.new_context(viewport={"width": 360, "height": 800}, color_scheme="dark")
     yield context.new_page()
     context.close()
-
-
-def test_no_display_scrolls_on_a_narrow_phone(phone, address):
-    scrolling = {}
-    for name in with_displays():
-        phone.goto(address + name, wait_until="load")
-        phone.evaluate("() => window.MathJax?.startup?.promise")
-        if found := phone.evaluate(SCROLLING):
-            scrolling[name] = found
-    assert scrolling == {}
 
 
 @pytest.mark.parametrize("words", ["708", "1709.01507", "Hu", "注意力", "注意力机制"])
