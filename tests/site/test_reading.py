@@ -6,6 +6,7 @@ import pytest
 
 from .conftest import SITE, pages
 
+
 @pytest.fixture(scope="module")
 def phone(browser):
     """A page of 360 pixels, in the dark, as narrow as phones are."""
