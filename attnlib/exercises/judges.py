@@ -9,7 +9,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -18,6 +18,7 @@ from attnlib.checks import CheckError, compare, described, leaves
 ROUNDS = 20_000  # 10 ms for one answer, too slow to try all of them by the way
 
 
+@runtime_checkable
 class Judge(Protocol):
     def __call__(self, label: str, given: object) -> str | None: ...
 

@@ -1,11 +1,26 @@
 """What the tests of the backbones count and train."""
 
 import math
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 
 import torch
 from torch import nn
 
+from attnlib.networks import zoo
 from attnlib.profiling.cost import profile
+
+
+def named_in(module: str) -> dict[str, tuple[Callable[..., nn.Module], int]]:
+    """{name: (builder, side of the images)} of the networks that this module of attnlib.networks builds."""
+    source = import_module(f"attnlib.networks.{module}")
+    entries = {name: (*entry.target.split(":"), entry) for name, entry in zoo._NETWORKS.items()}
+    return {
+        name: (partial(getattr(source, function), **entry.arguments), entry.side)
+        for name, (place, function, entry) in entries.items()
+        if place == module
+    }
 
 
 def parameters(build, *arguments, **options):

@@ -13,10 +13,13 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from attnlib.errors import UnknownNameError
 from attnlib.networks import attach, attention_modules, create, detach
-from attnlib.networks.detection import DETECTORS, NETWORKS, DensePart, detector
+from attnlib.networks.detection import DETECTORS, DensePart, detector
 from attnlib.networks.sasa_resnet import sasa_resnet
 from attnlib.profiling.trace import count_operations
 from attnlib.self_attention.sasa import SASA
+from tests.networks.plans import named_in
+
+NETWORKS = named_in("detection")
 
 # Small images stay small, and an R-CNN looks at few proposals.
 SMALL = {"min_size": 64, "max_size": 64}

@@ -6,7 +6,6 @@ import torchvision
 from torch import nn
 
 from attnlib.networks.mobilenet import (
-    NETWORKS,
     CifarInvertedResidual,
     DepthwiseSeparable,
     MobileNetV1,
@@ -15,12 +14,15 @@ from attnlib.networks.mobilenet import (
 )
 from tests.networks.plans import (
     million_macs,
+    named_in,
     not_fan_out_initialised,
     parameters,
     repeats_under_a_seed,
     shuffle_norms_,
     unlearned,
 )
+
+NETWORKS = named_in("mobilenet")
 
 # Parameters by the number of classes; classes and million multiply-adds.
 COUNTS = {

@@ -5,13 +5,15 @@ import torch
 from torch import nn
 
 from attnlib.networks.residual_attention_net import (
-    NETWORKS,
     CifarResidualAttentionNet,
     PreActivationUnit,
     ResidualAttentionNet,
 )
 from attnlib.profiling.cost import profile
 from attnlib.scale_attention.residual_attention import ResidualAttention
+from tests.networks.plans import named_in
+
+NETWORKS = named_in("residual_attention_net")
 
 
 def build(name, **options):

@@ -5,16 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attnlib.networks.resnext import NETWORKS, CifarResNeXt
+from attnlib.networks.resnext import CifarResNeXt
 from tests.networks.plans import (
     branch_end,
     million_macs,
+    named_in,
     not_fan_out_initialised,
     parameters,
     repeats_under_a_seed,
     shuffle_norms_,
     unlearned,
 )
+
+NETWORKS = named_in("resnext")
 
 # Parameters by the number of classes, million multiply-adds with 10.
 COUNTS = {

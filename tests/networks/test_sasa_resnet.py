@@ -9,10 +9,13 @@ from torch import nn
 from torchvision.models import resnet50
 
 from attnlib.errors import UnknownNameError
-from attnlib.networks.sasa_resnet import BLOCKS, NETWORKS, sasa_resnet
+from attnlib.networks.sasa_resnet import BLOCKS, sasa_resnet
 from attnlib.profiling.cost import profile
 from attnlib.self_attention.sasa import SASA
 from attnlib.self_attention.sasa_stem import SASAStem
+from tests.networks.plans import named_in
+
+NETWORKS = named_in("sasa_resnet")
 
 CONV, ATTENTION = ("conv",) * 4, ("attention",) * 4
 

@@ -8,7 +8,10 @@ from torchvision.models.resnet import Bottleneck, resnet101
 
 from attnlib.errors import UnknownNameError
 from attnlib.networks.attachment import attach
-from attnlib.networks.segmentation import BLOCKS, HEADS, NETWORKS, Segmenter, dilated_resnet, segmenter
+from attnlib.networks.segmentation import BLOCKS, HEADS, Segmenter, dilated_resnet, segmenter
+from tests.networks.plans import named_in
+
+NETWORKS = named_in("segmentation")
 
 # Parameters of the heads without the 3 x 3 reduction, and of that: ocnet.yml.
 CONTEXT = {"none": 0, "base_oc": 920_576, "pyramid_oc": 5_782_016, "asp_oc": 5_739_904}

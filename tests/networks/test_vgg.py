@@ -5,15 +5,18 @@ import torch
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from attnlib.networks.vgg import NETWORKS, CifarVGG16
+from attnlib.networks.vgg import CifarVGG16
 from tests.networks.plans import (
     million_macs,
+    named_in,
     not_fan_out_initialised,
     parameters,
     repeats_under_a_seed,
     shuffle_norms_,
     unlearned,
 )
+
+NETWORKS = named_in("vgg")
 
 
 def test_counts():

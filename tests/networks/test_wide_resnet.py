@@ -5,16 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attnlib.networks.wide_resnet import NETWORKS, WideBlock, WideResNet
+from attnlib.networks.wide_resnet import WideBlock, WideResNet
 from tests.networks.plans import (
     branch_end,
     million_macs,
+    named_in,
     not_fan_out_initialised,
     parameters,
     repeats_under_a_seed,
     shuffle_norms_,
     unlearned,
 )
+
+NETWORKS = named_in("wide_resnet")
 
 # Parameters with 10 and 100 classes, million multiply-adds with 10.
 COUNTS = {

@@ -31,7 +31,7 @@ SMALLEST = (
     *("mask_rcnn_resnet50", "resnet50_base_oc", "resnet50_pyramid_oc", "resnet50_asp_oc", "sagan_generator_cifar"),
     "sagan_discriminator_cifar",
 )
-OTHERS = random.Random(stamp()).sample(sorted(set(networks.list_networks()) - set(SMALLEST)), 4)
+OTHERS = random.Random(str(stamp())).sample(sorted(set(networks.list_networks()) - set(SMALLEST)), 4)
 SIDES = {224: 64, 769: 65, 800: 64, 640: 64}
 
 
