@@ -29,9 +29,9 @@ def describe(item, error: Exception) -> str:
     lines = [f"{name}, the cell that begins: {first_line(item.cell.source)}"]
     if "outputs differ" in str(error):
         lines += differences(item.cell.outputs, item.test_outputs, item.parent.skip_compare)
+        lines.append(f"If the new one is right: make execute NB={name}")
     else:
-        lines += [str(error), getattr(error, "inner_traceback", None) or ""]
-    lines.append(f"If the new one is right: make execute NB={name}")
+        lines += [str(error), getattr(error, "inner_traceback", None) or "", f"Again: make execute NB={name}"]
     return COLOURS.sub("", "\n".join(lines))
 
 

@@ -8,6 +8,7 @@ it: it moved to `make test-all`. Exit status 1 where a slip survives both, or wh
 """
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ from rich.progress import track
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 PASSED, FAILED, NONE = 0, 1, 5  # exit statuses of pytest; any other says that the tests could not run
+# Loaded once, before the processes that try a slip each are forked: loading them takes longer than most slips live.
+LOADED_BEFORE = ("torch", "torchvision", "pytest", "hypothesis", "jaxtyping")
+OURS = ("attnlib", "benchmarks", "tests")  # each process loads these anew, from its copy
 TEST, REST = "not thorough and not export and not cifar", "thorough and not export and not cifar"
 
 
@@ -75,15 +80,31 @@ def run_tests(key: str, mutant: Mutant | None, marks: str = TEST) -> int:
     """pytest's exit status on those tests that `marks` selects, in a copy of the repository with the slip in it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("attnlib", "benchmarks", "tests"):
+        for name in OURS:
             shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "records"))
         shutil.copy(REPOSITORY / "pyproject.toml", copy)
         if mutant is not None:
             (copy / mutant.file).write_text(mutant.source(), encoding="utf-8")
-        options = ["-x", "-q", "-m", marks, "-p", "no:cacheprovider", "-p", "no:nbval"]
-        command = [sys.executable, "-m", "pytest", *options, *tests_of(key)]
-        environment = os.environ | {"ATTNLIB_CASES": key, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy)}
-        return subprocess.run(command, cwd=copy, env=environment, capture_output=True).returncode
+        process = multiprocessing.get_context("fork").Process(target=run_pytest, args=(copy, key, marks))
+        process.start()
+        process.join()
+        return process.exitcode
+
+
+def run_pytest(copy: Path, key: str, marks: str) -> None:
+    """End this process, which is forked for it, with pytest's exit status in the copy."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+        del sys.modules[name]
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    os.environ |= {"ATTNLIB_CASES": key, "PYTHONPATH": str(copy)}
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    options = ["-x", "-q", "-m", marks, "-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist"]
+    # The tests of exports are in neither selection, and loading what they need takes seconds.
+    options.append("--ignore=tests/modules/test_export.py")
+    sys.exit(int(import_module("pytest").main([*options, *tests_of(key)])))
 
 
 @dataclass(frozen=True)
@@ -137,6 +158,9 @@ def main() -> int:
     work += [(mutant.key, mutant) for mutant in slips]
     console = Console()
     faults, notes = [], []
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in LOADED_BEFORE:
+        import_module(name)
     with ThreadPoolExecutor(chosen.workers) as pool:
         results = pool.map(lambda pair: outcome(*pair), work)
         for result in track(results, "slips", total=len(work), console=console):
