@@ -104,7 +104,7 @@ def run_pytest(copy: Path, key: str, marks: str) -> None:
     options = ["-x", "-q", "-m", marks, "-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist"]
     # The tests of exports are in neither selection, and loading what they need takes seconds.
     options.append("--ignore=tests/modules/test_export.py")
-    os._exit(int(import_module("pytest").main([*options, *tests_of(key)])))  # at once: what is loaded is not ours to end
+    os._exit(int(import_module("pytest").main([*options, *tests_of(key)])))
 
 
 @dataclass(frozen=True)
