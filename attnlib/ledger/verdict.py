@@ -13,14 +13,14 @@ What does not fit is unkind to a paper, and has to be earned:
   of the gain clear of what is claimed, and a network without the module that reaches the paper's accuracy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from math import log10
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, model_serializer
 
 from attnlib.published.schema import Claim, Evidence, Experiment, load
 
@@ -91,7 +91,7 @@ class Verdict(BaseModel):
     evidence: list[Evidence] = []
 
     @model_serializer(mode="wrap")
-    def _without_empty_evidence(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_evidence(self, dump: Callable[["Verdict"], dict[str, Any]]) -> dict[str, Any]:
         """Most claims have none; their entries on file then say nothing of it."""
         return {name: value for name, value in dump(self).items() if name != "evidence" or value}
 
