@@ -40,6 +40,7 @@ from attnlib.training.provenance import commit
 from attnlib.training.record import Record
 
 _RECORDS = Path(__file__).parents[1] / "attnlib" / "results" / "records"
+Costs = dict[tuple[str, str], float]
 _LOOK_EVERY = 1.0  # seconds, for a pause or the end of a run
 _INTERRUPTED = 130  # exit status of a run that was asked to stop
 
@@ -118,10 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def rounds(runs: list[plan.Run], costs: dict[str, float]) -> dict[int, list[plan.Run]]:
+def rounds(runs: list[plan.Run], costs: Costs) -> dict[int, list[plan.Run]]:
     """One seed of every row after another; within a round the rows that cost least first, as far as that is known."""
     by_seed: dict[int, list[plan.Run]] = {}
-    for run in sorted(runs, key=lambda run: costs.get(run.recipe.label, 0.0)):
+    for run in sorted(runs, key=lambda run: costs.get((run.recipe.name, run.recipe.label), 0.0)):
         by_seed.setdefault(run.recipe.seed, []).append(run)
     return {seed: by_seed[seed] for seed in dict.fromkeys(run.recipe.seed for run in runs)}
 
@@ -159,7 +160,7 @@ def train(
     planned: dict[int, list[plan.Run]],
     places: Places,
     minutes: float,
-    costs: dict[str, float],
+    costs: Costs,
     one: Callable[[plan.Run, Places], int | None],
 ) -> int:
     """Train what is not done, until the minutes are over.
@@ -194,9 +195,7 @@ def train(
     return int(bool(failed))
 
 
-def _train_alone(
-    planned: dict[int, list[plan.Run]], places: Places, minutes: float, nice: int, costs: dict[str, float]
-) -> int:
+def _train_alone(planned: dict[int, list[plan.Run]], places: Places, minutes: float, nice: int, costs: Costs) -> int:
     _refuse_changes(commit())
     places.runs.mkdir(parents=True, exist_ok=True)
     try:
@@ -271,31 +270,31 @@ def _outcome(run: plan.Run, places: Places, ended: int) -> str:
     record = places.done(run)
     if record is None:
         return f"exit status {ended}, see {places.runs / run.path}.log; it is tried again by the next command"
-    seconds = f"{record.provenance.seconds:.0f} s"
+    computed = record.provenance.cpu_seconds
+    seconds = f"{record.provenance.seconds:.0f} s" + (f" ({computed:.0f} s of a core)" if computed else "")
     if record.final is None:
         return f"failed after {seconds}: {record.error}"
     return f"{seconds}, test accuracy {record.final.accuracy:.2%}"
 
 
-def _estimate(
-    left: dict[str, plan.Run], planned: dict[int, list[plan.Run]], places: Places, costs: dict[str, float]
-) -> str:
+def _estimate(left: dict[str, plan.Run], planned: dict[int, list[plan.Run]], places: Places, costs: Costs) -> str:
     """When all would be done, from what the runs so far took for what they cost."""
     done = [record for runs in planned.values() for run in runs if (record := places.done(run)) and record.final]
     spent = sum(record.provenance.seconds for record in done)
     if not done:
         return ""
     usual = sum(costs.values()) / len(costs) if costs else 1.0
-    rate = spent / sum(costs.get(record.recipe.label, usual) for record in done)
-    seconds = rate * sum(costs.get(run.recipe.label, usual) for run in left.values())
+    costing = [costs.get((each.recipe.name, each.recipe.label), usual) for each in (*done, *left.values())]
+    seconds = spent / sum(costing[: len(done)]) * sum(costing[len(done) :])
     end = datetime.now() + timedelta(seconds=seconds)
     return f"; {len(left)} left, about {seconds / 3600:.1f} h, until {end:%d %b %H:%M}"
 
 
-def _costs(name: str) -> dict[str, float]:
-    """CPU seconds of a step by label, where `python -m benchmarks.steps NAME` has measured them."""
+def _costs(name: str) -> Costs:
+    """CPU hours of a run by recipe and label, where `python -m benchmarks.steps NAME` has measured them."""
     try:
-        return {row["attention"]: row["step_cpu_s"] for row in measurements(f"cpu-steps-{name}").rows}
+        rows = measurements(f"cpu-steps-{name}").rows
+        return {(row["recipe"], row["attention"]): row["run_cpu_h"] for row in rows}
     except UnknownNameError:
         return {}
 

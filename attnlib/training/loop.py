@@ -138,6 +138,7 @@ class _Sitting:
         self.run, self.folder, self.save_every = run, folder, save_every
         self.progress = progress if progress and run.fabric.is_global_zero else lambda *_: None
         self.begun, self.earlier_seconds = time.perf_counter(), 0.0
+        self.cpu_begun, self.earlier_cpu_seconds = time.process_time(), 0.0  # None where an older checkpoint lacks it
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.commit = commit()
         self.saved, self.saved_step = self.begun, -1
@@ -149,6 +150,7 @@ class _Sitting:
         try:
             self.run.restore(state["run"])
             self.started, self.earlier_seconds = state["started"], state["seconds"]
+            self.earlier_cpu_seconds = state.get("cpu_seconds")
             was = state["deterministic"]
         except (RuntimeError, KeyError, ValueError, TypeError) as error:  # a network or a run of other parts
             raise ValueError(
@@ -209,6 +211,7 @@ class _Sitting:
             "commit": self.commit,
             "started": self.started,
             "seconds": self._seconds(),
+            "cpu_seconds": self._cpu_seconds(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "run": self.run.state(),
         }
@@ -217,6 +220,11 @@ class _Sitting:
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.perf_counter() - self.begun
+
+    def _cpu_seconds(self) -> float | None:
+        if self.earlier_cpu_seconds is None:
+            return None
+        return self.earlier_cpu_seconds + time.process_time() - self.cpu_begun
 
     def _record(self, status: str, final: Final | None = None, error: str | None = None) -> Record:
         run, fabric = self.run, self.run.fabric
@@ -242,6 +250,7 @@ class _Sitting:
                 self.started,
                 self._seconds(),
                 len(run.epochs) * len(run.training) / spent if spent else None,
+                self._cpu_seconds(),
             ),
         )
         if self.folder is not None:

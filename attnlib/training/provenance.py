@@ -15,7 +15,12 @@ _PACKAGE = Path(attnlib.__file__).parent
 
 
 def provenance(
-    device: torch.device, processes: int, started: str, seconds: float, images_per_second: float | None
+    device: torch.device,
+    processes: int,
+    started: str,
+    seconds: float,
+    images_per_second: float | None,
+    cpu_seconds: float | None = None,
 ) -> Provenance:
     """What there is to say at the end of a run that took `seconds`, in all its sittings, on `device`."""
     on_gpu = device.type == "cuda"
@@ -32,6 +37,7 @@ def provenance(
         started=started,
         seconds=round(seconds, 3),
         images_per_second=images_per_second and round(images_per_second, 1),
+        cpu_seconds=cpu_seconds and round(cpu_seconds, 1),
         deterministic=torch.are_deterministic_algorithms_enabled(),
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident_bytes(),
     )

@@ -50,6 +50,8 @@ class Provenance(_Entry):
         processes: that shared the batches; threads: of each.
         started, seconds: when the run first began, and how long it took in all its sittings, with data and evaluation;
             images_per_second leaves evaluation out; the time that checkpoints take is in it.
+        cpu_seconds: what the first process computed, in all its threads and sittings, which says more than `seconds` on
+            a machine that others use; None in records from before it was measured.
         deterministic: whether operations that do not give the same numbers each time were refused.
         peak_memory_bytes: on a GPU, the most that tensors held; else the process's largest resident size, None where
             the system does not tell.
@@ -67,6 +69,7 @@ class Provenance(_Entry):
     started: str
     seconds: float
     images_per_second: float | None
+    cpu_seconds: float | None = None
     deterministic: bool = False
     peak_memory_bytes: int | None
 

@@ -37,6 +37,7 @@ def test_clean_run_reads_the_test_set_once(tmp_path, monkeypatch):
     assert record.parameters == weights(trained).numel()
     assert record.provenance.device == "cpu"
     assert record.provenance.images_per_second > 0
+    assert record.provenance.cpu_seconds > 0
 
 
 def test_paper_run_reads_the_test_set_after_every_epoch():

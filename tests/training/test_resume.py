@@ -20,7 +20,7 @@ from attnlib.training.folder import finished
 starter = multiprocessing.get_context("forkserver")
 starter.set_forkserver_preload(["attnlib.training"])
 
-MEASURED = {"seconds", "images_per_second", "peak_memory_bytes", "started"}
+MEASURED = {"seconds", "images_per_second", "cpu_seconds", "peak_memory_bytes", "started"}
 
 
 def recipe(**overrides):

@@ -52,7 +52,7 @@ class Trainer:
 
 def test_round_after_round_and_the_cheapest_first():
     runs = plan.load()["smoke"]
-    planned = driver.rounds(runs, {"none": 2.0, "se": 1.0})
+    planned = driver.rounds(runs, {("smoke", "none"): 2.0, ("smoke", "se"): 1.0})
     assert [(seed, [run.recipe.label for run in of]) for seed, of in planned.items()] == [
         (0, ["se", "none"]),
         (1, ["se", "none"]),
