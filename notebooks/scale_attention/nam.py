@@ -437,7 +437,7 @@ scales_of = {
     name: modules[path].channel_norm.weight.detach().abs()
     for name, path in blocks.items()
 }
-decayed = by_decay(trained.recipe, images=1800)
+decayed = by_decay(trained.record.recipe, images=1800)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The sizes of all scales in each of the three blocks, as points. They lie in a narrow heap at the dashed line of weight decay, at 0.92, well away from the start at 1."}, "code_prompt_show": "Draw the figure"}
 figure, axis = plt.subplots(figsize=(4.8, 2.4))
