@@ -121,7 +121,8 @@ module = NAM(32).double()
 gamma, beta = module.channel_norm.parameters()
 nn.init.normal_(gamma)
 nn.init.normal_(beta)
-(automatic,) = torch.autograd.grad((upstream * module(x)).sum(), x)
+loss = (upstream * module(x)).sum()
+automatic = torch.autograd.grad(loss, (x, beta))
 
 
 def wide(values):
@@ -143,7 +144,9 @@ with torch.no_grad():
     b = wide(gamma) * w * back_s
     through = (b - mean(b) - normalised * mean(b * normalised)) / d
     by_hand = gate * upstream + through
-check("gradient of the map by hand", by_hand, automatic, atol=1e-12)
+    back_shift = (w * back_s).sum((0, 2, 3))
+check("gradient of the map by hand", by_hand, automatic[0], atol=1e-12)
+check("gradient of the shifts", back_shift, automatic[1], atol=1e-12)
 
 # %% [markdown]
 # ## The gradient through the shares
