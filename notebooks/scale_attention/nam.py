@@ -298,7 +298,7 @@ answers = {
     "time of a step (%), ResNet-20": step,
 }
 shown = pd.DataFrame(answers).T.rename_axis("added").reset_index()
-plots.table(shown, "What a gate adds to a network", digits=1)
+plots.table(shown, "What a gate adds to a network", digits=None)
 
 # %% [markdown]
 # :::{admonition} Finding
