@@ -20,7 +20,7 @@
 # What goes further than [the chapter](se.ipynb): three ways to squeeze, what the reduction buys, which channels are let
 # through, where the network looks, and every cost that the paper prints. The definitions are those of the chapter.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
+# %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
 import importlib.util
 import os
@@ -34,7 +34,7 @@ if importlib.util.find_spec("attnlib") is None:
     subprocess.run(pip, check=True)
     importlib.invalidate_caches()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Imports"}
+# %% mystnb={"code_prompt_show": "Imports"} tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ names = ["squeeze", "gate", "parameters", "MACs"]
 squeezes = pd.DataFrame(rows, columns=names)
 plots.table(squeezes, "One SE block, three squeezes")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The gate of one channel over three images, for mean, maximum and no squeeze: one shade each for the first two, a picture that follows the image for the third."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The gate of one channel over three images, for mean, maximum and no squeeze: one shade each for the first two, a picture that follows the image for the third."}} tags=["hide-input"]
 images, classes, masks = generate(1000, seed=7)
 labels = torch.tensor(classes)
 chosen = [int(np.flatnonzero(classes == k)[0]) for k in (0, 4, 6)]
@@ -108,7 +108,7 @@ plt.show()
 #
 # ## What the reduction buys
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels over the reduction from 2 to 32. Parameters added to ResNet-50 fall from 20 to 1.3 million. The printed top-1 error stays near 22.3 per cent up to 16 and rises to 22.7 at 32; without SE it is 23.3."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels over the reduction from 2 to 32. Parameters added to ResNet-50 fall from 20 to 1.3 million. The printed top-1 error stays near 22.3 per cent up to 16 and rises to 22.7 at 32; without SE it is 23.3."}} tags=["hide-input"]
 widths = {256: 3, 512: 4, 1024: 6, 2048: 3}  # width: blocks in ResNet-50
 table = paper.table("table-10").set_index("r")["top1_err"]
 without = table[table.index.isna()].item()
@@ -150,7 +150,7 @@ plt.show()
 # The live network of the chapter, looked at channel by channel: the strongest and the weakest gates of the first block on
 # three images, and the maps behind them, gated.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three images; beside each, the gated maps of the two channels with the largest and the two with the smallest gates of the first block."}, "code_prompt_show": "Train, and draw the figure"}
+# %% mystnb={"code_prompt_show": "Train, and draw the figure", "image": {"alt": "Three images; beside each, the gated maps of the two channels with the largest and the two with the smallest gates of the first block."}} tags=["hide-input"]
 trained = train(Recipe.named("smoke", attention="se"))
 model = trained.model.cpu().eval()
 inputs = trained.inputs(images)
@@ -187,7 +187,7 @@ plt.show()
 #
 # ## Where the network looks
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three images and, below each, Grad-CAM of its class over a grey copy, with the outline of the object in white."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three images and, below each, Grad-CAM of its class over a grey copy, with the outline of the object in white."}} tags=["hide-input"]
 heat = plots.grad_cam(model, model.layer3, inputs, labels)
 figure, axes = plt.subplots(2, 3, figsize=(plots.COLUMN, 3.4))
 for column, n in enumerate(chosen):
@@ -222,7 +222,7 @@ rows = ["Table 13: none", "Table 13: all", "Table 10: 8"]
 printed = paper.costs(rows)
 plots.costs(printed, "Costs printed in the SE paper, recomputed")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 operations = printed[printed["column"] == "gflops"]
 low, high = operations["published"]
 finding("0.26 % more", 100 * (high / low - 1))
@@ -279,7 +279,7 @@ by_formula = sum(3 * with_hidden(C, C // 16) for C in (16, 32, 64))
 rounded = sum(3 * with_hidden(C, 8) for C in (16, 32, 64))
 print(f"{by_formula:,} and {rounded:,}: {rounded - by_formula:,} more")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 more = rounded - by_formula
 exercises.try_judge(
     "se-exercise-rounding", right=more, wrong=[more // 3, rounded]
