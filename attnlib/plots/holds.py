@@ -32,19 +32,17 @@ _KNOWN = {"second-hand": "The printed figure is known at second hand.", "recalle
 def verdicts(judged: Sequence["Verdict"]) -> Sentences:
     """Claims as sentences, each behind its verdict; then what is printed and what was measured, where they differ.
 
-    Where the printed figure was not read, the sentence says how it is known.
+    Where the printed figure was not read, the sentence says how it is known; what others found follows.
     """
-    texts = (" ".join(filter(None, (v.claim, _figures(v), _KNOWN.get(v.confidence)))) for v in judged)
-    return Sentences("verdicts", zip(map(_words, judged), texts, strict=True))
+    texts = (
+        " ".join(filter(None, (v.claim, _figures(v), _KNOWN.get(v.confidence), *map(str, v.evidence)))) for v in judged
+    )
+    return Sentences("verdicts", zip((v.words for v in judged), texts, strict=True))
 
 
 def differences(paper: "Paper") -> Sentences:
     """Where a paper and its released code differ, a sentence or two for each place."""
     return Sentences("differences", ((d.id.replace("-", " "), d.text) for d in paper.differences))
-
-
-def _words(verdict: "Verdict") -> str:
-    return getattr(verdict, "words", verdict.verdict)
 
 
 def _figures(verdict: "Verdict") -> str:

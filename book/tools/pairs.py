@@ -4,6 +4,7 @@ python book/tools/pairs.py            compare; exit status 1 where a pair differ
 python book/tools/pairs.py --sync     bring them together: the newer file wins; outputs and cell ids are kept
 """
 
+import json
 import os
 import re
 import sys
@@ -34,7 +35,7 @@ def as_text(notebook: NotebookNode) -> str:
 
 def cells(notebook: NotebookNode) -> list[tuple]:
     """What both halves must agree on: kind, text and metadata of each cell (metadata as the text form keeps it)."""
-    return [(cell.cell_type, cell.source.rstrip(), repr(sorted(cell.metadata.items()))) for cell in notebook.cells]
+    return [(c.cell_type, c.source.rstrip(), json.dumps(c.metadata, sort_keys=True)) for c in notebook.cells]
 
 
 def difference(path: Path) -> str | None:

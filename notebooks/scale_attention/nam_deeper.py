@@ -20,7 +20,7 @@
 # What goes further than [the chapter](nam.ipynb): what is published, the gradient of the map through the norm, the gradient
 # through the shares, signs, the spatial part, the penalty, and pruning by scale. Symbols and definitions are those of the chapter.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
+# %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
 import importlib.util
 import os
@@ -34,7 +34,7 @@ if importlib.util.find_spec("attnlib") is None:
     subprocess.run(pip, check=True)
     importlib.invalidate_caches()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Imports"}
+# %% mystnb={"code_prompt_show": "Imports"} tags=["hide-input"]
 import copy
 import math
 
@@ -61,7 +61,7 @@ paper = attnlib.paper("nam")
 # The comparison of modules on CIFAR-100 with ResNet-50, as another project's page repeats it. No copy of the paper that
 # could be read has the rows of the spatial part, the FLOPs or the ImageNet table.
 
-# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Show the table"}
+# %% mystnb={"code_prompt_show": "Show the table"} tags=["nbval-check-output", "hide-input"]
 published = paper.table("cifar100")
 known = (
     "The paper is known second-hand, through a Chinese translation and "
@@ -78,7 +78,7 @@ plots.table(published, "CIFAR-100, ResNet-50: second-hand", digits=2)
 # the network without it; recomputed, it has 23.74 million.
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 row = published.set_index("method")
 ahead = row.loc["NAM"] - row.loc["CBAM"]
 best = row.top1_acc.max()
@@ -113,7 +113,7 @@ finding("23.74 million", total / 1e6)
 #
 # $$\bar x = g \odot \bar y + \frac{1}{d} \bigl( b - \langle b \rangle - \hat x\, \langle b \hat x \rangle \bigr).$$ (nam-gradient)
 
-# %% tags=["nbval-check-output"]
+# %%
 torch.manual_seed(0)
 x = torch.randn(2, 32, 9, 7, dtype=torch.float64, requires_grad=True)
 upstream = torch.randn_like(x)  # dL / dy
@@ -193,7 +193,7 @@ check("at the start: (2 A - mean) / C", through, together, atol=1e-12)
 # a detail. But both carry $1/S$, so that the scales of a wide layer hardly feel either.
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 finding(
     "more than half as large", (dropped.norm() > 0.5 * kept.norm()).item()
 )
@@ -224,7 +224,7 @@ plots.table(pd.DataFrame(rows, columns=names), "Shares of three channels")
 # values no share is above 1. The released absolute values are the sound choice.
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 finding(
     "1, -0.5 and -0.49 have a largest share of 100", *scales, both[1].max()
 )
@@ -264,7 +264,7 @@ check("spatial = channels of positions", ours, theirs, atol=1e-12)
 # The order of the two parts matters: the other way round, entries of the output are off by more than 0.001.
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
 
 # %% [markdown]
@@ -321,7 +321,7 @@ check("a lonely scale's way", 10 - lonely.item(), way, rtol=0.01)
 # wrapper has one child: of 15,104 scales in ResNet-50 it reaches 0.
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
 finding(
     "strength of 0.0001", 1e-4, "1e-4" in paper.hyperparameters["penalty"]
 )
@@ -381,7 +381,7 @@ def of_branch(model, path):
     return model.get_submodule(path).layer.weight.detach().abs()
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Prune, in every order"}
+# %% mystnb={"code_prompt_show": "Prune, in every order"} tags=["hide-input"]
 rng = torch.Generator().manual_seed(0)
 rows = []
 for name, run in networks.items():
@@ -509,7 +509,7 @@ reached = (
 )
 check("the bound is reached", reached, bound, rtol=1e-3)
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge(
     "nam-exercise-pixel", right=bound, wrong=[4 * bound, 7 / 1024]
 )
@@ -544,7 +544,7 @@ stages = ((3, 4), (4, 8), (6, 16), (3, 32))
 added = sum(2 * blocks * (224 // step) ** 2 for blocks, step in stages)
 print(f"{added:,} parameters")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge(
     "nam-exercise-size", right=added, wrong=[added // 2, 30208]
 )

@@ -50,7 +50,7 @@
 # constant does. Symbols are those of the [notation page](../../book/notation.md).
 # :::
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
+# %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
 import importlib.util
 import os
@@ -64,7 +64,7 @@ if importlib.util.find_spec("attnlib") is None:
     subprocess.run(pip, check=True)
     importlib.invalidate_caches()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Imports"}
+# %% mystnb={"code_prompt_show": "Imports"} tags=["hide-input"]
 import math
 
 import matplotlib.pyplot as plt
@@ -198,7 +198,7 @@ class SqueezeExcitation(nn.Module):
 # stops the notebook. The first two hold the code against the equations in plain loops, which know nothing of tensors.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "The loop reference"}
+# %% mystnb={"code_prompt_show": "The loop reference"} tags=["hide-input"]
 def weighted(weights, values, total):
     for weight, value in zip(weights, values, strict=True):
         total += weight * value
@@ -307,7 +307,7 @@ plots.table(answers, "Four costs of SE in ResNet-50", digits=2)
 # the block computes little, but it reads and writes whole maps.
 # :::
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
 finding(
     "9.90 % of parameters, 0.06 % of multiply-adds and 10.00 %",
     *answers["more (%)"].iloc[[0, 1, 3]],
@@ -335,7 +335,7 @@ print(
 # The paper trains ResNet-50 on ImageNet by two recipes: a shorter one to compare networks (its Table 2), and a longer
 # one, with label smoothing, for its ablations (Table 10).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Top-1 error of ResNet-50 as printed. Shorter recipe: 24.80 per cent plain, 23.29 with SE. Longer recipe: 23.30 plain, 22.28 with SE."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Top-1 error of ResNet-50 as printed. Shorter recipe: 24.80 per cent plain, 23.29 with SE. Longer recipe: 23.30 plain, 22.28 with SE."}, "figure": {"caption": "Printed top-1 error of ResNet-50 with and without SE, by recipe.", "name": "se-recipes"}} tags=["hide-input"]
 short = paper.table("table-2").set_index("model").loc["ResNet-50"]
 long = paper.table("table-10").set_index("r")["top1_err"]
 errors = {
@@ -366,7 +366,7 @@ plt.show()
 # The cell below trains a small ResNet with SE on generated shapes for three epochs. With `ATTNLIB_LANE=full` it
 # trains ResNet-20 on CIFAR-10 for thirty, and writes the record.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "se-live"}}
 trained = train(chapter_recipe("se", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -388,7 +388,7 @@ plt.show()
 # control has gates that are one half for every channel and every image. It costs nothing and knows nothing; but like SE at
 # its start it halves every branch, and a factor on the branches changes how a network learns.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Test accuracy of every recorded run as a point. No module lowest, SE above it, the constant gate of one half highest."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. No module lowest, SE above it, the constant gate of one half highest."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "se-cifar"}} tags=["hide-input"]
 keys = ("none", "constant", "se")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 plots.accuracies(runs)
@@ -443,7 +443,7 @@ with (
 ):
     model(inputs)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three heat maps, one for each block, of the mean gate by class and channel. In the third the rows differ most."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three heat maps, one for each block, of the mean gate by class and channel. In the third the rows differ most."}, "figure": {"caption": "The mean gate of each class and channel in the three blocks of the live network.", "name": "se-gates"}} tags=["hide-input"]
 shares = [[share_between(v.flatten(1)) for v in p] for p in seen.values()]
 gates = {
     f"block {n}: {of_gates:.0%} between classes": seen[path][1]
@@ -492,7 +492,7 @@ own = accuracy(lambda gate: gate, [])
 average = lambda gate: gate.mean(0, keepdim=True)
 another = lambda gate: gate.roll(1, 0)  # the gates of the image before
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Points of accuracy lost by block, with average gates and with the gates of another image. The third block loses little; all blocks together lose most, and more with another image's gates."}, "code_prompt_show": "Draw the figure"}
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by block, with average gates and with the gates of another image. The third block loses little; all blocks together lose most, and more with another image's gates."}, "figure": {"caption": "What the live network loses when its gates are exchanged.", "name": "se-exchange"}} tags=["hide-input"]
 places = {f"block {n}": [path] for n, path in enumerate(seen, start=1)}
 places["all blocks"] = list(seen)
 exchanges = {"average gates": average, "another image's gates": another}
@@ -553,7 +553,7 @@ plots.verdicts(paper.verdicts(claims.split()))
 # %% [markdown]
 # ## Where the paper and the released code differ
 
-# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Show the code"}
+# %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 plots.differences(paper)
 
 # %% [markdown]
@@ -653,7 +653,7 @@ weights_of = [
 share = 100 * weights_of[-1] / sum(weights_of)
 print(f"{share:.1f} %")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge(
     "se-exercise-stage", right=share, wrong=[37.5, 25, 0.625]
 )
@@ -692,7 +692,7 @@ def gate_of_maximum(x, w_1, b_1, w_2, b_2):
     return torch.sigmoid(torch.relu(h) @ w_2.T + b_2)
 
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 wrong = [
     lambda x, *layers: gate_of_maximum(-x, *layers),  # the minimum
     lambda x, *layers: gate_of_maximum(x.abs(), *layers),
@@ -738,7 +738,7 @@ gate.sum().backward()
 alive = sum(int((p.grad != 0).sum()) for p in block.parameters())
 print(f"{alive} of {size(block)} parameters act")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge("se-exercise-dead", right=alive, wrong=[49, 32, 0])
 
 # %% [markdown]
@@ -773,7 +773,7 @@ exercises.answer("se-exercise-without", ...)  # parameters lost
 lost_parameters = size(attnlib.create("se", 64, reduction=16))
 print(f"{lost_parameters:,} parameters")
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
+# %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge(
     "se-exercise-without", right=lost_parameters, wrong=[512, 49]
 )
