@@ -18,7 +18,7 @@ def test_a_claim_that_does_not_fit_shows_both_figures():
 
 
 def test_a_claim_that_holds_stands_alone():
-    shown = plots.verdicts([judged(verdict="holds", claim="It is so.", confidence="read")])
+    shown = plots.verdicts([judged(verdict="holds", claim="It is so.", confidence="read", evidence=())])
     assert shown.rows[0][1] == "It is so."
 
 
