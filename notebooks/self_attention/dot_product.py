@@ -140,7 +140,7 @@ plots.table(shown, "What each word takes from each", digits=2)
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
 finding("0.44 of itself and 0.44 of", A[3, 3].item(), A[3, 2].item())
-finding("and 0.06 of each", A[3, 0].item(), A[3, 1].item())
+finding("and 0.06 of each", A[3, 0].item(), A[3, 0] == A[3, 1])
 water, money = y[3, 2].item(), y[3, 3].item()
 finding("1.32 of water and 0.44 of money", water, money)
 finding("three times as much", abs(water / money - 3) < 1e-9)
@@ -164,7 +164,7 @@ print(dict(zip(words, weights.numpy().round(3).tolist(), strict=True)))
 #
 # **A constant changes nothing.** Add $t$ to all scores of a row: the factor $e^{t}$ stands above and below, and cancels,
 #
-# $$\frac{e^{S_{ij} + t}}{\sum_k e^{S_{ik} + t}} = \frac{e^{t}\, e^{S_{ij}}}{e^{t} \sum_k e^{S_{ik}}} = A_{ij}.$$ (dp-shift)
+# $$\frac{e^{t}\, e^{S_{ij}}}{e^{t} \sum_k e^{S_{ik}}} = A_{ij}.$$ (dp-shift)
 #
 # Only *differences* of scores count. (That is why code may subtract the largest score, so that no exponential overflows.)
 #
@@ -223,7 +223,11 @@ plt.show()
 # exactly as well as "bank" fits "river". Three matrices lift both limits. What a position *asks for* is its query, what it
 # *is found by* its key, what it *hands over* its value, each a projection of the same row of $x$:
 #
-# $$q_i = W_q\, x_i, \quad k_j = W_k\, x_j, \quad v_j = W_v\, x_j.$$ (dp-projections)
+# $$q_i = W_q\, x_i,$$
+#
+# $$k_j = W_k\, x_j,$$
+#
+# $$v_j = W_v\, x_j.$$ (dp-projections)
 #
 # The score of $i$ and $j$ is $q_i \cdot k_j = x_i^{\top} W_q^{\top} W_k\, x_j$. The matrix in the middle need not be symmetric, so
 # that a verb can look for its noun without being looked for.
@@ -419,7 +423,7 @@ check("softmax(q k / sqrt(d)) v = PyTorch's", A @ v, fused, atol=1e-12)
 for M in (1, 2, 8, 16):
     module = attnlib.create("dot_product", 16, heads=M)
     counted = sum(p.numel() for p in module.parameters())
-    check(f"parameters, {M} heads = 4 C^2", counted, 4 * 16**2)
+    check(f"parameters, M = {M}: 4 C^2", counted, 4 * 16**2)
 
 # %% [markdown]
 # Last, order. Shuffle the pixels, and see that the output is shuffled alike ({eq}`dp-equivariance`); then add the paper's code
@@ -469,8 +473,7 @@ for side in (4, 8, 16, 32):
     n = side * side
     ours = profile(attention, side, in_channels=C)
     theirs = profile(convolution, side, in_channels=C)
-    theory = 4 * n * C**2 + 2 * n**2 * C
-    check(f"MACs, {n} pixels", ours.macs, theory)
+    check(f"MACs, {n} pixels", ours.macs, 4 * n * C**2 + 2 * n**2 * C)
     row = {
         "pixels": n,
         "MACs (M)": ours.macs / 1e6,
@@ -605,6 +608,7 @@ with (
     model(trained.inputs(images))
 (weights,) = seen.values()  # N, heads, queries, keys
 
+# %%
 cover = F.adaptive_avg_pool2d(torch.tensor(masks).float()[:, None], 16)
 cover = cover.flatten(1)  # N, 256: the part of each pixel that is object
 area = cover.mean().item()
