@@ -583,9 +583,9 @@ plt.show()
 # nothing, is above it, too.
 # :::
 #
-# Two things were taken away here that the paper has: a shortcut around attention, so that a position keeps what it was, and a code
-# of positions. These runs do not say which of the two is missed. [The records of all modules](../accuracy.ipynb) have
-# blocks of this family with a shortcut.
+# The paper's layer has more than this one: among other things a shortcut around attention, so that a position keeps what it
+# was, and a code of positions. These runs do not say what of it is missed. [The records of all modules](../accuracy.ipynb)
+# have blocks of this family with a shortcut.
 #
 # ## Look inside
 #
