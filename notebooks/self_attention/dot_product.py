@@ -59,7 +59,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("attnlib") is None:
-    source = os.environ.get("ATTNLIB_SOURCE", "../..[chapters]")
+    default = "../..[chapters]"
+    source = os.environ.get("ATTNLIB_SOURCE", default)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
     subprocess.run(pip, check=True)
     importlib.invalidate_caches()
