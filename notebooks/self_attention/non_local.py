@@ -23,7 +23,7 @@
 # **It adds reach.** In the middle of a small network a pixel depends on 13 x 13 of the image's 32 x 32 pixels; behind one
 # block it depends on all. Convolutions would take 13 more layers for that, and 55 times as many parameters.
 #
-# **It leaves the identity.** It starts there exactly, and in the first step only its norm can move. After three epochs on
+# **It leaves the identity.** It starts there exactly, and in the first step only its norm has a gradient. After three epochs on
 # generated shapes, each of two blocks adds more than a tenth of the size of its input.
 #
 # **Not every far look is needed.** Give all positions the same weights, the average of their image, and the network loses less
@@ -112,7 +112,7 @@ paper = attnlib.paper("non_local")
 #
 # $$g(x_j) = W_g\, x_j + b_g.$$ (non-local-value)
 #
-# **Gaussian.** The oldest choice of $f$ lets alike positions weigh most. Its sum over $j$ is what it is divided by:
+# **Gaussian.** A natural choice of $f$ lets alike positions weigh most. Its sum over $j$ is what it is divided by:
 #
 # $$f = e^{x_i \cdot x_j}, \qquad n_i = \sum_j f.$$ (non-local-gaussian)
 #
@@ -496,8 +496,8 @@ plt.show()
 #
 # ### On CIFAR-10, recorded
 #
-# Real images, recorded beforehand: 5,000 images of CIFAR-10, ResNet-20, four epochs, with a non-local block behind every other
-# residual block of the second and third stage. The constant, which multiplies every branch by one half, is no control for what
+# Real images, recorded beforehand: 5,000 images of CIFAR-10, ResNet-20, four epochs, with five non-local blocks, two
+# in the second stage and three in the third. The constant, which multiplies every branch by one half, is no control for what
 # this block does; it shows how far so short a run can be moved by something that knows nothing.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Test accuracy of every recorded run, a point for each seed; the bar is the mean.", "name": "non-local-seeds"}, "image": {"alt": "Test accuracy of the recorded runs as points: no module, a constant of one half, non-local blocks. The points of non-local lie between the others' and spread widely."}, "code_prompt_show": "Draw the figure"}
@@ -511,14 +511,14 @@ compared = attnlib.report(runs, baseline="non_local")
 row = {row.label: row for row in compared.rows}
 plain, constant = row["none"], row["constant"]
 seeds = len(row["non_local"].seeds)
-high, low = plain.student
+low, high = (-end for end in reversed(plain.student))
 finding("Over 3 seeds", seeds)
 finding(
     "better than no module by 2.38 points",
     -plain.difference,
-    low <= 0 <= high,
+    low < 0 < high,
 )
-finding("-4.50 to 9.27", -low, -high)
+finding("-4.50 to 9.27", low, high)
 worst, best = sorted(-d for d in plain.differences)[:: seeds - 1]
 finding("from -0.27 to 5.26", worst, best)
 finding("better still by 1.23 points", constant.difference)
@@ -610,7 +610,7 @@ _, on_first, off_first = looks[0]
 _, on_second, off_second = looks[1]
 finding("more than 60 %", on_first > 60)
 finding("less than 30 %", off_first < 30)
-finding("less than 20 points apart", abs(on_second - off_second) < 20)
+finding("less than 25 points apart", abs(on_second - off_second) < 25)
 plt.show()
 
 # %%
@@ -621,7 +621,7 @@ plots.table(shares, "Share of the weights on the object (%)", digits=1)
 # :class: finding
 # The first block tells object from ground: a position on the object gives more than 60 % of its weight to the object, which
 # covers a fifth of the image; a position on the ground gives it less than 30 %. In the second block both kinds of positions look
-# alike, less than 20 points apart.
+# alike, less than 25 points apart.
 # :::
 #
 # ### What the network does with it
@@ -677,14 +677,14 @@ plots.table(lost, "Points of accuracy lost", digits=1)
 first, second = lost["first block"], lost["second block"]
 finding("more than 15 points", min(first) > 15)
 finding("less than 3 points", second[0] < 3)
-finding("more than 10 points", second[1] > 10, second[2] > 10)
+finding("more than 10 points", second[1] > 10)
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
 # The first block needs its look: with any exchange the network loses more than 15 points. The second does not need to know who
-# asks: with the average weights of its image for every position it loses less than 3 points. It still needs the right image: equal
-# weights, or another image's, cost more than 10 points. One block of the two takes a mean that is the same for all positions.
+# asks: with the average weights of its image for every position it loses less than 3 points. It still needs to look: equal weights for
+# all pixels cost more than 10 points. One block of the two takes a mean that is the same for all positions.
 # :::
 #
 # :::{admonition} Try it
