@@ -27,7 +27,7 @@ JUDGES = {
         },
     ),
     "non-local-exercise-near": Exact(
-        "2a8aed23eade9db0",
+        "499d6337b0019759",
         known={"549cb762918e9b23": "both have biases", "6f79e9427ba9649f": "that is the larger block alone"},
     ),
 }
