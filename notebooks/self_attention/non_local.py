@@ -608,12 +608,12 @@ plots.show_maps(
 )
 _, on_first, off_first = looks[0]
 _, on_second, off_second = looks[1]
-finding("more than 60 %", on_first > 60)
-finding("less than 30 %", off_first < 30)
-finding("less than 25 points apart", abs(on_second - off_second) < 25)
 plt.show()
 
 # %%
+finding("more than 60 %", on_first > 60)
+finding("less than 30 %", off_first < 30)
+finding("less than 25 points apart", abs(on_second - off_second) < 25)
 plots.table(shares, "Share of the weights on the object (%)", digits=1)
 
 # %% [markdown]
