@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from attnlib.plots.gradcam import grad_cam
     from attnlib.plots.holds import differences, verdicts
     from attnlib.plots.maps import captured, overlay, show_maps
+    from attnlib.plots.seeds import as_seeds_come
     from attnlib.plots.speed import geometric_means, ratios
     from attnlib.plots.style import (
         COLOURS,
@@ -52,6 +53,7 @@ __all__ = [
     "accuracies",
     "accuracy_table",
     "added_macs",
+    "as_seeds_come",
     "captured",
     "colour",
     "costs",
@@ -90,6 +92,7 @@ __getattr__, __dir__ = later(
         ".gradcam": ["grad_cam"],
         ".holds": ["differences", "verdicts"],
         ".maps": ["captured", "overlay", "show_maps"],
+        ".seeds": ["as_seeds_come"],
         ".speed": ["geometric_means", "ratios"],
         ".style": [
             "COLOURS",

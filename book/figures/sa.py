@@ -18,7 +18,7 @@ def pictures() -> list[Picture]:
 
 def steps() -> Picture:
     x, z, gate, gated, order = numbers()
-    sources = ", ".join(str(c + 1) for c in order)
+    sources = ", ".join(map(str, order))
     picture = Picture(
         "sa-steps",
         height=418,
@@ -35,7 +35,7 @@ def steps() -> Picture:
 
     for group in range(GROUPS):
         first, last = places[4 * group], places[4 * group + 3] + SIZE
-        picture.text((first + last) / 2, 14, f"group {group + 1}", "head")
+        picture.text((first + last) / 2, 14, f"group {group}", "head")
         picture.line((first, 20), (last, 20), kind="thin")
         picture.text(halves[2 * group], 36, "which?", "small")
         picture.text(halves[2 * group + 1], 36, "where?", "small")
@@ -51,7 +51,7 @@ def steps() -> Picture:
     picture.symbol(17, rows["gated"] + SIZE / 2 + 4, "x", "map")
 
     for c, (place, middle) in enumerate(zip(places, middles, strict=True)):
-        picture.text(middle, rows["x"] - 6, c + 1, "small")
+        picture.text(middle, rows["x"] - 6, c, "small")
         picture.tile(place, rows["x"], SIZE, x[c])
         if c % 4 < 2:
             picture.bar(place, rows["z"] + 10, z[c][0][0], "statistic", length=SIZE)
@@ -65,7 +65,7 @@ def steps() -> Picture:
         picture.arrow((middle, rows["gated"] + SIZE), (middles[target], rows["y"]), kind=kind)
     for target, c in enumerate(order):
         picture.tile(places[target], rows["y"], SIZE, gated[c], "output")
-        picture.text(middles[target], rows["y"] + SIZE + 14, c + 1, "small")
+        picture.text(middles[target], rows["y"] + SIZE + 14, c, "small")
     picture.text(170, rows["y"] + SIZE + 34, "the shuffle: neighbours come from different groups")
     return picture
 
