@@ -509,7 +509,7 @@ finding("always one", set(heard[False]) == {1})
 # training can make these networks equal. There the shuffle is needed.
 # :::
 #
-# [SA, deeper](sa_deeper.ipynb#where-the-theorem-ends) tries three more places: shortcuts that are padded with zeros, SA
+# [SA, deeper](sa_deeper.ipynb) tries three more places: shortcuts that are padded with zeros, SA
 # at the ends of stages, and SA behind the addition.
 #
 # ## Does it train, does it help?

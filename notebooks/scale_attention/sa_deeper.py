@@ -455,7 +455,6 @@ plt.show()
 # and sorts kinds.
 # :::
 #
-# (where-the-theorem-ends)=
 # ## Where the theorem ends
 #
 # {prf:ref}`sa-theorem` asks for a dense start of each shortcut, for SA in the branch, and for dense readers. What if one
