@@ -11,6 +11,9 @@ from attnlib.checks import CheckError, numbers
 
 X = torch.arange(6, dtype=torch.float64).view(2, 3)
 
+# A whole number goes where a decimal one may; the checker of types would not let it.
+pytestmark = pytest.mark.usefixtures("own_errors")
+
 
 @pytest.mark.parametrize(
     ("ours", "reference", "bounds", "line"),

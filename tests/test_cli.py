@@ -343,7 +343,7 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("report", "--recipe", "cifar10-slce"), "no recipe with records is called 'cifar10-slce'; did you mean"),
         (("report", "--recipe", "cifar10-slice", "--baseline", "nan"), "no baseline among these runs is called 'nan'"),
         (("report", "--recipe", "cifar10-slice", "--backbone", "resnet2"), "resnet20"),
-        (("report", "--backbone", "resnet20"), "--backbone resnet20 chooses among the runs of one recipe"),
+        (("report", "--backbone", "resnet20"), "--backbone resnet20 is for the runs of one recipe"),
         (("report", "--records", "missing"), "no record of a finished run in missing"),
         (("ledger", "--paper", "sasaa"), "no paper is called 'sasaa'; did you mean 'sasa'"),
         (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),

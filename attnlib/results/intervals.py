@@ -75,7 +75,8 @@ def t_quantile(degrees: int, level: float = LEVEL) -> float:
         return mpmath.betainc(degrees / 2, 0.5, 0, degrees / (degrees + t * t), regularized=True) - (1 - level)
 
     least, most = NormalDist().inv_cdf((1 + level) / 2), tan(pi / 2 * level)
-    return float(mpmath.findroot(excess, (0.99 * least, 1.01 * most), solver="anderson"))
+    with mpmath.workdps(30):  # in double precision some solvers stop short of their own tolerance
+        return float(mpmath.findroot(excess, (0.99 * least, 1.01 * most), solver="illinois", maxsteps=500))
 
 
 def paired(accuracies: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:

@@ -13,6 +13,9 @@ from attnlib.errors import UnknownNameError
 from attnlib.exercises import judges
 from attnlib.exercises.judges import Exact, Function, Number, seal
 
+# A whole number goes where a decimal one may; the checker of types would not let it.
+pytestmark = pytest.mark.usefixtures("own_errors")
+
 
 def made(line: str) -> judges.Judge:
     """The judge that a sealed line describes."""

@@ -23,6 +23,8 @@ def test_the_t_quantile_is_that_of_the_closed_forms():
     assert t_quantile(1, 0.998) == pytest.approx(math.tan(math.pi * 0.499))
     assert t_quantile(2, 0.998) == pytest.approx(0.998 / math.sqrt(2 * 0.999 * 0.001))
     assert t_quantile(10**6) == pytest.approx(NormalDist().inv_cdf(0.975), rel=1e-5)
+    # where a solver stopped in double precision
+    assert t_quantile(7, 1 - 0.05 / 24) == pytest.approx(4.750074338600103)
 
 
 def test_student_s_interval_by_hand():
