@@ -37,7 +37,10 @@ def test_the_papers_recipes_and_no_others_read_the_test_images_every_epoch():
 
 
 TRAINED_WITH = {(name, name.partition("-")[0]) for name in PAPERS} | {
-    (claim.settled_by.recipe, key) for key in KEYS for claim in published.load(key).claims if claim.settled_by
+    (claim.settled_by.recipe, key)
+    for key in KEYS
+    for claim in published.load(key).claims
+    if claim.settled_by and claim.settled_by.recipe
 }
 
 
