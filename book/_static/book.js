@@ -8,6 +8,14 @@ window.addEventListener("load", () => {
   });
 });
 
+// The arrows of the contents say what they open.
+window.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("nav li.has-children > details > summary").forEach((arrow) => {
+    const link = arrow.closest("li").querySelector("a");
+    if (link) arrow.setAttribute("aria-label", `Pages below ${link.textContent.trim()}`);
+  });
+});
+
 // The ledger's filters: rows that do not fit are hidden; the choice stands in the address, so that it can be shared.
 window.addEventListener("DOMContentLoaded", () => {
   const bar = document.querySelector(".ledger-filters");

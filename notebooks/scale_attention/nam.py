@@ -147,7 +147,9 @@ paper = attnlib.paper("nam")
 # Can training change that? It can make single shares large, but not all of them, because they sum to one. Take the mean of
 # {eq}`nam-bound` over the channels of one position. Whatever the scales are,
 #
+# :::{div} wide
 # $$\frac1C \sum_{c=1}^{C} \bigl| g_{nchw} - \tfrac12 \bigr| \le \frac{\max_c |z_{nchw}|}{4C}.$$ (nam-mean-bound)
+# :::
 #
 # For the average gate to leave one half, $z$ itself has to grow to the order of $C$.
 #

@@ -272,7 +272,9 @@ finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
 #
 # The paper adds the sizes of all scales to the loss, with a strength $p$:
 #
+# :::{div} wide
 # $$L = \sum \ell + p \sum_c |\gamma_c| + p \sum_i |\lambda_i|.$$ (nam-penalty)
+# :::
 #
 # The gradient is $p \operatorname{sign}(\gamma_c)$, a constant pull towards zero. With momentum $m$ a constant gradient ends as a velocity of
 # $p / (1 - m)$, so that a scale that nothing holds back travels

@@ -151,7 +151,9 @@ check("one pixel", pixel[:, spatial, 0, 0], alone, atol=1e-12)
 # Whatever would only shift or stretch the channel is taken out, since the norm would undo it. With $a = W_2 \gamma \rho$,
 # as in {eq}`sa-line-spatial`,
 #
+# :::{div} wide
 # $$\bar x = g\, r + a\, \bigl(e - \langle e \rangle - \hat{x}\, \langle e\, \hat{x} \rangle\bigr).$$ (sa-deeper-spatial)
+# :::
 #
 # The check writes this out by hand, in double precision, against automatic differentiation.
 

@@ -332,7 +332,9 @@ finding("thirty-two 25.4", bleu[32])
 # alike. The scores become $P q\,(P k)^{\top} = P\, S P^{\top}$. A softmax by rows does not care in which order a row stands, so
 # the weights become $P A P^{\top}$. And since $P^{\top} P$ is the identity,
 #
+# :::{div} wide
 # $$(P A P^{\top})(P v) = P\,(A v) = P\, y.$$ (dp-equivariance)
+# :::
 #
 # **The output is exchanged alike, and nothing else happens.** "Walk by river bank" and "bank by river walk" give every
 # word the same vector. For a map: attention does not know which pixels are neighbours. Who wants order has to write

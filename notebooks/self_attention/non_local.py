@@ -162,7 +162,9 @@ paper = attnlib.paper("non_local")
 # **How much it adds.** Since $\hat a$ has mean zero and variance one (but for the $\varepsilon$ of the norm), the mean
 # square of what is added to a channel needs no look at $\theta$, $\phi$ or $g$:
 #
+# :::{div} wide
 # $$\frac{1}{NP} \sum_{n, i} (z_i - x_i)^2 = \gamma^2 + \beta^2.$$ (non-local-size)
+# :::
 #
 # So "does it leave the identity?" is a question about $\gamma$ and $\beta$ alone. The norm has one more effect:
 # whatever is the same at all positions of all images, it takes out again. So $b_z$ never gets a gradient. Nor does
