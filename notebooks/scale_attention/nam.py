@@ -114,7 +114,9 @@ paper = attnlib.paper("nam")
 # **What does the scale measure?** The values $\hat x_c$ have the mean 0 and the deviation 1, apart from $\varepsilon$.
 # So the channel $z_c$ has the deviation
 #
+# :::{div} wide
 # $$\operatorname{dev}(z_c) = |\gamma_c| \sqrt{\frac{\nu_c}{\nu_c + \varepsilon}} \approx |\gamma_c|.$$ (nam-deviation)
+# :::
 #
 # The scale is the deviation of the channel *behind* the norm. Of the deviation *in front of* it, it knows nothing: that is
 # what the norm divides out. In network slimming the channel behind the norm is the one that goes on, and with a scale of
@@ -138,7 +140,9 @@ paper = attnlib.paper("nam")
 # **How far from one half?** We have $\sigma(0) = \tfrac12$, and the slope of the sigmoid, $g(1 - g)$, is nowhere more than
 # $\tfrac14$. By the mean value theorem
 #
+# :::{div} wide
 # $$\bigl| g_{nchw} - \tfrac12 \bigr| \le \frac{|s_{nchw}|}{4} = \frac{w_c\, |z_{nchw}|}{4}.$$ (nam-bound)
+# :::
 #
 # At the start all scales are 1, all shifts 0 and all shares $1/C$, so that the bound is $|\hat x| / (4C)$. A normalised value
 # is seldom beyond 5, and a layer of ResNet-50 has 256 channels or more: a fresh NAM multiplies by one half, give or take

@@ -105,8 +105,10 @@ finding("23.74 million", total / 1e6)
 # Finally $\partial \mu / \partial x_k = 1 / K$ and $\partial \nu / \partial x_k = 2 (x_k - \mu) / K = 2 d\, \hat x_k / K$. The three
 # ways together, with $\langle \cdot \rangle$ for the mean over the $K$ values:
 #
+# :::{div} wide
 # $$\frac{b_k}{d} + \frac{\bar\mu}{K} + \bar\nu\, \frac{2 d\, \hat x_k}{K}
 # = \frac{1}{d} \bigl( b_k - \langle b \rangle - \hat x_k \langle b \hat x \rangle \bigr).$$ (nam-back-three)
+# :::
 #
 # The norm takes out of a gradient what would only shift or stretch its channel. With the way past the gate, in which
 # $g$ multiplies $\bar y$,

@@ -142,11 +142,15 @@ check("one pixel", pixel[:, spatial, 0, 0], alone, atol=1e-12)
 #
 # and the three ways together are
 #
+# :::{div} wide
 # $$\frac{\partial \hat{x}_q}{\partial x_p} = \rho\, \bigl([p = q] - \tfrac1n - \tfrac1n \hat{x}_p \hat{x}_q\bigr).$$ (sa-deeper-jacobian)
+# :::
 #
 # Multiply by $v_q$ and sum over $q$. The bracket takes the mean of $v$ from $v_p$, and its part along $\hat{x}$:
 #
+# :::{div} wide
 # $$\sum_q v_q \frac{\partial \hat{x}_q}{\partial x_p} = \rho\, \bigl(v_p - \langle v \rangle - \hat{x}_p \langle v \hat{x} \rangle\bigr).$$ (sa-deeper-norm)
+# :::
 #
 # Whatever would only shift or stretch the channel is taken out, since the norm would undo it. With $a = W_2 \gamma \rho$,
 # as in {eq}`sa-line-spatial`,

@@ -135,7 +135,9 @@ paper = attnlib.paper("non_local")
 #
 # **Concatenation.** One vector $w$ of $2 D$ numbers weighs both embeddings together, and a ReLU $\delta$ follows:
 #
+# :::{div} wide
 # $$f = \delta\big(w \cdot [\theta_i;\, \phi_j]\big), \qquad n_i = P.$$ (non-local-concat)
+# :::
 #
 # **The block.** $W_z$ brings $y$ back to $C$ channels, a batch norm follows, and the result is added:
 #
