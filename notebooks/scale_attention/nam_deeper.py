@@ -156,7 +156,9 @@ check("gradient of the shifts", back_shift, automatic[1], atol=1e-12)
 # The formula of the paper has no stop-gradient. With $S = \sum_j |\gamma_j|$, and $[k = c]$ one where $k = c$ and else zero, a
 # share has the derivative
 #
+# :::{div} wide
 # $$\frac{\partial w_k}{\partial \gamma_c} = \frac{\operatorname{sign}(\gamma_c)}{S} \bigl( [k = c] - w_k \bigr).$$ (nam-share-slope)
+# :::
 #
 # Write $A_k = \sum_{nhw} \bar s_{nkhw}\, z_{nkhw}$ for the gradient that arrives at the share of channel $k$. To the gradient of a scale comes
 #
