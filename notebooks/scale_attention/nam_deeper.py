@@ -113,7 +113,9 @@ finding("23.74 million", total / 1e6)
 # The norm takes out of a gradient what would only shift or stretch its channel. With the way past the gate, in which
 # $g$ multiplies $\bar y$,
 #
+# :::{div} wide
 # $$\bar x = g \odot \bar y + \frac{1}{d} \bigl( b - \langle b \rangle - \hat x\, \langle b \hat x \rangle \bigr).$$ (nam-gradient)
+# :::
 
 # %%
 torch.manual_seed(0)
