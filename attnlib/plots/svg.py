@@ -32,13 +32,11 @@ class FigureCanvas(FigureCanvasSVG):
     ) -> None:
         """Write the figure; `ignored` is what matplotlib passes to every format and drops for its own SVG."""
         rasterise_crowds(self.figure)
-        dpi, self.figure.dpi = self.figure.dpi, PIXELS
+        # Left as matplotlib's own leaves it, at the 72 of an SVG: a layout that follows has to measure letters by it.
+        self.figure.dpi = PIXELS
         buffer = BytesIO()
-        try:
-            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-            super().print_svg(buffer, bbox_inches_restore=bbox_inches_restore, metadata=nothing | (metadata or {}))
-        finally:
-            self.figure.dpi = dpi
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        super().print_svg(buffer, bbox_inches_restore=bbox_inches_restore, metadata=nothing | (metadata or {}))
         data = themed(buffer.getvalue().decode("utf-8"))
         if hasattr(filename, "write"):
             try:

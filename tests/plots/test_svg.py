@@ -5,6 +5,7 @@ import re
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.textpath import TextPath
 
 from attnlib import plots
 
@@ -63,6 +64,17 @@ def test_letters_stay_above_9_px_in_a_column_of_358(written):
     width = float(re.search(r'width="([\d.]+)pt"', text)[1])
     smallest = min(float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", text))
     assert smallest * 358 / width >= 9
+
+
+def test_long_labels_stay_inside_the_picture(written):
+    """The layout has to leave room for letters as large as they are drawn."""
+    figure, axis = plt.subplots()
+    label = "dot_product(placement=layer3)"
+    axis.set_yticks([0.5], [label])
+    text = written(figure)
+    end = float(re.search(rf'x="([\d.]+)"[^>]*>{re.escape(label)}<', text)[1])
+    letters = TextPath((0, 0), label, size=9.5).get_extents().width
+    assert end - letters > 0
 
 
 def test_panels_are_one_or_more():
