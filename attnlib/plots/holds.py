@@ -51,8 +51,9 @@ def _figures(verdict: "Verdict") -> str:
         return ""
     if verdict.published is None or verdict.measured is None:
         return f"({verdict.note})" if verdict.note else ""
-    unit = f" {verdict.unit}" if verdict.unit != "%" else " %"
-    return f"Printed: {verdict.published:.6g}{unit}; measured: {verdict.measured:.6g}. {verdict.note}".rstrip()
+    unit = "".join(f" {word}" for word in verdict.unit.replace("10^6", "million").replace("10^9", "billion").split())
+    figures = f"Printed: {verdict.published:.6g}{unit}; measured: {verdict.measured:.6g}"
+    return f"{figures} ({verdict.note.rstrip('.')})." if verdict.note else f"{figures}."
 
 
 def _slug(word: str) -> str:

@@ -14,7 +14,7 @@ def test_a_claim_that_does_not_fit_shows_both_figures():
     text = repr(
         plots.verdicts([judged(verdict="does not hold", published=0.26, measured=0.0652, unit="%", note="why")])
     )
-    assert "does not hold" in text and "Printed: 0.26 %; measured: 0.0652. why" in text
+    assert "does not hold" in text and "Printed: 0.26 %; measured: 0.0652 (why)." in text
 
 
 def test_a_claim_that_holds_stands_alone():
