@@ -32,12 +32,15 @@ _KNOWN = {"second-hand": "The printed figure is known at second hand.", "recalle
 def verdicts(judged: Sequence["Verdict"]) -> Sentences:
     """Claims as sentences, each behind its verdict; then what is printed and what was measured, where they differ.
 
-    Where the printed figure was not read, the sentence says how it is known; what others found follows.
+    Where the printed figure was not read, the sentence says how it is known; what others found follows, without its
+    figures and sources, which stand in the ledger.
     """
-    texts = (
-        " ".join(filter(None, (v.claim, _figures(v), _KNOWN.get(v.confidence), *map(str, v.evidence)))) for v in judged
-    )
-    return Sentences("verdicts", zip((v.words for v in judged), texts, strict=True))
+    rows = []
+    for v in judged:
+        evidence = (f"Evidence that {found.says} it: {found.text}" for found in v.evidence)
+        text = " ".join(filter(None, (v.claim, _figures(v), _KNOWN.get(v.confidence), *evidence)))
+        rows.append((v.words, text))
+    return Sentences("verdicts", rows)
 
 
 def differences(paper: "Paper") -> Sentences:

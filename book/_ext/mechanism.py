@@ -138,7 +138,7 @@ def past_group(tex: str, position: int) -> int:
 
 def page_symbols(docname: str, doctree: nodes.document) -> dict[str, str]:
     """The symbols of the pictures of the page's key, and of those on the page, with what its directives add."""
-    key = docname.rpartition("/")[2].removesuffix("_deeper")
+    key = docname.rpartition("/")[2].partition("_deeper")[0]
     found: dict[str, str] = {}
     if "/" in docname and docname.startswith("notebooks/"):
         for path in sorted(FIGURES.glob(f"{key}-*.svg")):

@@ -155,16 +155,17 @@ check("gradient of the shifts", back_shift, automatic[1], atol=1e-12)
 # %% [markdown]
 # ## The gradient through the shares
 #
-# The formula of the paper has no stop-gradient. With $S = \sum_j |\gamma_j|$, and $[k = c]$ one where $k = c$ and else zero, a
+# The formula of the paper has no stop-gradient. With $S = \sum_j |\gamma_j|$, and $[j = c]$ one where $j = c$ and else zero, a
 # share has the derivative
 #
 # :::{div} wide
-# $$\frac{\partial w_k}{\partial \gamma_c} = \frac{\operatorname{sign}(\gamma_c)}{S} \bigl( [k = c] - w_k \bigr).$$ (nam-share-slope)
+# $$\frac{\partial w_j}{\partial \gamma_c} = \frac{\operatorname{sign}(\gamma_c)}{S} \bigl( [j = c] - w_j \bigr).$$ (nam-share-slope)
 # :::
 #
-# Write $A_k = \sum_{nhw} \bar s_{nkhw}\, z_{nkhw}$ for the gradient that arrives at the share of channel $k$. To the gradient of a scale comes
+# The logits of channel $j$ are $s_{jk} = w_j z_{jk}$, so that $A_j = \sum_k \bar s_{jk}\, z_{jk}$ arrives at its share. Summed over all
+# shares, this adds to the gradient of a scale
 #
-# $$\frac{\operatorname{sign}(\gamma_c)}{S} \Bigl( A_c - \sum_{k=1}^{C} w_k A_k \Bigr).$$ (nam-let-through)
+# $$\frac{\operatorname{sign}(\gamma_c)}{S} \Bigl( A_c - \sum_{j=1}^{C} w_j A_j \Bigr).$$ (nam-let-through)
 #
 # At the start, where $\gamma = 1$ and $\beta = 0$, the part that is kept is $A_c / C$, and this one $(A_c - \bar A) / C$, with $\bar A$ the mean
 # over channels. Together they are $(2 A_c - \bar A) / C$: *to let the gradient through doubles what sets a channel apart
@@ -288,36 +289,38 @@ finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
 # $$\Delta\gamma \approx -\frac{p}{1 - m} \sum_t \eta_t.$$ (nam-reach)
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def rates(recipe, images):
+    """The learning rate of every step."""
     steps = -(-images // recipe.batch_size)
     every = range(recipe.epochs * steps)
     return [learning_rate(recipe, t, steps) for t in every]
 
 
 def reach(recipe, images, strength):
+    """How far the penalty carries a scale that nothing holds back."""
     total = sum(rates(recipe, images))
     return strength / (1 - recipe.momentum) * total
 
 
-smoke, released = (
-    Recipe.named("smoke"),
-    paper.recipes["nam-resnet50-cifar100"],
-)
-lonely = nn.Parameter(torch.full((1,), 10, dtype=torch.float64))
-optimiser = torch.optim.SGD(
-    [lonely], momentum=0.9, nesterov=smoke.nesterov
-)
-for rate in rates(smoke, 1800):
-    optimiser.param_groups[0]["lr"] = rate
-    optimiser.zero_grad()
-    (0.01 * lonely.abs().sum()).backward()
-    optimiser.step()
-way = reach(smoke, 1800, 0.01)
+# %% [markdown]
+# Two checks: the gradient, and the way of a lonely scale that starts at 10 and feels nothing but the penalty.
+
+# %% tags=["nbval-check-output"]
 weights = channel.channel_norm.weight
 (pull,) = torch.autograd.grad(sparsity_penalty(channel, 0.01), weights)
 check("gradient = p sign", pull, 0.01 * weights.sign(), atol=1e-15)
-check("a lonely scale's way", 10 - lonely.item(), way, rtol=0.01)
+
+smoke = Recipe.named("smoke")
+scale = nn.Parameter(torch.full((1,), 10, dtype=torch.float64))
+sgd = torch.optim.SGD([scale], momentum=0.9, nesterov=smoke.nesterov)
+for rate in rates(smoke, 1800):
+    sgd.param_groups[0]["lr"] = rate
+    sgd.zero_grad()
+    (0.01 * scale.abs().sum()).backward()
+    sgd.step()
+way = 10 - scale.item()
+check("a lonely scale's way", way, reach(smoke, 1800, 0.01), rtol=0.01)
 
 # %% [markdown]
 # :::{admonition} Finding
@@ -333,6 +336,7 @@ check("a lonely scale's way", 10 - lonely.item(), way, rtol=0.01)
 finding(
     "strength of 0.0001", 1e-4, "1e-4" in paper.hyperparameters["penalty"]
 )
+released = paper.recipes["nam-resnet50-cifar100"]
 finding("by 2.9 in", reach(released, 50_000, 1e-4))
 finding("by 0.017", reach(smoke, 1800, 1e-4))
 wrapped, bare = paper.verdicts(
@@ -379,27 +383,24 @@ def accuracy(run, order_of=None):
     return 100 * right.double().mean().item()
 
 
+# %% mystnb={"code_prompt_show": "Prune, in every order"} tags=["hide-input"]
 def of_nam(model, path):
-    return (
-        attention_modules(model)[path].channel_norm.weight.detach().abs()
-    )
+    norm = attention_modules(model)[path].channel_norm
+    return norm.weight.detach().abs()
 
 
 def of_branch(model, path):
     return model.get_submodule(path).layer.weight.detach().abs()
 
 
-# %% mystnb={"code_prompt_show": "Prune, in every order"} tags=["hide-input"]
+def by_chance(model, path):
+    return torch.randperm(len(of_nam(model, path)), generator=rng)
+
+
 rng = torch.Generator().manual_seed(0)
 rows = []
 for name, run in networks.items():
-    at_random = [
-        accuracy(
-            run,
-            lambda m, p: torch.randperm(len(of_nam(m, p)), generator=rng),
-        )
-        for _ in range(5)
-    ]
+    at_random = [accuracy(run, by_chance) for _ in range(5)]
     for norm, scale in (("NAM's", of_nam), ("in front", of_branch)):
         rows.append(
             {
@@ -460,9 +461,8 @@ class Narrow(nn.Module):
 
 # %% tags=["nbval-check-output"]
 network = create("resnet20", 10, "nam").double().eval()
-whole = profile(network, 32).macs
-block = network.get_submodule("layer2.1")
-scales = attention_modules(network)["layer2.1.bn2"].channel_norm.weight
+whole, block = profile(network, 32).macs, network.layer2[1]
+scales = block.bn2.attention.channel_norm.weight
 nn.init.uniform_(scales, 0.1, 1)
 branch = torch.randn(2, 32, 8, 8, dtype=torch.float64)
 order = scales.argsort(descending=True)
@@ -473,11 +473,8 @@ with torch.no_grad():
     block.conv2 = Narrow(block.conv2, kept)
     block.bn2.layer.weight[gone] = 0
     block.bn2.layer.bias[gone] = 0
-    check(
-        "narrow = channels set to zero",
-        block.bn2(block.conv2(branch)),
-        old,
-    )
+    new = block.bn2(block.conv2(branch))
+check("narrow = channels set to zero", new, old)
 saved = whole - profile(network, 32).macs
 check("multiply-adds saved", saved, 9 * 32 * 16 * 16 * 16)
 

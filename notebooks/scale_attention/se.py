@@ -384,7 +384,7 @@ plt.show()
 #
 # ### On CIFAR-10, recorded
 #
-# Real images, recorded beforehand: 5,000 images of CIFAR-10, ResNet-20, four epochs, eight seeds of each network. The
+# Real images, recorded beforehand: ResNet-20, 4,500 training images, four epochs, eight seeds of each network. The
 # control has gates that are one half for every channel and every image. It costs nothing and knows nothing; but like SE at
 # its start it halves every branch, and a factor on the branches changes how a network learns.
 
@@ -612,7 +612,7 @@ plots.differences(paper)
 # ```{quiz} In short runs a constant gate of one half does as well as SE. What may be concluded?
 # - [ ] SE is useless.
 #
-#   The runs are four epochs on 5,000 images. The paper trains for a hundred on 1.3 million.
+#   The runs are four epochs on 4,500 images. The paper trains for a hundred on 1.3 million.
 # - [ ] The constant is the better module.
 #
 #   It is a control. What it shows is how much of a gain comes from a factor on the branches alone.
