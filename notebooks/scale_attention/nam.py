@@ -421,8 +421,8 @@ for row, sizes in enumerate(sizes_of):
     heights = row + 0.25 * torch.linspace(-1, 1, len(sizes))
     look = plots.look("nam")
     axis.plot(sizes, heights, look.marker, ms=4, color=look.colour)
-axis.axvline(1, color="0.3", lw=1)
-axis.axvline(decayed, color="0.3", lw=1, ls="--")
+axis.axvline(1, color=plots.INK, lw=1)
+axis.axvline(decayed, color=plots.INK, lw=1, ls="--")
 axis.text(decayed, -0.6, " decay alone")
 blocks = ["block 1", "block 2", "block 3"]
 axis.set(yticks=range(3), yticklabels=blocks, ylim=(2.5, -1))
@@ -473,6 +473,7 @@ distance.insert(1, "channels", [gate.shape[1] for gate in gates["after"]])
 before, after = distance["before training"], distance["after"]
 finding("less than 0.02", after[0] < 0.02)
 finding("less than 0.005", after[2] < 0.005)
+finding("the distance falls as", 0.7 < 4 * after[2] / after[0] < 1.4)
 finding("at most 1.2 times", *(after < 1.2 * before))
 plots.table(distance, "Mean distance of a gate from one half", digits=4)
 
@@ -518,7 +519,7 @@ change = {k: accuracy(gates) - own for k, gates in exchanges.items()}
 figure, axis = plt.subplots(figsize=(plots.COLUMN, 2.2))
 look = plots.look("nam")
 axis.plot([*change.values()], range(4), look.marker, color=look.colour)
-axis.axvline(0, color="0.5", lw=1)
+axis.axvline(0, color=plots.FAINT, lw=1)
 axis.set(yticks=range(4), yticklabels=change, ylim=(3.5, -0.5))
 axis.set_xlabel("change of accuracy (points)")
 plt.show()

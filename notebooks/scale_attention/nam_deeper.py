@@ -240,7 +240,7 @@ finding("no share is above 1", both[0].max() <= 1)
 # %% [markdown]
 # ## The spatial part
 #
-# The paper applies the same equations a second time, with channels and positions exchanged: a position $i = (h, w)$ has a
+# The paper applies the same equations a second time, with channels and positions exchanged: a position $i$ of the map has a
 # scale $\lambda_i$ and a shift $\kappa_i$, and the statistics run over the batch and all channels. It works on the output of the
 # channel part, and adds $2HW$ parameters. The released code had it for four days and dropped it.
 
@@ -356,11 +356,12 @@ finding(
 # branch's own last norm in front of it, or five random quarters.
 
 # %%
+plain = train(Recipe.named("smoke", attention="nam"))
+
+# %%
 strength = 0.6 / reach(smoke, 1800, 1)
-networks = {
-    name: train(Recipe.named("smoke", attention="nam", sparsity=p))
-    for name, p in (("NAM", 0.0), ("NAM, penalty", strength))
-}
+recipe = Recipe.named("smoke", attention="nam", sparsity=strength)
+networks = {"NAM": plain, "NAM, penalty": train(recipe)}
 images, classes, masks = generate(1000, seed=7)
 labels = torch.tensor(classes)
 

@@ -534,7 +534,7 @@ maps = [first[chosen, 0, half, most[half]] for half in (0, 1)]
 plots.show_maps(images[chosen], maps, ("which?", "where?"), label="gate")
 which, where = first.std((4, 5)).mean((0, 1, 3)).tolist()  # over a map
 finding("flat", which < 1e-6)
-finding("more than 0.04 in the first block", where > 0.04)
+finding("more than 0.02 in the first block", where > 0.02)
 finding("smaller in the last", last.std((4, 5))[:, :, 1].mean() < where)
 plt.show()
 
@@ -542,7 +542,7 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # A gate of the channel half is flat, one of the spatial half follows the picture. But look deeper into the network, and the
-# spatial gates flatten: their standard deviation over a map is more than 0.04 in the first block, and smaller in the last.
+# spatial gates flatten: their standard deviation over a map is more than 0.02 in the first block, and smaller in the last.
 # :::
 #
 # [SA, deeper](sa_deeper.ipynb) looks further: the gates find no object that their channel has not found, and one constant a

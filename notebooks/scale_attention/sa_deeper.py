@@ -427,7 +427,7 @@ for at, path in enumerate(blocks.values()):
     places = at + np.linspace(-0.25, 0.25, len(difference))
     axis.plot(places, difference, **plots.look("sa").points(ls=""))
     both.append(bool(difference.min() < 0 < difference.max()))
-axis.axhline(0, color="0.5", lw=1)
+axis.axhline(0, color=plots.FAINT, lw=1)
 axis.set(xticks=range(3), xticklabels=blocks, ylabel="difference of gates")
 finding("both in the second and third block", *both[1:])
 finding("in more than 80 %", torch.cat(told).mean() > 0.8)

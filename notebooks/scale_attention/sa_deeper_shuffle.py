@@ -131,7 +131,12 @@ for C, G in ((256, 64), (2048, 64), (16, 4), (24, 3)):
         met = max(len(set(old)) for old in group.tolist())
         mixed = sum(len(set(kinds)) == 2 for kinds in kind.tolist())
         rows.append([f"{C}, {G}", "yes" if shuffle else "no", met, mixed])
-columns = ["C, G", "shuffle", "old groups in a new one", "new of both kinds"]
+columns = [
+    "C, G",
+    "shuffle",
+    "old groups in a new one",
+    "new of both kinds",
+]
 met = pd.DataFrame(rows, columns=columns)
 finding("With it none has", set(met.iloc[[1, 3, 5], 3]) == {0})
 finding("all 3 have", met.iloc[7, 3])

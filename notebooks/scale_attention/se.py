@@ -506,7 +506,7 @@ for (what, points), face in zip(
 ):
     style = plots.look("se").points(ls="", mfc=face, label=what)
     axis.plot(points, range(4), **style)
-axis.axvline(0, color="0.5", lw=1)
+axis.axvline(0, color=plots.FAINT, lw=1)
 axis.set_yticks(range(4), places)
 axis.set(ylim=(3.6, -0.6), xlabel="points of accuracy lost")
 axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
