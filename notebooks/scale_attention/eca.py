@@ -276,7 +276,7 @@ finding("9 of 20 stages", other, stages[:5].sum())
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# For widths from 16 to 2048 the rule gives 3 up to 64, 5 from 128 to 1024 and 7 at 2048: three kernels for all networks
+# For widths from 16 to 2048 the rule gives 3 up to 64, 5 from 128 to 1024 and 7 at 2048: three kernels for all ResNets
 # of this book. ResNet-50 has 86 by the listing, 80 as released, with kernels set by hand for each stage, and also 80 when
 # ties go down. So the abstract's number does not say which of the last two is meant. In the released ResNets from 18 to
 # 152 layers, 9 of 20 stages have another kernel than the listing gives.
@@ -357,9 +357,8 @@ finding("which is 24.37 times", total / 2**20)
 #
 # A dense layer writes its output channels one by one, each with a row of weights of its own, and fresh rows are all drawn
 # alike. Nothing makes row 7 more akin to row 8 than to row 30. And a dense layer that reads them has a column for each.
-# So reorder the channels, rows and columns alike, and nothing has changed but their names: this is the argument by which
-# [SA's chapter](sa.ipynb) shows that the shuffle does nothing. ECA is the first module of this book that looks at the
-# order itself. Let us give its gates another one.
+# So reorder the channels, rows and columns alike, and nothing has changed but their names. SE is no exception: its layers
+# are dense. But ECA looks at the order itself. Let us give its gates another one.
 #
 # Let $\pi$ be an order of the $C$ channels of a stage. A gate that *looks along* $\pi$ takes as its neighbours those that
 # stand beside it in $\pi$: sort the means by $\pi$, slide the kernel, sort the gates back.
@@ -382,9 +381,8 @@ finding("which is 24.37 times", total / 2**20)
 # as branch and shortcut have one order, and in the ReLU. Who reads the map follows with its columns.
 # ```
 #
-# The theorem speaks of a function. For training it takes three more steps, as for SA's shuffle. Renamed weights have
-# renamed gradients, so that after each step of SGD the two networks are still one but for names. Fresh rows and columns
-# are drawn independently and alike, so that a renamed network is as likely as the first. And the order of the images is
+# The theorem speaks of a function. For training it takes three more steps. Renamed weights have renamed gradients, so
+# that after each step of SGD the two networks are still one but for names. Fresh rows and columns are drawn independently and alike, so that a renamed network is as likely as the first. And the order of the images is
 # drawn apart from the weights. Hence **over all seeds, training along any order has the same distribution of results as
 # training along the stored one.** Whatever neighbours mean in the end, training put it there.
 #
@@ -911,7 +909,7 @@ exercises.answer("eca-exercise-unshared", ...)  # your answer for the dots
 # ````
 #
 # It is also the number of multiply-adds that the shared kernels take for an image, since a shared weight is used once at
-# every channel; the abstract's 0.00047 billion operations are five times as many.
+# every channel; the abstract's 0.00047 billion operations are more than five times as many.
 
 # %%
 unshared = sum(
