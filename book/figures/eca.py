@@ -26,8 +26,9 @@ def steps() -> Picture:
         title="What ECA does: average, slide one kernel over the averages, scale",
         description=f"Six channels of a map x. Each is averaged to one number: {listed(z)}. One kernel of three "
         f"weights, {first}, {own} and {last}, slides over these numbers: the gate of a channel is the sigmoid of a "
-        "weighted sum of its own average and those of the channels before and after it, and of zero beyond both ends. The gates are "
-        f"{listed(gate)}. Each channel is multiplied by its gate. The window of channel {MARKED + 1} is marked.",
+        "weighted sum of its own average and those of the channels before and after it, and of zero beyond both ends. "
+        f"The gates are {listed(gate)}. Each channel is multiplied by its gate. The window of channel "
+        f"{MARKED + 1} is marked.",
     )
     top, pitch, size = 92, 48, 38
     middles = [top + size / 2 + pitch * c for c in range(ROWS)]
