@@ -14,6 +14,21 @@ def _masked(q, k, v):
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
+def _blocks(rng):
+    """What was summed of three keys, and four more: alike, larger, smaller and far larger ones."""
+    for shift in (0.0, 5.0, -5.0, 900.0):
+        first, more = (torch.randn(n, generator=rng, dtype=torch.float64) for n in (3, 4))
+        values, v = (torch.randn(n, 5, generator=rng, dtype=torch.float64) for n in (3, 4))
+        powers = (first - first.max()).exp()
+        yield first.max(), powers.sum(), powers @ values, more + shift, v
+
+
+def _added(m, total, u, s, v):
+    largest = torch.maximum(m, s.max())
+    shrink, powers = (m - largest).exp(), (s - largest).exp()
+    return largest, shrink * total + powers.sum(), shrink * u + powers @ v
+
+
 JUDGES = {
     "dot-product-exercise-bank": Number(
         "e1bb6edb12a185bb",
@@ -28,6 +43,15 @@ JUDGES = {
             "cf84e43a8281cdfa": "that is about the side of the map, not its pixels",
         },
     ),
+    "dot-product-exercise-slope": Number(
+        "1448ec73ff8de209",
+        decimals=2,
+        known={
+            "810066d097749941": "that is the largest weight, not the largest slope",
+            "9cd38d03e8a379b1": "that is the weight at which the slope is largest",
+        },
+    ),
+    "dot-product-exercise-stream": Function(_blocks, _added, asked="a function of m, total, u, s and v"),
     "dot-product-exercise-mask": Function(_sequences, _masked, asked="a function of q, k and v"),
     "dot-product-exercise-positions": Exact(
         "c8b8fd2881a322d4",

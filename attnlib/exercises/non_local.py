@@ -11,6 +11,23 @@ JUDGES = {
             "c8c2db2ead8e7077": "the last row and column are left out, not padded",
         },
     ),
+    "non-local-exercise-size": Number(
+        "76befe241596e7e4",
+        decimals=2,
+        known={
+            "3928a9a6ac401cf0": "that is a ratio of mean squares; take the root",
+            "d7bfe461a707bc0f": "the sizes of scale and shift do not add up, their squares do",
+            "6dd1fe6c86572df3": "that is the size itself; it is asked as a share of the input's",
+        },
+    ),
+    "non-local-exercise-mean": Exact(
+        "7d08d5421cc724f2",
+        known={
+            "a0caa9e2a04c55a4": "one more leaves the mean of the rows as it is",
+            "8fc56ea130954550": "equal weights are another mean",
+            "10b01b3ba8abecd6": "in another order of columns, the weights belong to other positions",
+        },
+    ),
     "non-local-exercise-twice": Exact(
         "9375c0ee09fabbb4",
         known={
