@@ -26,7 +26,7 @@
 #
 # **After training, what the network made of them, and that is little here.** Give the gates of a small trained network a
 # random order, and it loses less than 7 points of accuracy in the mean, less than with the gates of another image. In its
-# last block the gates have learned to listen to their own channel.
+# last block the gates have learned to follow their own channel, which is the same in any order.
 #
 # **What the short kernel saves is parameters, not time,** and it is not shown to beat a constant: 86 parameters in
 # ResNet-50 in place of SE's 2,530,992, a training step that takes nearly as long, and 53.66 % in this book's short runs
@@ -306,6 +306,7 @@ for key in ("se", "eca"):
     rows.append([key, *(extra / [1, 1e6, 1e6])])
 columns = ["added by", "parameters", "MACs (M)", "one by one (M)"]
 added = pd.DataFrame(rows, columns=columns)
+added["parameters"] = added["parameters"].astype(int)
 plots.table(added, "What SE and ECA add to ResNet-50", digits=2)
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the findings against the data"}
@@ -368,16 +369,16 @@ finding("which is 24.37 times", total / 2**20)
 #
 # Take a ResNet with ECA at the end of every residual branch, in which the shortcut of each stage starts with a dense layer
 # (the stem's convolution or a projection) and is read by dense layers only. Choose an order $\pi$ for each stage, and let
-# all gates of the stage look along it. Reorder by $\pi$ the rows of the weights and norms that write a map of this width,
-# and the columns of the weights that read one. The new network, whose gates look along the stored order, computes the
+# all gates of the stage look along it. Reorder by $\pi$ the rows of the weights and norms that write the shortcut's start
+# or the end of a branch, and the columns of the weights that read the shortcut. The new network, whose gates look along the stored order, computes the
 # same function.
 # ```
 #
 # ```{prf:proof}
-# In the new network every map of the stage's width, in the branches behind their last convolution and on the shortcut,
-# has channel $\pi(c)$ of the old one at place $c$. This is so where the rows were reordered: a dense layer and its norm
-# treat each row by itself. It stays so in ECA: the stored order of the new map is the order $\pi$ of the old one, so that
-# each gate has the same $k$ means in its window, and the ends of the order are the same, too. It stays so in the addition,
+# In the new network every map of the stage behind the last convolution of a branch, and on the shortcut, has channel
+# $\pi(c)$ of the old one at place $c$. This is so where the rows were reordered: a dense layer and its norm treat each
+# row by itself. It stays so in ECA: the stored order of the new map is the order $\pi$ of the old one, so that each
+# gate has the same $k$ means in its window, and the ends of the order are the same, too. It stays so in the addition,
 # as branch and shortcut have one order, and in the ReLU. Who reads the map follows with its columns.
 # ```
 #
@@ -482,7 +483,7 @@ finding("not renamed, its outputs differ", apart > 0.01)
 # The paper's Table 2 puts its question to ResNet-50 on ImageNet: a gate that hears its own channel alone, its neighbours, a
 # group, all channels through a bottleneck, or all of them. Behind each form stand the weights of a block of 256 channels.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed top-1 accuracy of ten networks, one a row, by number of weights. No module lowest at 75.20, a gate without weights 76.00, SE 76.71, three grouped forms near 76.96, one scale each 77.07, ECA-NS 77.35, ECA 77.43 and the full matrix 77.42."}, "figure": {"caption": "Printed top-1 accuracy of ResNet-50 by form of the gate; weights are those of a block of 256 channels.", "name": "eca-printed"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed top-1 accuracy of ten networks, one a row, by number of weights. No module lowest at 75.20, a gate without weights 76.00, SE 76.71, three grouped forms near 76.96, one scale each 77.07, ECA-NS 77.35, ECA 77.43 and the full matrix 77.42."}, "figure": {"caption": "Printed top-1 accuracy of ResNet-50 by form of the gate; weights are those of a block of 256 channels, open marks other forms than the two modules.", "name": "eca-printed"}}
 C = 256
 forms = {  # the paper's name: ours, weights in a block
     "Vanilla": ("no module", 0),
@@ -680,7 +681,7 @@ plt.show()
 # :::{admonition} Try it
 # :class: try-it
 # Reverse the order: every channel keeps both its neighbours, but the one before is now the one behind. Does the network
-# lose more or less than with a random order? Say first; then replace `stored` by `stored.flip(0)`.
+# lose more or less than with a random order? Say first; then write `stored(eca).flip(0)` for `stored(eca)`.
 # :::
 
 # %%
@@ -691,7 +692,7 @@ print(f"{own - accuracy(reverse):.1f} points lost")
 # %% [markdown]
 # ### What the kernels have learned
 #
-# Why does the order matter so little? Here are the kernels of the three blocks.
+# Which part of a gate survives another order? Here are the kernels of the three blocks.
 
 # %%
 for n, eca in enumerate(attention_modules(model).values(), start=1):
@@ -704,7 +705,8 @@ finding("0.577", 3**-0.5)
 # :::{admonition} Finding
 # :class: finding
 # In the last block the middle weight, which is that of the channel itself, is more than 0.7, beyond the 0.577 where fresh
-# weights end: a channel is opened where its own mean is high. This part of the gate is the same in any order.
+# weights end: a channel is opened where its own mean is high. This part of the gate is the same in any order. What the
+# neighbours add is not, and their weights need not be smaller.
 # :::
 #
 # ### Gates near one half
