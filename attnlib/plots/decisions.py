@@ -2,14 +2,15 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from attnlib.plots.maps import captured
-from attnlib.plots.style import INK
+from attnlib.plots.style import COLUMN, GATE, INK, MAP, WEIGHT
+
+_OPERATORS = {"fc": (MAP, "o"), "cnn": (GATE, "s"), "ie": (WEIGHT, "^")}
 
 
 def decision_weights(model: nn.Module, images: Float[Tensor, "N 3 H W"], ax: Axes | None = None) -> Axes:
@@ -45,23 +46,21 @@ def decision_weights(model: nn.Module, images: Float[Tensor, "N 3 H W"], ax: Axe
         for image in decided.tolist()
         for operator, weight in zip(modules[path].operators, image, strict=True)
     ]
+    frame = pd.DataFrame(rows)
+    operators = list(dict.fromkeys(frame["operator"]))
     if ax is None:
-        _, ax = plt.subplots(figsize=(max(5, 1.0 * len(modules) + 1.5), 3.6))
-    sns.pointplot(
-        pd.DataFrame(rows),
-        x="layer",
-        y="weight",
-        hue="operator",
-        estimator="median",
-        errorbar=("pi", 90),
-        dodge=0.3,
-        linestyle="none",
-        palette="colorblind",
-        markers=["o", "s", "^"][: len({row["operator"] for row in rows})],
-        ax=ax,
-    )
-    ax.axhline(0.5, color=INK, lw=1, ls="--")
-    ax.set(xlabel="", ylabel="decision weight", ylim=(0, 1))
-    ax.tick_params(axis="x", rotation=30)
-    ax.legend(title=None, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        _, ax = plt.subplots(figsize=(COLUMN, 0.75 * len(modules) + 1.3))
+    for shift, (operator, (colour, marker)) in zip((-0.22, 0, 0.22), _OPERATORS.items(), strict=True):
+        if operator not in operators:
+            continue
+        weights = frame[frame["operator"] == operator].groupby("layer", sort=False)["weight"]
+        low, middle, high = (weights.quantile(share).to_numpy() for share in (0.05, 0.5, 0.95))
+        heights = [layer + shift for layer in range(len(modules))]
+        ax.hlines(heights, low, high, color=colour, lw=2)
+        ax.plot(middle, heights, marker, color=colour, ms=6, label=operator)
+    ax.axvline(0.5, color=INK, lw=1, ls="--")
+    ax.set_yticks(range(len(modules)), modules)
+    ax.set(xlabel="decision weight", xlim=(0, 1), ylim=(len(modules) - 0.5, -0.5))
+    ax.grid(visible=False, axis="y")
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return ax

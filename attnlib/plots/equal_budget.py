@@ -1,6 +1,6 @@
 """Modules of one recipe beside each other: a table, accuracy against a cost, and paired differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from attnlib.plots.style import FAINT, INK, looks
+from attnlib.plots.style import COLUMN, FAINT, INK, looks
 from attnlib.plots.tables import Table, table
+from attnlib.results.rows import Comparison
+from attnlib.results.standing import corrected, standing
 from attnlib.results.words import shown
 
 if TYPE_CHECKING:
@@ -18,29 +20,77 @@ if TYPE_CHECKING:
     from attnlib.results.rows import Row
     from attnlib.training.record import Record
 
+def report_table(
+    reports: "Report | Sequence[Report]", caption: str, labels: Collection[str] | None = None
+) -> Table:
+    """A line for each attention: seeds, accuracy and its spread, and the difference to each baseline.
 
-def report_table(report: "Report", caption: str) -> Table:
-    """A line for each attention: seeds, accuracy and its spread, parameters, and the difference to the baseline.
+    A difference is the mean over common seeds, in points; beside it stand Student's 95 % interval, and the same with
+    Bonferroni's correction for all rows that are compared with that baseline.
 
-    The best epoch has the accuracy on the images by which it was chosen, under their name. The intervals are 95 %
-    intervals of the mean difference in points.
+    Args:
+        reports: one report, or several of the same runs with different baselines.
+        caption: what the table shows.
+        labels: of the rows that are shown; default all. The correction stays that for all rows of the report.
     """
-    rows = [
-        {
-            "attention": shown(row.label),
-            "kind": row.kind,
-            "runs": f"{len(row.seeds)} seeds" if len(row.seeds) > 1 else "single run",
+    reports = [reports] if isinstance(reports, Comparison) else list(reports)
+    lines = {
+        row.label: {
+            "attention": short(row.label),
+            "seeds": len(row.seeds),
             "accuracy (%)": row.mean,
-            "standard deviation": row.deviation,
-            f"{row.best_of}, best epoch (%)": row.best_mean,
-            "parameters": row.parameters,
-            f"minus {report.baseline}": row.difference,
-            "Student's interval": _interval(row.student),
-            "bootstrap": _interval(row.bootstrap),
+            "deviation": row.deviation,
         }
-        for row in report.rows
+        for row in reports[0].rows
+        if labels is None or row.label in labels
+    }
+    for report in reports:
+        sure = corrected(report)
+        for row in (row for row in report.rows if row.label in lines):
+            against = f"minus {short(report.baseline)}"
+            lines[row.label] |= {
+                against: row.difference,
+                f"{against}, 95 %": _interval(row.student),
+                f"{against}, corrected": _interval(sure.get(row.label)),
+            }
+    return table(pd.DataFrame([*lines.values()]), caption, digits=2)
+
+
+def standing_table(reports: "Sequence[Report]", caption: str, kind: str | None = "module") -> Table:
+    """What the intervals say of the modules, a column for each baseline: their number, and their names where few.
+
+    Args:
+        reports: of the same runs, with different baselines.
+        caption: what the table shows.
+        kind: of the rows that are counted; None for all.
+    """
+    columns = {f"beside {short(report.baseline)}": standing(report, kind) for report in reports}
+    lines = {
+        "above": "interval above 0",
+        "surely above": "… also corrected",
+        "neither": "interval holds 0",
+        "below": "interval below 0",
+        "surely below": "… also corrected",
+    }
+    rows = [
+        {"": words} | {beside: _named(found[which]) for beside, found in columns.items()}
+        for which, words in lines.items()
     ]
-    return table(pd.DataFrame(rows), caption, digits=2)
+    return table(pd.DataFrame(rows), caption)
+
+
+def short(label: str) -> str:
+    """A recipe's label without the words that its values explain: "constant 0.731", "sasa layer3.*.conv2"."""
+    name, _, arguments = shown(label).partition("(")
+    return " ".join([name, arguments.rstrip(")").replace("placement=", "").replace("value=", "")]).strip()
+
+
+def _named(labels: Sequence[str]) -> str:
+    if not labels:
+        return "none"
+    if len(labels) > 8:
+        return str(len(labels))
+    return f"{len(labels)}: {', '.join(map(short, labels))}"
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
@@ -77,17 +127,24 @@ def _macs(recipe) -> int:
     return profile(model, networks.image_size(recipe.backbone)).macs
 
 
-def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes | None = None) -> Axes:
-    """Draw accuracy against a cost: small points for seeds, a large one for their mean, a line for the Pareto front.
+def pareto(
+    report: "Report",
+    costs: Mapping[str, float],
+    xlabel: str,
+    named: Collection[str] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw accuracy against a cost: a point for each mean, and a line for the Pareto front.
 
-    The front joins the means that no other mean beats at the same or a lower cost. Labels stand right of the axes, by
-    mean, and do not overlap.
+    The front joins the means that no other mean beats at the same or a lower cost. Its rows and those of `named` have
+    the look of their module, small points for their seeds and a label right of the axes; all others are grey points.
 
     Args:
         report: of the runs of one recipe.
         costs: of each label that is to be drawn; rows of the report without one are left out.
         xlabel: what the cost is, with its unit.
-        ax: where to draw; default a new figure, as high as the labels need.
+        named: labels to name besides those of the front; where there are more than eight in all, nothing is told apart.
+        ax: where to draw; default a new figure.
 
     Raises:
         ValueError: no row of the report has a cost.
@@ -99,7 +156,7 @@ def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes |
             f"costs are given for {', '.join(costs) or 'nothing'}"
         )
     if ax is None:
-        _, ax = plt.subplots(figsize=(8, 0.22 * len(rows) + 1.8))
+        _, ax = plt.subplots(figsize=(COLUMN, 3.8))
     front = _front(rows, costs)
     ax.step(
         [costs[row.label] for row in front],
@@ -110,20 +167,24 @@ def pareto(report: "Report", costs: Mapping[str, float], xlabel: str, ax: Axes |
         ls="--",
         label="Pareto front of the means",
     )
-    styles = looks(row.label for row in rows)
-    for height, row in zip(np.linspace(0, 1, len(rows)), rows, strict=True):
+    told = [row for row in rows if row in front or row.label in named]
+    others = [row for row in rows if row not in told]
+    grey = {"ls": "", "marker": "o", "color": FAINT, "alpha": 0.6}
+    ax.plot([costs[row.label] for row in others], [row.mean for row in others], **grey, ms=5, label="other rows")
+    styles = looks(row.label for row in told)
+    for height, row in zip(np.linspace(0.03, 0.97, len(told)), told, strict=True):
         style = styles[row.label]
         cost = costs[row.label]
         points = [cost] * len(row.accuracies)
         ax.plot(points, row.accuracies, **style.points(ls="", ms=3.5, alpha=0.45))
         ax.plot(cost, row.mean, **style.points(ls="", ms=8))
         ax.annotate(
-            shown(row.label),
+            _stacked(row.label),
             (cost, row.mean),
             xytext=(1.05, height),
             textcoords="axes fraction",
             va="center",
-            fontsize="small",
+            fontsize=9.5,
             fontweight="bold" if row in front else "normal",
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.6, "zorder": 0, "relpos": (0, 0.5)},
         )
@@ -146,7 +207,8 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
 
     The bar is Student's 95 % interval of the mean, the short line across it the mean; one seed has a point alone. The
     bootstrap's interval is in the table: from three seeds it is the range of the points. Labels are sorted by mean;
-    colour and marker are the module's, as everywhere.
+    colour and marker are the module's, as everywhere. A label is bold where the interval also leaves 0 out with
+    Bonferroni's correction for all rows of the report.
 
     Args:
         report: of the runs of one recipe.
@@ -162,7 +224,7 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
             f"{', '.join(row.label for row in report.rows)}"
         )
     if ax is None:
-        _, ax = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.8))
+        _, ax = plt.subplots(figsize=(COLUMN, 0.33 * len(rows) + 1.4))
     styles = looks(row.label for row in rows)
     for height, row in enumerate(rows):
         style = styles[row.label]
@@ -170,10 +232,14 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
             ax.plot(row.student, [height] * 2, color=style.colour, lw=4, alpha=0.4, solid_capstyle="butt")
         ax.plot([row.difference] * 2, [height - 0.3, height + 0.3], color=INK, lw=1.5)
         heights = [height] * len(row.differences)
-        ax.plot(row.differences, heights, **style.points(ls="", ms=6))
+        ax.plot(row.differences, heights, **style.points(ls="", ms=5))
     ax.axvline(0, color=INK, lw=1, ls="--")
-    ax.set_yticks(range(len(rows)), [shown(row.label) for row in rows])
-    ax.set(xlabel=f"accuracy minus that of {shown(report.baseline)}, same seed (points)", ylabel="")
+    ax.set_yticks(range(len(rows)), [_stacked(row.label) for row in rows], linespacing=0.9)
+    sure = standing(report)
+    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("bold" if row.label in sure["surely above"] + sure["surely below"] else "normal")
+    ax.set_ylim(-0.7, len(rows) - 0.3)
+    ax.set(xlabel=f"points above {short(report.baseline)}, same seed", ylabel="")
     ax.grid(visible=False, axis="y")
     interval = plt.Line2D([], [], color=FAINT, lw=4, alpha=0.4, label="Student's 95 % interval")
     mean = plt.Line2D([], [], ls="", marker="|", ms=11, mew=1.5, color=INK, label="mean")
@@ -181,6 +247,11 @@ def paired_differences(report: "Report", ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _stacked(label: str) -> str:
+    """The label over two lines where it has values, so that it leaves room for the axes."""
+    return short(label).replace(" ", "\n", 1)
+
+
 def _legend(ax: Axes, *handles: Artist) -> None:
     """What there is to name besides the modules, whose names stand beside their points: below the axes."""
-    ax.figure.legend(handles=handles, frameon=False, ncols=3, loc="outside lower center")
+    ax.figure.legend(handles=handles, frameon=False, ncols=2, loc="outside lower center")

@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from attnlib import plots
 from attnlib.results import report
+from attnlib.results.intervals import student
 
 COSTS = {"none": 0.0, "constant": 0.0, "se": 0.5, "sa": 1.0, "dot_product": 4.0}
 
@@ -25,12 +26,19 @@ def costs():
 
 
 def test_seeds_and_means_stand_above_their_cost(found, costs):
-    axis = plots.pareto(found, costs, "cost (%)")
+    axis = plots.pareto(found, costs, "cost (%)", named=["sa", "none"])
     seeds = {(line.get_xdata()[0], *line.get_ydata()) for line in axis.lines if line.get_markersize() == 3.5}
     means = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axis.lines if line.get_markersize() == 8}
     assert {(0.0, 40.0, 50.0), (0.5, 60.0, 60.0)} < seeds
     assert {(cost, round(mean, 6)) for cost, mean in means} == {(0, 45), (0, 50), (0.5, 60), (1, 55), (4, 70)}
     assert axis.get_xlabel() == "cost (%)"
+
+
+def test_what_is_neither_named_nor_on_the_front_is_a_grey_point(found, costs):
+    axis = plots.pareto(found, costs, "cost", named=["sa"])
+    (grey,) = (line for line in axis.lines if line.get_label() == "other rows")
+    assert list(zip(*grey.get_data(), strict=True)) == [(0.0, 45.0)]
+    assert "none" not in [text.get_text() for text in axis.texts]
 
 
 def test_the_front_holds_the_means_that_no_cheaper_one_beats(found, costs):
@@ -39,15 +47,18 @@ def test_the_front_holds_the_means_that_no_cheaper_one_beats(found, costs):
     assert list(front.get_xdata()) == [0, 0.5, 4]
     assert list(front.get_ydata()) == pytest.approx([50, 60, 70])
     bold = {text.get_text() for text in axis.texts if text.get_fontweight() == "bold"}
-    assert bold == {"constant", "se", "dot_product(placement=layer3)"}
+    assert bold == {"constant", "se", "dot_product\nlayer3"}
 
 
-def test_every_label_stands_once_and_none_over_another(run):
-    values = [run("constant", 0, 0.4, attention_args={"value": 0.01 * k}) for k in range(20)]
+def test_every_named_label_stands_once_and_none_over_another(run):
+    values = [run("constant", 0, 0.4, attention_args={"value": round(0.01 * k, 2)}) for k in range(8)]
     found = report([run("none", 0, 0.4), *values])
-    axis = plots.pareto(found, dict.fromkeys((row.label for row in found.rows), 1.0), "cost")
+    labels = [row.label for row in found.rows]
+    axis = plots.pareto(found, dict.fromkeys(labels, 1.0), "cost", named=labels)
     axis.figure.canvas.draw()
-    assert sorted(text.get_text() for text in axis.texts) == sorted(plots.shown(row.label) for row in found.rows)
+    assert sorted(text.get_text() for text in axis.texts) == sorted(
+        ["none", *(f"constant\n{round(0.01 * k, 2)}" for k in range(8))]
+    )
     # the text alone: an annotation's own extent includes the line to its point
     boxes = sorted((Text.get_window_extent(text) for text in axis.texts), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
@@ -61,7 +72,7 @@ def test_only_rows_with_a_cost_are_drawn(found):
 
 
 def test_a_mean_has_the_colour_and_the_marker_of_its_module(found, costs):
-    axis = plots.pareto(found, costs, "cost")
+    axis = plots.pareto(found, costs, "cost", named=costs)
     drawn = {(line.get_color(), line.get_marker()) for line in axis.lines if line.get_markersize() == 8}
     labels = [row.label for row in found.rows]
     assert drawn == {(look.colour, look.marker) for look in plots.looks(labels).values()}
@@ -70,8 +81,8 @@ def test_a_mean_has_the_colour_and_the_marker_of_its_module(found, costs):
 def test_differences_are_points_with_their_mean_and_interval(found):
     axis = plots.paired_differences(found)
     labels = [text.get_text() for text in axis.get_yticklabels()]
-    assert "none" not in labels and set(labels) == {row.label for row in found.rows if row.label != "none"}
-    means = [row.difference for label in labels for row in found.rows if row.label == label]
+    assert sorted(labels) == ["constant", "dot_product\nlayer3", "sa", "se"]
+    means = [row.difference for label in labels for row in found.rows if row.label.startswith(label.split()[0])]
     assert means == sorted(means)
     se = next(row for row in found.rows if row.label == "se")
     of_se = [line for line in axis.lines if set(line.get_ydata()) == {labels.index("se")}]
@@ -120,14 +131,28 @@ def test_labels_are_shown_with_short_numbers():
     assert len(long) <= 60 and long.endswith("...)")
 
 
-def test_the_table_has_spread_and_intervals_where_there_are_seeds_for_them(found):
-    drawn = plots.report_table(found, "Runs").data.set_index("attention")
-    assert list(drawn.index) == [row.label for row in found.rows]
-    assert list(drawn.loc["se", ["kind", "runs"]]) == ["module", "2 seeds"]
-    assert drawn.loc["se", "minus none"] == pytest.approx(15)
-    low, high = next(row.student for row in found.rows if row.label == "se")
-    assert drawn.loc["se", "Student's interval"] == f"{low:.2f} to {high:.2f}"
-    single = drawn.loc["dot_product(placement=layer3)"]
-    assert single["runs"] == "single run" and single["bootstrap"] == "–"
-    assert drawn.loc["none", "Student's interval"] == "–"
-    assert drawn["validation, best epoch (%)"].tolist() == pytest.approx([20.0] * 5)
+def test_a_label_is_bold_where_the_corrected_interval_leaves_0_out(run):
+    accuracies = {"none": (0.4, 0.4, 0.4), "se": (0.5, 0.5, 0.5001), "sa": (0.5, 0.3, 0.45)}
+    runs = [run(key, seed, value) for key, values in accuracies.items() for seed, value in enumerate(values)]
+    axis = plots.paired_differences(report(runs))
+    assert {label.get_text(): label.get_fontweight() for label in axis.get_yticklabels()} == {
+        "sa": "normal",
+        "se": "bold",
+    }
+
+
+def test_the_table_has_the_difference_to_each_baseline(run):
+    accuracies = {"none": (0.4, 0.5), "constant": (0.5, 0.5), "se": (0.6, 0.6), "sa": (0.5, 0.6)}
+    runs = [run(key, seed, value) for key, values in accuracies.items() for seed, value in enumerate(values)]
+    runs.append(run("dot_product", 0, 0.7, placement="layer3"))
+    drawn = plots.report_table([report(runs), report(runs, "constant")], "Runs").data.set_index("attention")
+    assert list(drawn.index) == ["dot_product layer3", "se", "sa", "constant", "none"]
+    assert drawn.loc["se", ["minus none", "minus constant"]].tolist() == pytest.approx([15, 10])
+    low, high = student([20, 10])
+    assert drawn.loc["se", "minus none, 95 %"] == f"{low:.2f} to {high:.2f}"
+    low, high = student([20, 10], 1 - 0.05 / 3)
+    assert drawn.loc["se", "minus none, corrected"] == f"{low:.2f} to {high:.2f}"
+    single = drawn.loc["dot_product layer3"]
+    assert single["seeds"] == 1 and single["minus none, 95 %"] == single["minus none, corrected"] == "–"
+    one = plots.report_table(report(runs), "One row", ["se"]).data
+    assert one["attention"].tolist() == ["se"] and one["minus none, corrected"].tolist() == [f"{low:.2f} to {high:.2f}"]

@@ -26,12 +26,26 @@ def test_means_over_sizes_are_geometric():
 
 def test_a_panel_for_each_pass_with_a_bar_at_each_mean():
     axes = plots.ratios(rows())
-    assert [ax.get_title() for ax in axes] == ["forward", "forward+backward"]
+    assert [ax.get_title() for ax in axes] == ["forward", "forward and backward"]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["nam", "se"]
+    points = {
+        (x, y) for line in axes[0].lines if line.get_marker() in "os" for x, y in zip(*line.get_data(), strict=True)
+    }
+    assert points == {(0.25, 0), (1.0, 0), (1.0, 1), (4.0, 1)}
     for ax in axes:
         bars = [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1]
         assert bars == pytest.approx([0.5, 2.0, 1.0])  # the last is the line at equal time
         assert ax.get_xscale() == "log"
+
+
+def test_the_axis_says_what_the_ratio_is_of():
+    assert plots.ratios(rows(), "ours / floor")[-1].get_xlabel() == "ours / floor"
+
+
+def test_more_sizes_than_can_be_told_apart_are_refused():
+    many = pd.concat([rows().assign(size=f"{k} pixels") for k in range(6)])
+    with pytest.raises(ValueError, match="at most 5 sizes can be told apart, these rows have 6"):
+        plots.ratios(many)
 
 
 def test_nothing_to_draw_is_said():
