@@ -58,6 +58,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Markdown, display
 
 from attnlib import create, finding, info, list_modules, plots
 from attnlib.overview import overview
@@ -164,7 +165,7 @@ def asked(key, moved, channels=48, side=15):
     return (y.norm() / x.norm()).item(), derivative / derivative.max()
 
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Nineteen small maps of 15 by 15 pixels, one for each module: how strongly the output in the middle answers to each pixel. NAM: the middle alone. SE, GE, ECA, SEM, IEBN, SA, SGE: the middle strongly, all others weakly and alike. Triplet: a cross seven pixels wide. SASA: a window of 7 by 7. CBAM and BAM: a window that stands out from a weak background. The self-attentions: all pixels, unevenly."}, "figure": {"caption": "What the output at the pixel in the middle answers to, by pixel, with moved weights: dark is not at all, the brightest is the strongest answer; four decades. Below each name the numbers of pixels and channels.", "name": "side-heard"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Nineteen small maps of 15 by 15 pixels, one for each module: how strongly the output in the middle answers to each pixel. NAM: the middle alone. SE, GE, ECA, SEM, IEBN, SA, SGE: the middle strongly, all others weakly and alike. Triplet: a cross seven pixels wide. SASA: a window of 7 by 7. BAM: nine pixels four apart stand out from a weak background. CBAM: a window of 7 by 7 stands out a little. The self-attentions: all pixels, unevenly."}, "figure": {"caption": "What the output at the pixel in the middle answers to, by pixel, with moved weights: dark is not at all, the brightest is the strongest answer; four decades. Below each name the numbers of pixels and channels.", "name": "side-heard"}} tags=["hide-input"]
 def heard(derivative, least=1e-10):
     """How many pixels, and how many channels, an output answers to."""
     answers = derivative > least
@@ -297,7 +298,7 @@ slowest = released[released["module"].isin(["nam", "triplet"])]
 slowest = slowest[slowest["pass"] == "forward"].groupby("module")
 worst = slowest["ratio"].idxmax()
 finding("8 x 8", bool((released.loc[worst, "size"] == "256x8x8").all()))
-print(speed.where())
+display(Markdown(f"Measured on: {speed.where()}."))
 plt.show()
 
 # %% [markdown]
@@ -475,7 +476,7 @@ finding(
     100 * windows["share"].min(),
     100 * windows["share"].max(),
 )
-print(local.where())
+display(Markdown(f"Measured on: {local.where()}."))
 plt.show()
 
 # %% [markdown]

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from attnlib.results.rows import Row
     from attnlib.training.record import Record
 
-def report_table(
-    reports: "Report | Sequence[Report]", caption: str, labels: Collection[str] | None = None
-) -> Table:
+
+def report_table(reports: "Report | Sequence[Report]", caption: str, labels: Collection[str] | None = None) -> Table:
     """A line for each attention: seeds, accuracy and its spread, and the difference to each baseline.
 
     A difference is the mean over common seeds, in points; beside it stand Student's 95 % interval, and the same with
@@ -94,7 +93,7 @@ def _named(labels: Sequence[str]) -> str:
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
-    return "–" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    return "–" if ends is None else f"{ends[0]:.2f}\u00a0to\u00a0{ends[1]:.2f}"
 
 
 def added_macs(records: Sequence["Record"]) -> dict[str, float]:

@@ -149,10 +149,12 @@ def test_the_table_has_the_difference_to_each_baseline(run):
     assert list(drawn.index) == ["dot_product layer3", "se", "sa", "constant", "none"]
     assert drawn.loc["se", ["minus none", "minus constant"]].tolist() == pytest.approx([15, 10])
     low, high = student([20, 10])
-    assert drawn.loc["se", "minus none, 95 %"] == f"{low:.2f} to {high:.2f}"
+    assert drawn.loc["se", "minus none, 95 %"] == f"{low:.2f}\u00a0to\u00a0{high:.2f}"
     low, high = student([20, 10], 1 - 0.05 / 3)
-    assert drawn.loc["se", "minus none, corrected"] == f"{low:.2f} to {high:.2f}"
+    assert drawn.loc["se", "minus none, corrected"] == f"{low:.2f}\u00a0to\u00a0{high:.2f}"
     single = drawn.loc["dot_product layer3"]
     assert single["seeds"] == 1 and single["minus none, 95 %"] == single["minus none, corrected"] == "–"
     one = plots.report_table(report(runs), "One row", ["se"]).data
-    assert one["attention"].tolist() == ["se"] and one["minus none, corrected"].tolist() == [f"{low:.2f} to {high:.2f}"]
+    assert one["attention"].tolist() == ["se"] and one["minus none, corrected"].tolist() == [
+        f"{low:.2f}\u00a0to\u00a0{high:.2f}"
+    ]
