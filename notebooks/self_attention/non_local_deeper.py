@@ -99,8 +99,10 @@ twice = [2 * gradient for gradient in small]
 check("twice the scale, twice the gradient", large, twice, atol=1e-12)
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
-per_scale = behind(block, 1)[0].norm() / behind(block, 0.01)[0].norm()
-finding("a hundredth", abs(per_scale - 100) < 1e-6)
+gamma = 0.01
+per_scale = behind(block, 1)[0].norm() / behind(block, gamma)[0].norm()
+finding("= 0.01$ the queries", gamma)
+finding("with a hundredth", abs(per_scale - 100) < 1e-6)
 
 # %% [markdown]
 # :::{admonition} Finding
