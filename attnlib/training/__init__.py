@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attnlib.training.loop import Trained, TrainingFailedError, TrainingInterrupted, train
     from attnlib.training.recipe import Recipe
     from attnlib.training.record import Record
+    from attnlib.training.toy import fit
 
 __all__ = [
     "Recipe",
@@ -23,6 +24,7 @@ __all__ = [
     "TrainingFailedError",
     "TrainingInterrupted",
     "chapter_recipe",
+    "fit",
     "lane",
     "linear_accuracy",
     "train",
@@ -35,5 +37,6 @@ __getattr__, __dir__ = later(
         ".loop": ["Trained", "TrainingFailedError", "TrainingInterrupted", "train"],
         ".recipe": ["Recipe"],
         ".record": ["Record"],
+        ".toy": ["fit"],
     },
 )

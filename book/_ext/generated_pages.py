@@ -199,8 +199,8 @@ FIELD = {
 WIDTH, PILL, GAP, LETTER = 480, 28, 8, 7.4
 
 
-def field_map() -> str:
-    """The map as inline SVG, so that it follows the theme's colours; chapters that exist are links."""
+def field_map(root: str = "") -> str:
+    """The map as inline SVG, so that it follows the theme's colours; chapters that exist are links, from `root` on."""
     drawn, present, y = [], [], 4
     for (family, heading), groups in FIELD.items():
         top, inside = y, []
@@ -216,7 +216,7 @@ def field_map() -> str:
                     x, y = 16, y + PILL + GAP
                 here = (REPOSITORY / "notebooks" / family / f"{key}.ipynb").exists()
                 present += [name] if here else []
-                inside.append(pill(family, key, name, x, y, width, here))
+                inside.append(pill(f"{root}notebooks/{family}/{key}.html", name, x, y, width, here))
                 x += width + GAP
             y += PILL + 14
         drawn.append(f'<rect class="box" x="2" y="{top}" width="{WIDTH - 4}" height="{y - top}" rx="10"/>')
@@ -232,12 +232,12 @@ def field_map() -> str:
     return "\n".join([opening, *drawn, "</svg>"])
 
 
-def pill(family: str, key: str, name: str, x: float, y: float, width: float, here: bool) -> str:
+def pill(link: str, name: str, x: float, y: float, width: float, here: bool) -> str:
     """One module of the map: filled, and a link, where its chapter is written."""
     label = f'<text x="{x + width / 2:.1f}" y="{y + 19}" font-size="13" text-anchor="middle">{name}</text>'
     box = f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{PILL}" rx="14"/>'
     drawn = f'<g class="{"here" if here else "later"}">{box}{label}</g>'
-    return f'<a href="notebooks/{family}/{key}.html">{drawn}</a>' if here else drawn
+    return f'<a href="{link}">{drawn}</a>' if here else drawn
 
 
 # ---- speed ----
@@ -315,12 +315,17 @@ PAGES = {
     "book/training": ("speed",),
     "book/notation": ("palette",),
     "index": ("hook", "map", "counts", "found"),
+    "notebooks/introduction/two_families": ("map",),
 }
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace the mark of a page before it is parsed."""
-    source[0] = MARK.sub(lambda mark: GENERATE[mark.group(1)](), source[0])
+    """Replace the marks of a page before it is parsed; of a notebook this is the text of its JSON."""
+    if docname.startswith("notebooks/"):
+        generate = {"map": lambda: json.dumps(field_map("../" * docname.count("/")))[1:-1]}
+    else:
+        generate = GENERATE
+    source[0] = MARK.sub(lambda mark: generate[mark.group(1)](), source[0])
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
