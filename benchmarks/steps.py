@@ -2,8 +2,8 @@
 
     python -m benchmarks.steps cifar10-cpu
 
-One thread, as the driver trains. It prints what the whole table takes and files the rows, by which `workflow/driver.py`
-puts the cheapest first and says when it will be done.
+One thread, as the driver trains. It prints and files the rows, by which `workflow/driver.py` puts the cheapest first and
+says when it will be done.
 """
 
 import os
@@ -42,7 +42,6 @@ def rows(runs: list[plan.Run], steps: int) -> list[dict[str, Any]]:
                 "recipe": each.recipe.name,
                 "attention": each.recipe.label,
                 "step_cpu_s": round(seconds, 4),
-                "run_cpu_h": round(seconds * run.steps / 3600, 3),
             }
         )
     return found
@@ -60,12 +59,9 @@ def main(
     console = Console()
     for row in sorted(measured, key=lambda row: row["step_cpu_s"]):
         console.print(row)
-    seeds = len({run.recipe.seed for run in runs})
-    hours = seeds * sum(row["run_cpu_h"] for row in measured)
-    console.print(f"{len(runs)} runs, without evaluation about {hours:.1f} hours of one core")
     about = (
-        "CPU seconds of one step, median; CPU hours of all steps of a run, without evaluation; load: processes that "
-        "wanted a core meanwhile, which slow each other down beyond the cores that they take"
+        "CPU seconds of one step, median; load: processes that wanted a core meanwhile, which slow each other down "
+        "beyond the cores that they take"
     )
     settings = {"steps": steps, "load": round(os.getloadavg()[1], 1), "about": about}
     save(TABLES / f"cpu-steps-{name}.json", {**header(torch.device("cpu"), settings), "rows": measured})

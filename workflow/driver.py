@@ -291,10 +291,10 @@ def _estimate(left: dict[str, plan.Run], planned: dict[int, list[plan.Run]], pla
 
 
 def _costs(name: str) -> Costs:
-    """CPU hours of a run by recipe and label, where `python -m benchmarks.steps NAME` has measured them."""
+    """CPU seconds of a step by recipe and label, where `python -m benchmarks.steps NAME` has measured them."""
     try:
         rows = measurements(f"cpu-steps-{name}").rows
-        return {(row["recipe"], row["attention"]): row["run_cpu_h"] for row in rows}
+        return {(row["recipe"], row["attention"]): row["step_cpu_s"] for row in rows}
     except UnknownNameError:
         return {}
 
