@@ -2,8 +2,8 @@
 
     python -m benchmarks.steps cifar10-cpu
 
-One thread, as the driver trains. It prints and files the rows, by which `workflow/driver.py` puts the cheapest first and
-says when it will be done.
+One thread, as the driver trains. It prints and files the rows, by which `workflow/driver.py` puts the cheapest first
+and says when it will be done.
 """
 
 import os
