@@ -13,7 +13,8 @@
 #     language: python
 #     name: python3
 # ---
-#
+
+# %% [markdown]
 # # Stand-alone self-attention (SASA)
 #
 # :::{admonition} Can attention replace convolution, and where must it not?
@@ -570,8 +571,8 @@ print(f"lost: {whole - masked:.0f} points")
 # Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with the code that judged it, are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
-claims = """shares-swapped parameters-grouped flops-every-depth
-    stem-convolution gain same-cost-19 parameters-window early-convolution"""
+claims = """shares-swapped parameters-grouped flops-every-depth gain
+    stem-convolution same-cost-19 parameters-window early-convolution"""
 plots.verdicts(paper.verdicts(claims.split()))
 
 # %% [markdown]
