@@ -229,7 +229,7 @@ class StandAloneAttention(nn.Module):
 # automatic differentiation. `F.fold` is the way back of `F.unfold`: it adds up what a pixel gets from all windows that it lies
 # in.
 
-# %% tags=["nbval-check-output"]
+# %%
 torch.manual_seed(0)
 scratch = StandAloneAttention(8, s=3, M=2).double()
 x = torch.randn(1, 8, 9, 7, dtype=torch.float64, requires_grad=True)
@@ -354,7 +354,7 @@ finding("0.49 to 0.76", short.min(), short.max())
 # Without positions the eight neighbours of a query may change places and nothing happens; with them it does. And where the map is
 # moved, the output moves with it, away from the border.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "The three checks"}
 x = torch.randn(1, 8, 9, 7, dtype=torch.float64)
 window = x[..., 3:6, 2:5].flatten(2)
 order = [8, 2, 5, 1, 4, 0, 3, 7, 6]  # the middle stays
