@@ -158,12 +158,9 @@ if whole:
 # epochs. A run takes minutes on one processor core, so that anyone can repeat it. It is far from what a network can reach: the best rows
 # are right on about half of the test images. Three rules make the runs comparable:
 #
-# * *One seed, one start.* Under one seed all networks begin with the same weights outside of their attention and see the
-#   images in the same order. So runs are compared seed by seed. The images are the same under every seed.
-# * *The test set is read once*, after the last epoch. What has to be chosen is chosen on the images held back (the
-#   protocol `clean`).
-# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that
-#   needs others is at a disadvantage.
+# * *One seed, one start.* Under one seed all networks begin with the same weights outside of their attention and see the images in the same order. So runs are compared seed by seed. The images are the same under every seed.
+# * *The test set is read once*, after the last epoch. What has to be chosen is chosen on the images held back (the protocol `clean`).
+# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that needs others is at a disadvantage.
 #
 # *Controls* are networks with a constant gate: no attention. Each is what some modules are before they have learned:
 # `constant` halves the branches, as a sigmoid of zero does; 0.731 is the sigmoid of one, where SA and SGE begin; 0.269 in the
@@ -231,15 +228,15 @@ sure = corrected(found)
 most = max(len(each.seeds) for each in found.rows)
 longest = {each.label for each in found.rows if len(each.seeds) == most}
 finding("Over 8 seeds", most)
-for words, key in (
-    ("2.42 points (95 % interval 1.85 to 3.00", "se"),
-    ("3.58 (2.07 to 5.10", "constant"),
-    ("3.63 (1.81 to 5.44", "nam"),
-):
-    values = [row[key].difference, *row[key].student]
-    if "95 %" in words:
-        values.insert(1, 95)
-    finding(words, *values)
+gain = {
+    key: (row[key].difference, *row[key].student)
+    for key in row
+    if row[key].student
+}
+words = gain["se"][0], 95, *gain["se"][1:]
+finding("2.42 points (95 % interval 1.85 to 3.00", *words)
+finding("3.58 (2.07 to 5.10", *gain["constant"])
+finding("3.63 (1.81 to 5.44", *gain["nam"])
 finding("corrected 1.26 to 3.58", *sure["se"])
 finding("corrected 0.51 to 6.65", *sure["constant"])
 finding("corrected -0.05 to 7.30", *sure["nam"])
@@ -276,7 +273,10 @@ finding("Six of 25 rows", len(said["above"]) == 6, count == 25)
 finding("all with eight seeds", {*said["above"]} == longest - {"none"})
 finding("Five lie below", len(said["below"]) == 5)
 finding("1.25 of 25", 0.05 * count, count)
-finding("0 alone", set(said["surely below"]) == {"constant(value=0.0)"})
+finding(
+    "`constant 0` alone",
+    set(said["surely below"]) == {"constant(value=0.0)"},
+)
 eca = row["eca"]
 finding("3.62 points on three seeds", eca.difference, len(eca.seeds) == 3)
 finding(
@@ -402,6 +402,7 @@ finding("14 would by chance", 0.05 * together)
 finding("Two remain", len(of_pairs["surely apart"]) == 2)
 norms = "constant(placement=*bn?, value=0.2689414213699951)"
 told = {("se", "none"), (norms, "sge")}
+finding("the constant 0.269 in the norms", 0.2689414)
 finding("SE above no module", {*of_pairs["surely apart"]} == told)
 finding(
     "50 of 56 ways for SE and 15 for NAM",
@@ -518,6 +519,7 @@ finding(
 finding(
     "Five modules", {*at_half} == {"eca", "triplet", "nam", "se", "ge"}
 )
+finding("within 0.03 of one half", len(at_half) == 5)
 apart = [k for k in at_half if versus[k].student[1] < 0]
 finding(
     "GE alone",
@@ -572,7 +574,11 @@ free = [
     for r in of_modules
     if added[r.label] < 0.01 and added[r.label] >= 0
 ]
-finding("Nine of 20", len(free) == 9, len(of_modules) == 20)
+finding(
+    "Nine of 20 rows with a module add less than 0.01 %",
+    len(free) == 9,
+    len(of_modules) == 20,
+)
 finding("NAM with 53.8 %", common["nam"].mean)
 finding("ECA has 53.7 for 0.002 %", common["eca"].mean, added["eca"])
 finding("SASA with 46.4 % and 7.1 % less", common[once].mean, -added[once])
@@ -608,7 +614,7 @@ finding(
     "85 % with Triplet and 76 % with SGE", times["triplet"], times["sge"]
 )
 finding("no multiply-adds", added["sge"] == 0)
-display(Markdown(f"Steps of 128 images; {steps.where()}."))
+print(steps.where().replace("; ", "\n"))
 plt.show()
 
 # %% [markdown]
@@ -616,9 +622,10 @@ plt.show()
 # :class: finding
 # By time nothing is free. The front begins with 2.4 % for the constant; 12.2 % with ECA and 19.8 % with NAM buy at most 0.13
 # points more, which three seeds do not show. It is 85 % with Triplet and 76 % with SGE, which adds no multiply-adds at all: its cost is traffic of
-# memory, which [the page on costs](costs.ipynb) counts. (The constant 0.731, SA without its shuffle and SASA once a block have no measured
-# time.)
+# memory, which [the page on costs](costs.ipynb) counts.
 # :::
+#
+# The constant 0.731, SA without its shuffle and SASA once a block have no measured time.
 #
 # ## Larger tables
 #
@@ -663,17 +670,12 @@ print(
 #
 # ## What these runs cannot show
 #
-# * *Long training.* In four epochs on a tenth of the images a module is rewarded for learning fast. Gates that start near a
-#   constant change the size of the residual branches, and this alone makes a network learn faster or slower. What is
-#   left of it after two hundred epochs, these runs do not say.
+# * *Long training.* In four epochs on a tenth of the images a module is rewarded for learning fast. Gates that start near a constant change the size of the residual branches, and this alone makes a network learn faster or slower. What is left of it after two hundred epochs, these runs do not say.
 # * *Small differences.* The table is blind below two points and more. Published gains on CIFAR are often smaller than that.
-# * *Other images.* All runs share their training images and their test images; the intervals cover initial weights and
-#   order alone.
+# * *Other images.* All runs share their training images and their test images; the intervals cover initial weights and order alone.
 # * *The best of many.* Whichever of twenty modules stands on top of a table is there partly by luck.
-# * *Other tasks.* Modules that mix far-away positions were made for detection, segmentation or large images. On images of
-#   32 pixels, a few convolutions see nearly everything.
-# * *Tuned training.* A paper tunes its recipe around its module; here no module has that advantage, and some would gain
-#   by it.
+# * *Other tasks.* Modules that mix far-away positions were made for detection, segmentation or large images. On images of 32 pixels, a few convolutions see nearly everything.
+# * *Tuned training.* A paper tunes its recipe around its module; here no module has that advantage, and some would gain by it.
 #
 # ## Exercises
 #
@@ -681,8 +683,7 @@ print(
 # :label: accuracy-exercise-luck
 #
 # *Medium, 15 minutes.* Twenty modules that do nothing at all are compared with the plain network over three seeds. Their differences are normal
-# with mean zero. How many of Student's intervals leave zero out, on average, and how many bootstrap intervals? How
-# probable is it that at least one of twenty Student intervals does? Take the twenty as independent.
+# with mean zero. How many of Student's intervals leave zero out, on average, and how many bootstrap intervals? How probable is it that at least one of twenty Student intervals does? Take the twenty as independent.
 # ```
 #
 # ````{solution-start} accuracy-exercise-luck
@@ -765,8 +766,7 @@ for name, place in {"smallest": 0, "median": 12, "largest": 24}.items():
 # $\operatorname{Var}(a - b) = \operatorname{Var} a + \operatorname{Var} b - 2 \operatorname{Cov}(a, b)$: pairing
 # helps where a seed that is good for the plain network is good for the other too. But $k$ pairs leave $k - 1$ degrees of
 # freedom, two groups of $k$ leave $2 (k - 1)$: with three seeds $t$ is 4.30 instead of 2.78, and the variance has to fall
-# below 0.42 of the unpaired one before pairing pays. From three seeds the covariance is itself very uncertain, so that the
-# ratios below are scattered around their true values.
+# below 0.42 of the unpaired one before pairing pays. From three seeds the covariance is itself very uncertain, so that the ratios below are scattered around their true values.
 
 # %% tags=["nbval-check-output"]
 rounds = report(complete_rounds(recipe.name))

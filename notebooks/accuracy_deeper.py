@@ -329,13 +329,16 @@ plain, gain, iebn = (
     }
     for label in ("none", norms, "iebn")
 )
-for words, one, other in (
-    ("-0.43 points (-4.78 to 3.92)", iebn, gain),
-    ("0.58 (-3.90 to 5.06)", iebn, plain),
-    ("1.02 (-0.01 to 2.04)", gain, plain),
-):
+
+
+def compared(one, other):
     values = [*paired(one, other).values()]
-    finding(words, np.mean(values), *student(values))
+    return np.mean(values), *student(values)
+
+
+finding("-0.43 points (-4.78 to 3.92)", *compared(iebn, gain))
+finding("0.58 (-3.90 to 5.06)", *compared(iebn, plain))
+finding("1.02 (-0.01 to 2.04)", *compared(gain, plain))
 plt.show()
 
 # %% [markdown]

@@ -58,7 +58,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
 
 from attnlib import create, finding, info, list_modules, plots
 from attnlib.overview import overview
@@ -298,7 +297,7 @@ slowest = released[released["module"].isin(["nam", "triplet"])]
 slowest = slowest[slowest["pass"] == "forward"].groupby("module")
 worst = slowest["ratio"].idxmax()
 finding("8 x 8", bool((released.loc[worst, "size"] == "256x8x8").all()))
-display(Markdown(f"Measured on: {speed.where()}."))
+print(speed.where().replace("; ", "\n"))
 plt.show()
 
 # %% [markdown]
@@ -476,7 +475,7 @@ finding(
     100 * windows["share"].min(),
     100 * windows["share"].max(),
 )
-display(Markdown(f"Measured on: {local.where()}."))
+print(local.where().replace("; ", "\n"))
 plt.show()
 
 # %% [markdown]
