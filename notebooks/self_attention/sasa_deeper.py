@@ -313,13 +313,13 @@ finding("359.5", two["no positions"])
 # For a key, {eq}`sasa-back-logits` has the mean square $A^2 |v - y|^2$ times that of $\bar y$, and {eq}`sasa-back-key` multiplies
 # it by $|q|^2$. For the query, the sum is a covariance of values and keys over the window, $K = \sum A\,(v - y)(k + r)^{\top}$.
 # With $|K|$ for the root of the sum of its squares, the square of the gain of a layer, of the gradient at its input over that at
-# its output, is twice the mean of
+# its output, is twice the mean of these three: through values, through keys and through queries.
 #
-# $$\sum A^2 \quad \text{through values},$$ (sasa-gain-value)
+# $$\sum A^2,$$ (sasa-gain-value)
 #
-# $$\sum A^2\, |v - y|^2\, |q|^2 / d \quad \text{through keys},$$ (sasa-gain-key)
+# $$\sum A^2\, |v - y|^2\, |q|^2 / d,$$ (sasa-gain-key)
 #
-# $$|K|^2 / d \quad \text{through queries}.$$ (sasa-gain-query)
+# $$|K|^2 / d.$$ (sasa-gain-query)
 #
 # The first is at most one, and shrinks as the average shrinks the deviation of the output: a norm behind it makes up for both.
 # The others grow with the values, the keys and the queries. On the networks above:
@@ -381,9 +381,9 @@ check("moves with the map", moved[inside], expected, atol=1e-12)
 # %% [markdown]
 # ## What lies beyond the border
 #
-# On a map of 8 by 8 pixels nearly every window of 7 by 7 reaches beyond it. Along one axis the eight windows hold $4 + 5 + 6 + 7
-# + 7 + 6 + 5 + 4 = 44$ of 56 places on the map, so that in both axes $1 - (44 / 56)^2$ of all keys are padding. How much of the
-# weight do they take in a trained network?
+# On a map of 8 by 8 pixels nearly every window of 7 by 7 reaches beyond it. Along one axis the eight windows hold 4, 5, 6, 7, 7,
+# 6, 5 and 4 of their places on the map, together 44 of 56, so that in both axes $1 - (44 / 56)^2$ of all keys are padding. How much
+# of the weight do they take in a trained network?
 
 # %%
 place = "layer3.*.conv2"
@@ -544,8 +544,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # A window of 7 instead of 3 takes the accuracy from 76.4 to 77.4 %; 9 is best, 77.7. From 3 to 11 the operations grow by 1.1
-# billion as printed, 1.3 as counted. Without positions, with absolute and with relative ones the accuracy is 77.6, 78.2 and 80.2
-# %. And where it lies alone, without what is there, gives 76.9 %, with both 77.4.
+# billion as printed, 1.3 as counted. Without positions, with absolute and with relative ones the accuracy is
+# 77.6, 78.2 and 80.2 %. And where it lies alone, without what is there, gives 76.9 %, with both 77.4.
 # :::
 #
 # ## In a detector
