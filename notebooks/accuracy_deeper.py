@@ -26,7 +26,7 @@
 # 20.7 %.
 #
 # **SEM and Residual Attention do not show what is claimed for them.** SEM does not gain without augmentation (-4.60 points),
-# and with 70 % wrong labels Residual Attention is 2.01 points lower than no module. Neither is told from no change of the gain.
+# and with 70 % wrong labels Residual Attention is 2.01 points lower than no module. Neither change of a gain is told from zero.
 #
 # **IEBN is not told from a constant** that scales the norms as it does at its start: -0.43 points, with an interval of -4.78 to 3.92.
 # :::
@@ -114,7 +114,7 @@ named = {
     "none": ("none", (8, 0)),
     "constant(value=0.0)": ("constant 0", (8, 0)),
     once: ("sasa, one a block", (-4, -12)),
-    twice: ("sasa, two a block", (4, -12)),
+    twice: ("sasa, two a block", (4, 12)),
 }
 styles = plots.looks(named)
 _, axis = plt.subplots(figsize=(plots.COLUMN, 3.4))

@@ -206,7 +206,7 @@ plots.table(shown, "Rules of counting that fit a printed table better")
 # ### What is wrong in print
 #
 # A difference of a tenth of a per cent is a rule or a rounding. Here is what was read in print and is off by more than
-# 5 %, whatever is counted:
+# 5 % by the rule that its source states:
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 wrong = off[(off["confidence"] == "read") & (far > 5)]
