@@ -257,8 +257,7 @@ plots.report_table(found, caption, longest)
 # %% [markdown]
 # ### Beside no module, all rows
 #
-# The other rows have three seeds. Two rows lie so far below that they would squeeze everything together, and are left out of this
-# figure: branches that are cut off (`constant 0`), and SASA in place of both convolutions of a block.
+# The other rows have three seeds. Two rows lie so far below that they would squeeze everything together, and are left out of this figure: branches that are cut off (`constant 0`), and SASA in place of both convolutions of a block.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "A row for each module and control, sorted by mean: a point for each seed's difference in accuracy to the plain network, a short line at the mean and a bar for Student's interval, beside a dashed line at zero. Rows with eight seeds have short bars, rows with three long ones, most of which cross zero."}, "figure": {"caption": "Every row minus the plain network, by seed. Bold: the interval leaves zero out even when corrected for all rows.", "name": "accuracy-none"}} tags=["hide-input"]
 FAR = -10
@@ -301,8 +300,7 @@ plt.show()
 #
 # ## Beside a constant gate
 #
-# What a gate gains that a constant gains as well is not due to attention. So the same runs again, beside the gate that is one half
-# for every channel, pixel and image.
+# What a gate gains that a constant gains as well is not due to attention. So the same runs again, beside the gate that is one half for every channel, pixel and image.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The same rows minus the constant gate of one half: four modules lie at zero, all others below it; no bar lies above zero."}, "figure": {"caption": "Every row minus the constant gate of one half, by seed. Bold: the interval leaves zero out even when corrected.", "name": "accuracy-constant"}} tags=["hide-input"]
 plots.paired_differences(report(drawn, "constant"))
@@ -632,8 +630,7 @@ plt.show()
 #
 # ## Larger tables
 #
-# The same questions can be put with thirty epochs and more, and with the papers' own recipes under the protocol `paper`
-# (all training images, test accuracy after every epoch, as the papers do). They take a GPU.
+# The same questions can be put with thirty epochs and more, and with the papers' own recipes under the protocol `paper` (all training images, test accuracy after every epoch, as the papers do). They take a GPU.
 
 # %% mystnb={"code_prompt_show": "All recipes, and the runs of each on file"} tags=["nbval-check-output", "hide-cell"]
 on_file = Counter(run.recipe.name for run in records())
