@@ -47,9 +47,8 @@
 # **Papers:** none alone; this chapter is about what all seventeen have in common, in this book's notation. **You need:**
 # matrices, the chain rule, basic PyTorch. **Time:** half an hour.
 #
-# Afterwards you can say of any module which family it belongs to, by two tests that need no name; bound how much passes
-# between positions; and choose the chapters that answer your question. Symbols are those of the
-# [notation page](../../book/notation.md).
+# Afterwards you can say of any module which family it belongs to, by two tests; bound how much passes between positions; and
+# choose the chapters that answer your question. Symbols are those of the [notation page](../../book/notation.md).
 # :::
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
@@ -239,8 +238,7 @@ check("its influence", bool(influence.abs().max() > 0), True)
 # **Cut the map in two.** How many independent numbers of the upper half reach the lower half? That is the rank of the
 # derivative of the one by the other. Here maps have 32 channels and 6 x 6 positions: each half holds 576 numbers.
 #
-# **Cut a hole.** Set one position of the map to zero in all channels. A gate times zero is zero. What moves content can fill
-# the hole.
+# **Cut a hole.** Set one position to zero in all channels. A gate times zero is zero. What moves content can fill the hole.
 
 
 # %%
@@ -339,8 +337,7 @@ print(crossing(lively("se", reduction=4)), "numbers pass")
 # %% [markdown]
 # ## What it costs
 #
-# To let everybody speak to everybody has its price. A layer of each kind with 64 channels, in millions of
-# {term}`multiply-adds <MAC>`, on maps of four sizes:
+# A layer of each kind with 64 channels, in millions of {term}`multiply-adds <MAC>`, on maps of four sizes:
 
 # %% tags=["nbval-check-output"]
 layers = {
@@ -359,7 +356,7 @@ plots.table(macs, "Multiply-adds of one layer (millions)", digits=3)
 # :::{admonition} Finding
 # :class: finding
 # From 8 x 8 to 64 x 64 positions the convolution takes 64 times as many multiply-adds, as the positions do. Dot-product
-# attention takes 1,399 times as many: on the small map it needs 0.67 of the convolution's, on the large one 14.67 times as
+# attention takes 1,408 times as many: on the small map it needs 0.67 of the convolution's, on the large one 14.67 times as
 # many. SE's two layers see the means alone and take the same for every map.
 # :::
 
@@ -368,27 +365,26 @@ macs = macs.set_index("map")
 growth = macs.iloc[-1] / macs.iloc[0]
 against = macs["dot product"] / macs["3 x 3 convolution"]
 finding("takes 64 times", growth["3 x 3 convolution"])
-finding("takes 1,399 times", growth["dot product"])
-finding("0.67 of the convolution's", against.iloc[0])
+finding("takes 1,408 times", growth["dot product"])
+finding("needs 0.67 of the convolution's", against.iloc[0])
 finding("14.67 times", against.iloc[-1])
 finding("the same for every map", growth["SE"] == 1)
 
 # %% [markdown]
 # ## Two tasks that tell them apart
 #
-# Ranks are upper bounds of what can be used. Is the difference one that training can feel? Two tasks on small maps, in which
-# each position holds one of four values:
+# Can training feel the difference? Two tasks on small maps, in which each position holds one of four values:
 #
 # * **announce**: one position is marked, and *every* position has to say the value of the marked one. One answer for the whole map.
 # * **look up**: each position has a key of its own and asks for the key of some other. It has to say *that* position's
 #   value. An answer for each position.
 #
-# Five networks from different seeds are trained on each, by the benchmark `benchmarks/two_tasks.py`. All their layers are
-# 1 x 1 convolutions, which see a single position. One module in the middle is the only way from one position to another.
+# Five networks each were trained, from five seeds (`benchmarks/two_tasks.py`). All layers are 1 x 1 convolutions, which see a
+# single position; one module in the middle is the only way from one position to another.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels of accuracy against the number of positions. Announce: SE and dot product at 100 per cent, NAM and no module falling to a guess. Look up: dot product at 100 per cent, SE falling from about 70 to 35 per cent, NAM and no module at a guess."}, "figure": {"caption": "Right answers of small networks on the two tasks, five seeds each.", "name": "two-families-tasks"}} tags=["hide-input"]
 runs = pd.DataFrame(measurements("two-tasks").rows)
-_, axes = plots.panels(2, sharex=True, figsize=(plots.COLUMN, 4.6))
+_, axes = plots.panels(2, sharex=True)
 for axis, (task, of_task) in zip(axes, runs.groupby("task")):
     for key, rows in of_task.groupby("attention", sort=False):
         means = 100 * rows.groupby("positions").accuracy.mean()
@@ -422,8 +418,6 @@ plt.show()
 # positions. On 25, its 600 steps are too few: 56.6 % in the mean, and 44.6 % to 80.2 % by the seed. NAM is never above a guess
 # by a whole point: it lets nothing pass.
 # :::
-#
-# ### One of them, live
 #
 # Two of these networks, trained here: look up on 9 positions, with SE and with self-attention.
 
@@ -471,9 +465,8 @@ finding("33.3 %", 100 * (1 / 9 + 8 / 9 / VALUES), right["SE"] > 34)
 # %% [markdown]
 # ## Look inside
 #
-# The network with self-attention was never told what a key is. Its {term}`attention weights <attention weight>` show what it
-# does. For one map, the left panel marks who holds the key that each position asks for; the right panel shows the weights
-# that the trained module gives.
+# The network with self-attention was never told what a key is. Its {term}`attention map` shows what it
+# does: who holds the key that each position asks for, and beside it the weights that the trained module gives.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two matrices of 9 by 9. Left, in each row one cell is marked: who holds the key that is asked for. Right, the trained weights: in each row the darkest cell is the same one."}, "figure": {"caption": "Who holds the key asked for, and where the trained module looks, for one map.", "name": "two-families-weights"}} tags=["hide-input"]
 embed, activation, module, *_ = networks["dot product"]
@@ -536,8 +529,7 @@ plots.verdicts([verdict for each in judged for verdict in each])
 # %% [markdown]
 # ## Where papers and released code differ
 #
-# This chapter belongs to no paper, so it counts instead: places where a paper and its released code, or two versions of them,
-# do not agree.
+# This chapter belongs to no paper, so it counts the places where a paper and its code, or two versions of them, disagree.
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
 PAPERS = """residual_attention se ge bam cbam eca iebn sge triplet nam sa sem
@@ -618,8 +610,7 @@ finding("15 in the two with the most", max(counts), counts.count(15) == 2)
 # ```{quiz} On "announce", networks with SE reach what networks with self-attention reach. On "look up" they do not. Why?
 # - [ ] SE has fewer parameters.
 #
-#   With a reduction of 1 it has 2,112, about half of what self-attention has. But it has the parameters that it needs for one answer,
-#   and no place for nine.
+#   It has enough of them for one answer. What it lacks is a place for nine.
 # - [x] The same gates reach all positions.
 #
 #   One answer for all fits into gates that all share. Nine different ones would have to share 32 numbers with everything else.
@@ -806,4 +797,4 @@ exercises.try_judge(
 # ## Further reading
 #
 # * [What attention is](../self_attention/dot_product.ipynb) derives the weights $A_{ij}$; [SE](../scale_attention/se.ipynb) the gates $g$.
-# * {cite:t}`non_local` have the sum {eq}`families-sum` for the first family, {cite:t}`se` the product for the second.
+# * {cite:t}`non_local` write the sum of the one family, {cite:t}`se` the product of the other.
