@@ -49,10 +49,13 @@ def differences(paper: "Paper") -> Sentences:
 
 
 def _figures(verdict: "Verdict") -> str:
-    """The two figures with their unit; nothing where the claim holds as it is said, and its number stands in it."""
+    """The two figures with their unit; nothing where the claim holds as it is said, and its number stands in it.
+
+    Of a question of yes or no, 1 or 0 in the ledger, the note says more than the figures.
+    """
     if verdict.verdict == "holds":
         return ""
-    if verdict.published is None or verdict.measured is None:
+    if verdict.published is None or verdict.measured is None or verdict.unit.startswith("1 where "):
         return f"({verdict.note})" if verdict.note else ""
     unit = "".join(f" {word}" for word in verdict.unit.replace("10^6", "million").replace("10^9", "billion").split())
     figures = f"Printed: {verdict.published:.6g}{unit}; measured: {verdict.measured:.6g}"

@@ -171,7 +171,7 @@ def mix_matrices(A, W):
 # the sum must give what the module gives. `positions` lays a map out as a list.
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def positions(x):
     return x.flatten(2).mT
 
@@ -186,30 +186,21 @@ def lively(key, channels=32, **arguments):
     return module
 
 
+# %% tags=["nbval-check-output"]
 generator = torch.Generator().manual_seed(1)
 x = torch.randn(2, 32, 3, 5, generator=generator, dtype=torch.float64)
 for key, arguments in (("se", {}), ("sge", {"groups": 8}), ("nam", {})):
     module = lively(key, **arguments)
     M = scale_matrices(positions(module.gate(x).expand_as(x)))
-    check(
-        f"{key} = its diagonal",
-        apply(M, positions(x)),
-        positions(module(x)),
-        atol=1e-12,
-    )
+    ours, theirs = apply(M, positions(x)), positions(module(x))
+    check(f"{key} = its diagonal", ours, theirs, atol=1e-12)
 
 # %% tags=["nbval-check-output"]
 attention = lively("dot_product", heads=1)
 A = attention.weights(x)[:, 0]
 W = attention.out.weight @ attention.value.weight
-M = mix_matrices(A, W)
-check(
-    "dot product = A W",
-    apply(M, positions(x)),
-    positions(attention(x)),
-    atol=1e-12,
-)
-
+ours, theirs = apply(mix_matrices(A, W), positions(x)), attention(x)
+check("dot product = A W", ours, positions(theirs), atol=1e-12)
 
 # %% [markdown]
 # And {eq}`families-paths`: with the gates held fixed, what is left of the derivative is $M$ itself. So between two
@@ -222,7 +213,7 @@ fixed = se.gate(one).detach()
 
 
 def to_last(function):
-    """The derivative of the last position's output by the first's input."""
+    """The last position's output by the first's input, a derivative."""
     jacobian = torch.autograd.functional.jacobian(function, one)
     return jacobian[0, :, -1, -1, 0, :, 0, 0]
 
@@ -270,10 +261,13 @@ ARGUMENTS |= dict.fromkeys(("sge", "sa"), {"groups": 8})
 ARGUMENTS["dot_product"] = {"heads": 1}
 KEYS = """nam se bam cbam eca ge iebn sem sge sa residual_attention triplet
     sagan non_local base_oc sasa dot_product""".split()
+LONG = {key: key.replace("_", " ") for key in KEYS if len(key) > 5}
+NAMES = {key: LONG.get(key, key.upper()) for key in KEYS} | {
+    "base_oc": "OCNet"
+}
 asked = {key: lively(key, **ARGUMENTS.get(key, {})) for key in KEYS}
 found = pd.DataFrame(
     {
-        "module": [plots.shown(key) for key in KEYS],
         "family": [attnlib.info(key).family for key in KEYS],
         "crossing": [crossing(module) for module in asked.values()],
         "fills": [fills(module) for module in asked.values()],
@@ -287,7 +281,7 @@ for row, (key, module) in enumerate(found.iterrows()):
     face = plots.colour(key) if module.fills else "none"
     style = plots.look(key).points(ls="", mfc=face)
     axis.plot(module.crossing, row, **style)
-axis.set_yticks(range(len(found)), found.module)
+axis.set_yticks(range(len(found)), [NAMES[key] for key in KEYS])
 axis.set_xscale("symlog", linthresh=10)
 axis.set_xticks([0, 4, 32, 100, 576], [0, 4, 32, 100, 576])
 axis.minorticks_off()
@@ -385,10 +379,14 @@ finding("the same for every map", growth["SE"] == 1)
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels of accuracy against the number of positions. Announce: SE and dot product at 100 per cent, NAM and no module falling to a guess. Look up: dot product at 100 per cent, SE falling from about 70 to 35 per cent, NAM and no module at a guess."}, "figure": {"caption": "Right answers of small networks on the two tasks, five seeds each.", "name": "two-families-tasks"}} tags=["hide-input"]
 runs = pd.DataFrame(measurements("two-tasks").rows)
 _, axes = plots.panels(2, sharex=True)
+SHOWN = {"none": "no module", "nam": "NAM", "se": "SE"}
 for axis, (task, of_task) in zip(axes, runs.groupby("task")):
     for key, rows in of_task.groupby("attention", sort=False):
         means = 100 * rows.groupby("positions").accuracy.mean()
-        style = plots.look(key).points(ls="", label=plots.shown(key))
+        face = "none" if key in ("none", "se") else plots.colour(key)
+        style = plots.look(key).points(
+            ls="", label=SHOWN.get(key, "dot product"), mfc=face
+        )
         axis.plot(rows.positions, 100 * rows.accuracy, **style)
         axis.plot(means, color=plots.colour(key), lw=1)
     axis.set(ylabel="right answers (%)", ylim=(0, 105))
@@ -508,7 +506,8 @@ plt.show()
 wide = torch.cat([fresh[:, :, :1], fresh], 2)  # the first row twice
 with torch.no_grad():
     found_in_wide = networks["dot product"](wide)[:, :, 1:].argmax(1)
-print(f"{100 * (found_in_wide == answers).double().mean():.0f} % right")
+share = (found_in_wide == answers).double().mean()
+print(f"{100 * share:.0f} % right")
 
 # %% [markdown]
 # ## What holds
