@@ -185,8 +185,8 @@ def parameters_by_rule() -> Finding:
     modules = attention_modules(empty(_by_rule("resnet50"))).values()
     inner = sum(adaptive_kernel_size(module.channels // 4) for module in modules)
     down = sum(_ties_down(module.channels) for module in modules)
-    note = f"with ties rounded down, which the text does not exclude, {down}; on the bottlenecks' inner widths {inner}; "
-    note += f"with the kernels set by hand {added(_released('resnet50'))}"
+    note = f"with ties rounded down, which the text does not exclude, {down}; on the bottlenecks' inner widths {inner}"
+    note += f"; with the kernels set by hand {added(_released('resnet50'))}"
     return Finding(added(_by_rule("resnet50")), note, down)
 
 
