@@ -15,7 +15,7 @@ VALUES = 4
 
 def announce(
     count: int, side: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "N V+1 S S"], Int[Tensor, "N S S"]]:
+) -> tuple[Float[Tensor, "N channels S S"], Int[Tensor, "N S S"]]:
     """Maps in which one position is marked, and the value of that position, as the answer of every position.
 
     Args:
@@ -37,7 +37,9 @@ def announce(
     return _as_map(maps, side), values.gather(1, marked).expand(-1, positions).unflatten(1, (side, side))
 
 
-def lookup(count: int, side: int, generator: torch.Generator) -> tuple[Float[Tensor, "N K S S"], Int[Tensor, "N S S"]]:
+def lookup(
+    count: int, side: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "N channels S S"], Int[Tensor, "N S S"]]:
     """Maps in which every position has a key of its own and asks for one, and the value of who has that key.
 
     Args:

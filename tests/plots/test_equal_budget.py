@@ -148,9 +148,9 @@ def test_the_table_has_the_difference_to_each_baseline(run):
     drawn = plots.report_table([report(runs), report(runs, "constant")], "Runs").data.set_index("attention")
     assert list(drawn.index) == ["dot_product layer3", "se", "sa", "constant", "none"]
     assert drawn.loc["se", ["minus none", "minus constant"]].tolist() == pytest.approx([15, 10])
-    low, high = student([20, 10])
+    low, high = student([20.0, 10.0])
     assert drawn.loc["se", "minus none, 95 %"] == f"{low:.2f}\u00a0to\u00a0{high:.2f}"
-    low, high = student([20, 10], 1 - 0.05 / 3)
+    low, high = student([20.0, 10.0], 1 - 0.05 / 3)
     assert drawn.loc["se", "minus none, corrected"] == f"{low:.2f}\u00a0to\u00a0{high:.2f}"
     single = drawn.loc["dot_product layer3"]
     assert single["seeds"] == 1 and single["minus none, 95 %"] == single["minus none, corrected"] == "–"

@@ -37,7 +37,7 @@ def test_rows_stand_where_their_intervals_do(found):
 
 def test_the_correction_is_for_all_that_are_compared(found):
     assert sorted(corrected(found)) == ["constant", "nam", "sa", "se"]
-    assert corrected(found)["nam"] == pytest.approx(student([4, 6, 8], 1 - 0.05 / 4))
+    assert corrected(found)["nam"] == pytest.approx(student([4.0, 6.0, 8.0], 1 - 0.05 / 4))
 
 
 def test_pairs_are_compared_over_their_common_seeds(found):
