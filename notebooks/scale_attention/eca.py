@@ -145,7 +145,9 @@ paper = attnlib.paper("eca")
 # mean $\beta_c$ over the batch ({eq}`se-mean-of-means` in SE's chapter). A sum of means is the mean of the sums, so that
 # over the $N$ images of a batch
 #
+# :::{div} wide
 # $$\frac{1}{N} \sum_{n=1}^{N} s_{nc} = \sum_{j=1}^{k} w_j\, \beta_{c + j - 1 - m}.$$ (eca-mean-logit)
+# :::
 #
 # At the start $\beta = 0$: every logit is zero in the mean, and the gates scatter about one half. A constant gate of one
 # half is the control, as for SE. And since ECA has no bias, only $\beta$ and the two ends of the order can

@@ -125,14 +125,14 @@ paper = attnlib.paper("sasa")
 #
 # **Parameters.** Three matrices, and $s$ vectors for rows and for columns in every head, in all
 #
-# $$3\,C^2 + s\,C \quad \text{instead of} \quad s^2 C^2.$$ (sasa-parameters)
+# $$3\,C^2 + s\,C \;\text{ for }\; s^2 C^2.$$ (sasa-parameters)
 #
 # For a $3 \times 3$ convolution that is a third, and a larger window costs next to nothing. This is for projections from all channels to all, the *dense* ones. The text describes heads otherwise: each projects its own $d$ of the channels. These are *grouped* projections, with $3\,C^2 / M$ weights. Which of the two was used, the
 # printed sizes will tell.
 #
 # **Multiply-adds.** For each pixel three products with matrices, and three sums over the window: $q \cdot k$, $q \cdot r$ and $A\,v$:
 #
-# $$3\,C^2 + 3\,s^2 C \quad \text{instead of} \quad 9\,C^2.$$ (sasa-macs)
+# $$3\,C^2 + 3\,s^2 C \;\text{ for }\; 9\,C^2.$$ (sasa-macs)
 #
 # Attention is cheaper than a $3 \times 3$ convolution where $s^2 < 2\,C$: in wide layers, and not in narrow ones.
 #

@@ -63,7 +63,9 @@ paper = attnlib.paper("sasa")
 #
 # **First: split the positions.** $r = [\rho; \kappa]$, so cut the query in the same way, $q = [q'; q'']$:
 #
+# :::{div} wide
 # $$q \cdot r_{a - i,\, b - j} = q' \cdot \rho_{a - i} + q'' \cdot \kappa_{b - j}.$$ (sasa-split)
+# :::
 #
 # There are $s$ different first terms and $s$ different second ones: $2 s$ products of width $d / 2$ instead of $s^2$ of width
 # $d$.
@@ -458,7 +460,9 @@ exercises.try_judge(
 # values: inside blocks of 4 by 4 pixels, each place $(a, b)$ of the block has a mixture of $m$ value matrices of its own, with
 # learned vectors of the row, the column and the matrix:
 #
+# :::{div} wide
 # $$p_{ab}^m = \text{softmax}_m\big((e_a + f_b) \cdot \nu^m\big),$$ (sasa-mixture)
+# :::
 #
 # $$v_{ab} = \Big(\sum_m p_{ab}^m\, W_V^m\Big)\, x_{ab}.$$ (sasa-stem-value)
 #
