@@ -106,7 +106,8 @@ def filled() -> tuple:
     x = patterns(2, PIXELS)
     x[:, HOLE[0], HOLE[1]] = 0
     se = attnlib.create("se", 2, reduction=1)
-    torch.nn.init.zeros_(se.expand.weight)
+    for parameter in se.expand.parameters():  # logits of zero, gates of one half
+        torch.nn.init.zeros_(parameter)
     rows = x.flatten(1).T
     with torch.no_grad():
         scaled = se(x[None])[0, 0]
