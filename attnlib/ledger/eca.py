@@ -4,6 +4,7 @@ Its tables print what two profilers count: the one that the released script call
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -184,7 +185,7 @@ def parameters_resnet50() -> Finding:
 def parameters_by_rule() -> Finding:
     modules = attention_modules(empty(_by_rule("resnet50"))).values()
     inner = sum(adaptive_kernel_size(module.channels // 4) for module in modules)
-    down = sum(_ties_down(module.channels) for module in modules)
+    down = sum(_nearest_odd(_before_odd(module.channels), tie=min) for module in modules)
     note = f"with ties rounded down, which the text does not exclude, {down}; on the bottlenecks' inner widths {inner}"
     note += f"; with the kernels set by hand {added(_released('resnet50'))}"
     return Finding(added(_by_rule("resnet50")), note, down)
@@ -228,15 +229,15 @@ def _before_odd(channels: int) -> float:
     return abs((math.log2(channels) + B) / GAMMA)
 
 
-def _ties_down(channels: int) -> int:
-    return min(range(1, 15, 2), key=lambda odd: (abs(odd - _before_odd(channels)), odd))
+def _nearest_odd(value: float, tie: Callable[[list[int]], int]) -> int:
+    """Of the odd numbers, the nearest; `tie` chooses between two that are equally near."""
+    least = min(abs(odd - value) for odd in range(1, 15, 2))
+    return tie([odd for odd in range(1, 15, 2) if abs(odd - value) == least])
 
 
 def nearest_odd() -> Finding:
-    def nearest(value: float) -> int:
-        return max(range(1, 15, 2), key=lambda odd: (-abs(odd - value), odd))
-
-    return Finding(sum(adaptive_kernel_size(c) != nearest(_before_odd(c)) for c in range(1, 4097)))
+    nearest = (_nearest_odd(_before_odd(c), tie=max) for c in range(1, 4097))
+    return Finding(sum(adaptive_kernel_size(c) != odd for c, odd in enumerate(nearest, start=1)))
 
 
 def ties() -> Finding:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,7 @@ def costs(cells: pd.DataFrame, caption: str) -> Table:
 
 
 def _quantity(column: str) -> str:
-    """ "se_params_M" as a reader says it: "se parameters (M)"."""
-    words = column.replace("_M", " (M)").replace("gflops", "GFLOPs").replace("mflops", "MFLOPs")
+    """ "se_params_M" as a reader says it: "se parameters (M)"; the unit is Mi where a million is 2^20."""
+    words = re.sub(r"_([KMG]i|[MB])$", r" (\1)", column)
+    words = words.replace("gflops", "GFLOPs").replace("mflops", "MFLOPs").replace("flops", "FLOPs")
     return words.replace("params", "parameters").replace("_", " ")
