@@ -41,6 +41,14 @@ JUDGES = {
             "26a00750b0650f90": "that is the ratio of the halves, not the share of one",
         },
     ),
+    "cbam-exercise-corner": Exact(
+        "e7b624cd36109d7f",
+        known={
+            "05fff43d957eef8c": "there are two maps",
+            "98aef2b32f7be83b": "the middle of the window stands on the corner, so that its own row and column count",
+            "7bf0178e5aa5ce13": "that is all of them, as in the middle of a map",
+        },
+    ),
     "cbam-exercise-spatial": Function(_maps_and_kernels, _spatial_gate, asked="a function of u and kernel"),
     "cbam-exercise-fold": Function(_norms, _fold, asked="a function of w, gamma, beta, mu, nu and eps"),
     "cbam-exercise-seventy": Exact(

@@ -54,6 +54,40 @@ plots.use()
 paper = attnlib.paper("cbam")
 
 # %% [markdown]
+# ## The bias and the start
+#
+# The output's bias: add one to it, and every logit grows by two; its gradient is twice that of the logits. Then the start:
+# spatial gates of one half, a kernel without a gradient.
+
+# %% tags=["nbval-check-output"]
+torch.manual_seed(0)
+x = torch.randn(2, 32, 9, 7, dtype=torch.float64)
+library = attnlib.create("cbam", 32, reduction=8).double()
+channel_half = library.channel_gate  # takes z and m, gives s
+z, m = x.mean((2, 3)), x.amax((2, 3))
+before = channel_half(z, m)
+upstream = torch.randn_like(before)
+bias = channel_half.expand.bias
+(slope,) = torch.autograd.grad((upstream * before).sum(), bias)
+check("its gradient is twice", slope, 2 * upstream.sum((0, 2, 3)))
+with torch.no_grad():
+    bias += 1
+after = channel_half(z, m)
+twice = torch.full_like(after, 2)
+check("2 in the logits for 1", after - before, twice, atol=1e-12)
+
+# %% tags=["nbval-check-output"]
+fresh = attnlib.create("cbam", 32, reduction=8).double()
+fresh.network_init_()  # as the released network starts
+fresh(x).square().sum().backward()
+spatial_half = fresh.spatial_gate
+gate = torch.sigmoid(spatial_half(x[:, :2]))
+slope = spatial_half.conv.weight.grad
+check("fresh spatial gate", gate, torch.full_like(gate, 0.5))
+check("its kernel's gradient", slope, torch.zeros_like(slope))
+assert spatial_half.norm.weight.grad.abs().item() > 0  # gamma's
+
+# %% [markdown]
 # ## When does the maximum bring anything?
 #
 # First a pair of maps that {eq}`cbam-sum` predicts. In one, every channel is flat; in the other, one pixel holds all there
@@ -169,8 +203,7 @@ inputs = trained.inputs(images)
 
 # %%
 def accuracy(part=None, vectors=None, logits=None):
-    """Images named right, in per cent, with one thing exchanged."""
-    hooks = []
+    hooks = []  # that exchange one thing
     for cbam in attention_modules(model).values() if part else ():
         half = getattr(cbam, part)
         if vectors:  # z and m
@@ -183,15 +216,15 @@ def accuracy(part=None, vectors=None, logits=None):
         right = model(inputs).argmax(1) == labels
     for hook in hooks:
         hook.remove()
-    return 100 * right.double().mean().item()
+    return 100 * right.double().mean().item()  # images named right
 
 
 average = lambda v: v.mean(0, keepdim=True).expand_as(v)
 another = lambda v: v.roll(1, 0)  # of the image before
 even = lambda t: t.mean((2, 3), keepdim=True).expand_as(t)
-own = accuracy()
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by what is exchanged: average means next to none, average maxima several; another image's channel gates most; another image's spatial gates and one spatial gate for all pixels less."}, "figure": {"caption": "What the live network loses when one thing is exchanged in all blocks.", "name": "cbam-exchange"}}
+own = accuracy()
 of_means = accuracy("channel_gate", vectors=lambda z, m: (average(z), m))
 of_peaks = accuracy("channel_gate", vectors=lambda z, m: (z, average(m)))
 lost = {
