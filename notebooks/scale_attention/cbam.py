@@ -747,7 +747,7 @@ exercises.try_judge(
 # ````{exercise} How many seeds for 0.14 points?
 # :label: cbam-exercise-seeds
 #
-# *Research, an hour.* Train the recipe `smoke` with the whole CBAM and with its channel half alone
+# *Research, 60 minutes.* Train the recipe `smoke` with the whole CBAM and with its channel half alone
 # (`attention_args={"spatial": False}`) from eight more seeds. Does the interval of the paired differences hold zero? Do
 # networks whose spatial gates stay flat do better? To begin with: if the paired differences scatter by one point, how
 # many pairs make $1.96 / \sqrt{n}$ as small as 0.14?
