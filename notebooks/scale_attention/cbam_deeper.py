@@ -322,7 +322,7 @@ plt.show()
 # ## Whose costs does Table 1 print?
 #
 # The paper's Table 1 compares what the channel half pools. Here are its costs beside those of the networks themselves,
-# recomputed, and beside ResNet-50 with {term}`BAM`, another module of the same authors.
+# recomputed, and beside ResNet-50 with BAM, another module of the same authors.
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"code_prompt_show": "Show the code"}
 both = paper.costs()
