@@ -1,0 +1,102 @@
+"""A course: a folder in nbgrader's layout, with the judge's own files beside nbgrader's."""
+
+import csv
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.sets import REPOSITORY, Set
+
+CONFIGURATION = '''"""nbgrader's settings for this course: what it autogrades with is the book's judge."""
+
+import sys
+
+sys.path.insert(0, {repository!r})
+from classroom.step import configure
+
+configure(get_config())
+'''
+
+
+@dataclass(frozen=True)
+class Student:
+    id: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The folder of a course.
+
+    Attributes:
+        root: it has nbgrader's source, release, submitted, autograded, feedback and gradebook.db, and judged/ and
+            scores/ of ours.
+    """
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | None = None) -> "Course":
+        """The course of a folder, else of COURSE in the environment, else of `course/` here; made where absent."""
+        course = cls(Path(root or os.environ.get("COURSE") or REPOSITORY / "course").resolve())
+        course.root.mkdir(parents=True, exist_ok=True)
+        settings = course.root / "nbgrader_config.py"
+        if not settings.exists():
+            write(settings, CONFIGURATION.format(repository=str(REPOSITORY)))
+        return course
+
+    @property
+    def secret(self) -> str:
+        """From which the judge's inputs are drawn; made at first use, readable by its owner alone."""
+        path = self.root / "secret"
+        if not path.exists():
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+        return path.read_text().strip()
+
+    @property
+    def students(self) -> dict[str, Student]:
+        """Of `roster.csv`, by their id; none where there is no such file.
+
+        Raises:
+            ValueError: the file has no column `id`, or an id twice.
+        """
+        path = self.root / "roster.csv"
+        if not path.exists():
+            return {}
+        found: dict[str, Student] = {}
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if "id" not in (rows.fieldnames or []):
+                raise ValueError(f"{path} needs a first line with the columns id, first_name, last_name, email")
+            for row in rows:
+                student = Student(**{name: (row.get(name) or "").strip() for name in Student.__annotations__})
+                if not student.id or student.id in found:
+                    raise ValueError(
+                        f"{path}, line {rows.line_num}: an id that is empty or not the only one: {student.id!r}"
+                    )
+                found[student.id] = student
+        return found
+
+    def submitted(self, student: str, chosen: Set) -> Path:
+        return self.root / "submitted" / student / chosen.name / f"{chosen.name}.ipynb"
+
+    def judged(self, student: str, chosen: Set) -> Path:
+        return self.root / "judged" / chosen.name / f"{student}.json"
+
+    def who(self, chosen: Set) -> list[str]:
+        """All who are on the roster or have a folder for this set, sorted."""
+        handed_in = {path.parent.name for path in self.root.glob(f"submitted/*/{chosen.name}")}
+        return sorted(handed_in | self.students.keys())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that an interruption leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,97 @@
+"""A whole class: every submission judged, several at once, then entered into nbgrader's gradebook."""
+
+import queue
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from rich.progress import Progress
+
+from classroom.course import Course
+from classroom.judge import Judgement
+from classroom.nbgrader_calls import call
+from classroom.sets import Set
+from classroom.step import current, judge_now
+
+
+def collect(course: Course, chosen: Set, folder: Path) -> list[str]:
+    """Copy submissions into the course: a folder a student, with the notebook in it or in a folder of the set's name.
+
+    Links are not followed: they come along as links, which the judge refuses.
+
+    Raises:
+        ValueError: the folder holds no folder.
+    """
+    students = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not students:
+        raise ValueError(f"{folder} has no folders: each student's submission is a folder, named by the student's id")
+    for student in students:
+        inside = student / chosen.name
+        target = course.root / "submitted" / student.name / chosen.name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(inside if inside.is_dir() else student, target, symlinks=True)
+    return [student.name for student in students]
+
+
+def grade(course: Course, chosen: Set, at_once: int = 2) -> dict[str, Judgement]:
+    """Judge all that was handed in; what is judged already and has not changed is not judged again.
+
+    Killed at any time, the same call goes on where it stopped: a judgement is a file, written whole or not at all.
+
+    Args:
+        at_once: submissions at the same time.
+    """
+    students = course.who(chosen)
+    found = {student: known for student in students if (known := current(course, student, chosen.name)) is not None}
+    waiting = [student for student in students if student not in found]
+    slots: queue.Queue[int] = queue.Queue()
+    for slot in range(at_once):
+        slots.put(slot)
+
+    def one(student: str) -> Judgement:
+        slot = slots.get()
+        try:
+            return judge_now(course, student, chosen.name, slot)
+        finally:
+            slots.put(slot)
+
+    with Progress() as progress, ThreadPoolExecutor(at_once) as pool:
+        bar = progress.add_task(f"{chosen.name}: judging", total=len(students), completed=len(found))
+        asked = {pool.submit(one, student): student for student in waiting}
+        try:
+            for done in as_completed(asked):
+                found[asked[done]] = done.result()
+                progress.advance(bar)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        entered = progress.add_task(f"{chosen.name}: into the gradebook", total=len(students))
+        for student in enter(course, chosen, {student: found[student] for student in students}):
+            progress.advance(entered, 1 if student else 0)
+    return {student: found[student] for student in students}
+
+
+def enter(course: Course, chosen: Set, judgements: dict[str, Judgement]) -> Iterable[str]:
+    """Put judgements into nbgrader's gradebook, one student after another, each of whom is given back when done."""
+    known = course.students
+    with Gradebook(f"sqlite:///{course.root / 'gradebook.db'}") as gradebook:
+        for id, student in known.items():
+            details = {"first_name": student.first_name, "last_name": student.last_name, "email": student.email}
+            gradebook.update_or_create_student(id, **{k: v or None for k, v in details.items()})
+    for student, judgement in judgements.items():
+        if not judgement.not_gradable and not _entered(course, chosen, student, judgement):
+            call(course, "autograde", chosen.name, student, force=True)
+            _mark(course, chosen, student).write_text(judgement.fingerprint)
+        yield student
+
+
+def _mark(course: Course, chosen: Set, student: str) -> Path:
+    """Says which judgement of a student stands in the gradebook."""
+    return course.judged(student, chosen).with_suffix(".entered")
+
+
+def _entered(course: Course, chosen: Set, student: str, judgement: Judgement) -> bool:
+    mark = _mark(course, chosen, student)
+    return mark.exists() and mark.read_text() == judgement.fingerprint
