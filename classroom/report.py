@@ -16,7 +16,7 @@ STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem .2rem 0; text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums } 
+td.n { text-align: right; font-variant-numeric: tabular-nums }
 figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
 figure svg { background: white } caption, figcaption { text-align: left; opacity: .8 }
 """

@@ -141,7 +141,7 @@ def refuse(names: dict[str, str]) -> None:
             raise NameError(f"{name} may not be used here: {why}")
 
         for module in (torch, torch.nn, torch.nn.functional):
-            if hasattr(module, name):
+            if callable(getattr(module, name, None)):
                 setattr(module, name, refused)
 
 
