@@ -178,8 +178,7 @@ def _command(folder: Path, packages: list[str], limits: Limits, slot: int, job: 
     python = [str(interpreter), "-I", "-S", "-B"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     environment |= {"MPLBACKEND": "agg", "MPLCONFIGDIR": "/tmp", "CUDA_VISIBLE_DEVICES": ""}
-    bwrap = shutil.which("bwrap")
-    if bwrap and _works(bwrap):
+    if bwrap := walled():
         job["folders"] = ["/judge", str(_site())]
         job["limits"] = _limits(limits, limits.processes)
         return [*_walls(bwrap, packages, limits, slot), *python, "/judge/runner.py"], environment, {}
@@ -336,11 +335,15 @@ def _folders(path: Path, made: set[Path]) -> list[str]:
 
 
 @cache
-def _works(bwrap: str) -> bool:
-    """Whether namespaces can be had here: some containers and kernels forbid them."""
+def walled() -> str | None:
+    """Where bubblewrap is, if it can be used here: some containers and kernels forbid namespaces."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        return None
     seen = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
     command = [*_alone(bwrap, seen, 0), "true"]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    works = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return bwrap if works else None
 
 
 def _site() -> Path:

@@ -10,10 +10,18 @@ from nbformat import NotebookNode
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
+ASSIGNMENTS = "assignments"  # the classroom's sets are no pages of the book
+
+
 def notebooks(repository: Path = REPOSITORY) -> list[Path]:
-    """Every notebook below notebooks/, sorted, without the copies that editors keep in hidden folders."""
-    found = sorted((repository / "notebooks").rglob("*.ipynb"))
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(repository).parts)]
+    """Every notebook of the book, sorted."""
+    return [path for path in sorted((repository / "notebooks").rglob("*.ipynb")) if of_the_book(path, repository)]
+
+
+def of_the_book(path: Path, repository: Path = REPOSITORY) -> bool:
+    """Whether it is a page: no set of the classroom, no copy that an editor keeps in a hidden folder."""
+    parts = path.relative_to(repository).parts
+    return ASSIGNMENTS not in parts and not any(part.startswith(".") for part in parts)
 
 
 def chosen(arguments: list[str], repository: Path = REPOSITORY) -> list[Path]:

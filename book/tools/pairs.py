@@ -16,7 +16,7 @@ import nbformat
 from jupytext.combine import combine_inputs_with_outputs
 from nbformat import NotebookNode
 
-from chapters import REPOSITORY, notebooks, read, write, write_text
+from chapters import REPOSITORY, notebooks, of_the_book, read, write, write_text
 
 FORMAT = "py:percent"
 KIND = "attention_book"  # the entry of a notebook's metadata that says what kind of page it is; both halves have it
@@ -56,7 +56,8 @@ def difference(path: Path) -> str | None:
 
 def halves(repository: Path = REPOSITORY) -> list[Path]:
     """The .ipynb path of every pair, also of those that have only one half so far."""
-    scripts = (path for path in (repository / "notebooks").rglob("*.py") if "# %%" in path.read_text(encoding="utf-8"))
+    scripts = (path for path in (repository / "notebooks").rglob("*.py") if of_the_book(path, repository))
+    scripts = (path for path in scripts if "# %%" in path.read_text(encoding="utf-8"))
     return sorted({*notebooks(repository), *(path.with_suffix(".ipynb") for path in scripts)})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from chapters import notebooks, read, write
+from chapters import ASSIGNMENTS, notebooks, read, write
 
 SOURCES = ("_config.yml", "_toc.yml", "index.md", "README.md", "attnlib", "book", "notebooks")
 START = re.compile(r"^([:`]{3,})\{(solution-start|solution)\}")
@@ -65,7 +65,7 @@ def copy_without_solutions(repository: Path, target: Path) -> None:
     for name in SOURCES:
         source = repository / name
         if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*", ASSIGNMENTS))
         elif source.exists():
             shutil.copy(source, target / name)
     for path in notebooks(target):

@@ -254,13 +254,7 @@ JUDGE = Judge(
                             lambda x, f, g: torch.relu(
                                 g[:, :, None, None] * (x + f)
                             ),
-                            "the gate also scales the skip connection",
-                        ),
-                        Mistake(
-                            lambda x, f, g: (
-                                g[:, :, None, None] * torch.relu(x + f)
-                            ),
-                            "the gate comes after the addition",
+                            "the gate also scales what skips the branch",
                         ),
                         Mistake(
                             lambda x, f, g: (

@@ -1,0 +1,340 @@
+"""The sandbox and the whole way from release to scores, as a teacher goes it; slow, so it runs in `make test-all`."""
+
+import copy
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from classroom import sandbox
+from classroom.course import Course
+from classroom.feedback import feedback
+from classroom.grade import collect, grade
+from classroom.judge import judge
+from classroom.release import leaked, release, solution_lines
+from classroom.sandbox import Limits
+from classroom.sets import REPOSITORY, sets
+from tests.classroom.conftest import right_answers, wrong_answers
+
+pytestmark = pytest.mark.thorough
+
+SETS = {each.number: each for each in sets()}
+ONE = SETS["1"]
+SHORT = Limits(cell=10, call=4, run=50)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    here = Course.at(tmp_path_factory.mktemp("a course"))
+    os.environ["COURSE"] = str(here.root)  # nbgrader's step looks there
+    for each in SETS.values():
+        release(here, each)
+    yield here
+    del os.environ["COURSE"]
+
+
+def handed_in(course: Course, answers: dict[str, str], number: str = "1") -> nbformat.NotebookNode:
+    """The released notebook with answers written into it; an answer `solution` goes into a cell before all others."""
+    chosen = SETS[number]
+    notebook = nbformat.read(course.root / "release" / chosen.name / f"{chosen.name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name.removeprefix("answer-") in answers:
+            cell.source = answers[name.removeprefix("answer-")]
+    if "solution" in answers:
+        notebook.cells.insert(1, nbformat.v4.new_code_cell(answers["solution"]))
+    return notebook
+
+
+def solutions(number: str = "1") -> dict[str, str]:
+    cells = {cell.id: cell.source for cell in SETS[number].notebook.cells}
+    return {question.name: cells[f"answer-{question.name}"] for question in SETS[number].judge.questions}
+
+
+def write(notebook: nbformat.NotebookNode, folder: Path, number: str = "1") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{SETS[number].name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def points(judgement) -> dict[str, float]:
+    return {question.name: question.points for question in judgement.questions}
+
+
+FULL = {question.name: question.points for question in ONE.judge.questions}
+
+
+# ---- release ----
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_what_is_released_holds_no_solution(number, course):
+    """In the notebook, and in no other file of the release."""
+    chosen = SETS[number]
+    folder = course.root / "release" / chosen.name
+    assert leaked(chosen, nbformat.read(folder / f"{chosen.name}.ipynb", as_version=4)) == []
+    lines = solution_lines(chosen)
+    assert len(lines) > 15
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not [line for line in lines if json.dumps(line)[1:-1] in text], path
+    kit = {"kit/__init__.py", "kit/checks.py", "kit/plots.py", "kit/shapes.py"}
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == {f"{chosen.name}.ipynb", "requirements.txt", *kit}
+
+
+def test_a_solution_that_would_be_released_is_found(course):
+    notebook = handed_in(course, {"scale": solutions()["scale"]})
+    assert any("BEGIN SOLUTION" in each for each in leaked(ONE, notebook))
+    notebook = handed_in(course, {"scale": "x = 1\nreturn math.sqrt(channels) * query_deviation * key_deviation"})
+    assert leaked(ONE, notebook) == ["the line 'return math.sqrt(channels) * query_deviation * key_deviation'"]
+
+
+# ---- what the sandbox runs ----
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_the_solutions_run_with_what_a_student_installs(number, course, tmp_path):
+    """Every cell, in a Python that has the packages of requirements.txt and no others; full marks."""
+    notebook = copy.deepcopy(SETS[number].notebook)
+    judgement = judge(write(notebook, tmp_path, number), SETS[number], "a secret")
+    assert [(name, cell.failed) for name, cell in judgement.cells.items() if cell.failed] == []
+    assert points(judgement) == {question.name: question.points for question in SETS[number].judge.questions}
+    assert judgement.cells["solution-figure"].figures if "solution-figure" in judgement.cells else True
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_another_right_answer_gets_full_marks_in_the_sandbox(number, course, tmp_path):
+    for name, answers in right_answers(SETS[number]).items():
+        judgement = judge(write(handed_in(course, answers, number), tmp_path, number), SETS[number], "a secret")
+        assert points(judgement) == {q.name: q.points for q in SETS[number].judge.questions}, name
+
+
+def test_it_is_the_students_file_that_is_judged(course, tmp_path):
+    """A canary: where the answers are the stubs, or one wrong answer, the reference's points must not appear."""
+    judgement = judge(write(handed_in(course, {}), tmp_path), ONE, "a secret")
+    assert points(judgement) == dict.fromkeys(FULL, 0)
+    assert {part.kind for question in judgement.questions for part in question.parts} == {"no answer"}
+    question, lost, _, code = wrong_answers(ONE)[0]
+    judgement = judge(write(handed_in(course, solutions() | {question: code}), tmp_path), ONE, "a secret")
+    assert [n for n, part in enumerate(judgement.questions[0].parts) if not part.points] == sorted(lost)
+    assert points(judgement) == FULL | {
+        question: FULL[question] - sum(ONE.judge.questions[0].parts[n].points for n in lost)
+    }
+
+
+# Each loses the question `scale` (3 points) and nothing else, for the kind of failure that is named.
+HOSTILE = {
+    "an endless loop": ("time", "def scale(*a):\n    while True: pass"),
+    "a loop that catches everything": (
+        "time",
+        "def scale(*a):\n    while 1:\n        try:\n            while 1: pass\n        except BaseException: pass",
+    ),
+    "a loop outside any function": ("cell", "while True: pass"),
+    "a loop outside any function that catches everything": (
+        "cell",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    ),
+    "memory": ("memory", "def scale(*a):\n    kept = []\n    while True: kept.append(bytearray(10**8))"),
+    "processes": (
+        "time",
+        "import os, time\ndef scale(*a):\n    for _ in range(200):\n        try:\n            if os.fork() == 0:\n"
+        "                time.sleep(20); os._exit(0)\n        except OSError: pass\n    while True: pass",
+    ),
+    "the disk": (
+        "error",
+        "def scale(*a):\n    for n in range(40): open(f'/tmp/{n}', 'wb').write(bytes(5 * 10**6))\n    return a[0]",
+    ),
+    "a flood of text": (
+        "time",
+        "import os\ndef scale(*a):\n    while True: print('x' * 10000); os.write(1, b'x' * 10000)",
+    ),
+    "killing its process": ("died", "import os\ndef scale(*a): os.kill(os.getpid(), 9)"),
+    "leaving": ("error", "def scale(*a): raise SystemExit"),
+    "leaving at once": ("died", "import os\ndef scale(*a): os._exit(0)"),
+    "atexit": ("values", "import atexit, os\natexit.register(os._exit, 0)\ndef scale(*a): return 1.0"),
+    "another allclose": (
+        "values",
+        "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ndef scale(*a): return 1.0",
+    ),
+    "an object that equals everything": (
+        "error",
+        "class Yes(float):\n    __eq__ = lambda *a: True\n    __class__ = property(lambda self: dict)\n"
+        "def scale(*a): return object()",
+    ),
+    "a pickle": ("error", "class Bomb:\n    def __reduce__(self): return print, ('x',)\ndef scale(*a): return Bomb()"),
+    "a forged message": (
+        "values",
+        "import json, os\nfor fd in range(1, 20):\n    try: os.write(fd, json.dumps({'call': 'scale/0/0', 'value': 1.0,"
+        " 'points': 3}).encode() + b'\\n')\n    except OSError: pass\ndef scale(*a): return 1.0",
+    ),
+    "a message that it has ended": (
+        None,
+        'import os\nfor fd in range(1, 20):\n    try: os.write(fd, b\'{"at": "end"}\\n\')\n    except OSError: pass\n'
+        "def scale(*a): return 1.0",
+    ),
+    "showtraceback": (
+        "error",
+        "import sys\nsys.excepthook = lambda *a: None\nclass E(Exception):\n    def __str__(self): raise self\n"
+        "def scale(*a): raise E",
+    ),
+    "a result without an end": ("error", "def scale(*a):\n    x = []; x.append(x)\n    return x"),
+    "a result that is too large": ("error", "import torch\ndef scale(*a): return torch.zeros(10**7)"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_answer_costs_its_own_question(name, course, tmp_path):
+    kind, code = HOSTILE[name]
+    path = write(handed_in(course, solutions() | {"scale": code}), tmp_path)
+    start = time.monotonic()
+    judgement = judge(path, ONE, "a secret", SHORT)
+    assert time.monotonic() - start < 6 * SHORT.run
+    if kind is None:  # it ended its own run: what came before counts
+        assert points(judgement)["scale"] == 0
+        return
+    assert points(judgement) == FULL | {"scale": 0}
+    [part] = ONE and [part for question in judgement.questions if question.name == "scale" for part in question.parts]
+    assert part.kind == kind, part
+    assert part.remark
+
+
+LOOKS = """
+import os, socket
+found = []
+for place in {places!r}:
+    try:
+        os.listdir(place) if os.path.isdir(place) else open(place).read()
+        found.append(place)
+    except OSError:
+        pass
+for address in (("127.0.0.1", {port}), ("1.1.1.1", 53)):
+    try:
+        socket.create_connection(address, 2)
+        found.append(address)
+    except OSError:
+        pass
+for name in ("attnlib", "classroom", "timm", "torchvision", "nbgrader", "pytest"):
+    try:
+        __import__(name)
+        found.append(name)
+    except ImportError:
+        pass
+for place in ("/judge/runner.py", "/x", "/usr/x", "/dev/x"):
+    try:
+        open(place, "a").close()
+        found.append("wrote " + place)
+    except OSError:
+        pass
+print("found", found)
+"""
+
+
+@pytest.mark.skipif(not sandbox.walled(), reason="bubblewrap is not here or may not be used")
+def test_a_submission_sees_nothing_of_this_machine(course, tmp_path):
+    import socket
+
+    other = write(handed_in(course, {}), tmp_path / "other")
+    places = [str(other), str(course.root), str(ONE.folder / "judge.py"), str(course.root / "gradebook.db"), "/home"]
+    places += [str(REPOSITORY), str(tmp_path), "../../gradebook.db"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = LOOKS.format(places=places, port=server.getsockname()[1])
+        path = write(handed_in(course, solutions() | {"solution": code}), tmp_path)
+        judgement = judge(path, ONE, "a secret")
+    printed = [cell.printed for cell in judgement.cells.values() if cell.printed.startswith("found")]
+    assert printed == ["found []\n"]
+    assert points(judgement) == FULL
+
+
+# ---- the whole way ----
+
+
+def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
+    handed = tmp_path / "handed in"
+    question, _, _, code = wrong_answers(ONE)[3]
+    write(handed_in(course, solutions()), handed / "ada")
+    write(handed_in(course, right_answers(ONE)["right_numpy"]), handed / "ben" / ONE.name)
+    write(handed_in(course, solutions() | {question: code}), handed / "cem")
+    write(handed_in(course, solutions() | {"heads": "def attend_heads(:"}), handed / "dana")
+    write(handed_in(course, solutions() | {"scale": HOSTILE["killing its process"][1]}), handed / "eve")
+    (handed / "finn").mkdir()  # nothing
+    write(handed_in(course, solutions()), handed / "gil").rename(handed / "gil" / "homework.ipynb")
+    (handed / "hana").mkdir()
+    (handed / "hana" / f"{ONE.name}.ipynb").write_bytes(b"\xff\xfe{}")
+    (handed / "ivo").mkdir()
+    (handed / "ivo" / f"{ONE.name}.ipynb").write_text('{"cells": [')
+    (handed / "jan").mkdir()
+    (handed / "jan" / f"{ONE.name}.ipynb").symlink_to(handed / "ada" / f"{ONE.name}.ipynb")
+    (course.root / "roster.csv").write_text(
+        "id,first_name,last_name,email\nada,Ada,=cmd,ada@example.org\nzoe,Zoe,Late,zoe@example.org\n", encoding="utf-8"
+    )
+    assert len(collect(course, ONE, handed)) == 10
+    graded = grade(course, ONE)
+    got = {student: None if j.not_gradable else sum(points(j).values()) for student, j in graded.items()}
+    full = sum(FULL.values())
+    lost = {"cem": FULL["scale"], "dana": FULL["heads"], "eve": FULL["scale"]}
+    assert got == {
+        **{student: full - lost.get(student, 0) for student in ("ada", "ben", "cem", "dana", "eve")},
+        **dict.fromkeys(("finn", "gil", "hana", "ivo", "jan", "zoe")),
+    }
+    reasons = {student: judgement.not_gradable for student, judgement in graded.items()}
+    assert "homework.ipynb" in reasons["gil"]
+    assert "UTF-8" in reasons["hana"] and "damaged" in reasons["ivo"] and "link" in reasons["jan"]
+
+    files = {path.name: path for path in feedback(course, ONE)}
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(files[f"{ONE.name}.csv"].read_text()))}
+    assert {student: row["points"] for student, row in rows.items()} == {
+        student: "" if value is None else f"{value:g}" for student, value in got.items()
+    }
+    assert rows["ada"]["last_name"] == "'=cmd", "a spreadsheet must not run a name"
+    canvas = list(csv.reader(io.StringIO(files[f"{ONE.name}-canvas.csv"].read_text())))
+    assert canvas[0][:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    assert canvas[1][0].strip() == "Points Possible" and float(canvas[1][5]) == full + 6  # with the two texts
+    assert canvas[2][2:] == ["ada", "ada@example.org", "", f"{full:g}"]
+    page = (course.root / "feedback" / "cem" / ONE.name / f"{ONE.name}.html").read_text()
+    assert "queries and keys have a standard deviation of 1" in page
+    assert "not gradable" in (course.root / "feedback" / "gil" / ONE.name / f"{ONE.name}.html").read_text()
+    hidden = [
+        line for line in (ONE.folder / "judge.py").read_text().splitlines() if len(line) > 50 and "Mistake" not in line
+    ]
+    for student in ("cem", "dana", "eve"):
+        text = (course.root / "feedback" / student / ONE.name / f"{ONE.name}.html").read_text()
+        assert not [line for line in hidden if line.strip() in text], "feedback shows no hidden test"
+    assert "zoe" in files[f"{ONE.name}.html"].read_text()
+
+    before = {student: course.judged(student, ONE).stat().st_mtime_ns for student in graded}
+    again = grade(course, ONE)  # nothing has changed, so nothing is judged
+    assert again == graded
+    assert {student: course.judged(student, ONE).stat().st_mtime_ns for student in graded} == before
+
+
+def test_grading_goes_on_after_it_was_killed(course, tmp_path):
+    chosen = SETS["3"]
+    here = Course.at(tmp_path / "course")
+    release(here, chosen)
+    for student in "abc":
+        write(handed_in(course, solutions("3"), "3"), here.submitted(student, chosen).parent, "3")
+    command = [sys.executable, "-m", "classroom", "grade", "3", "--at-once", "1", "--course", str(here.root)]
+    environment = {**os.environ, "COURSE": str(here.root)}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
+    while not here.judged("a", chosen).exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    first = here.judged("a", chosen).read_bytes()
+    finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert here.judged("a", chosen).read_bytes() == first
+    full = sum(question.points for question in chosen.judge.questions)
+    for student in "abc":
+        assert f"{student}: {full:g} of {full:g}" in finished.stdout
