@@ -10,11 +10,25 @@ endif
 python := .venv/bin/python
 site := _build/html/index.html
 
+export COURSE SETS
+
 .DEFAULT_GOAL := help
-.PHONY: book check test test-all execute verdicts status sync serve lint lock mutants records clean help setup
+.PHONY: book instructor-book release grade feedback check test test-all execute verdicts status sync serve lint lock mutants records clean help setup
 
 book: execute  ## set up, re-execute the notebooks whose stamp is stale, build the site; SOLUTIONS=no: a site without any
 	@$(python) book/tools/build.py
+
+instructor-book: setup  ## the book with the classroom's sets and their solutions, in _build/instructor; not to be published
+	@$(python) book/tools/build.py --instructor
+
+release: setup  ## what students get of a set: SET=1; SETS=folder of your own sets, COURSE=folder of your course
+	@$(python) -m classroom release "$(SET)"
+
+grade: setup  ## judge what came back in a sandbox: SET=1, SUBMISSIONS=folder with a folder a student; goes on where it stopped
+	@$(python) -m classroom grade "$(SET)" $(if $(SUBMISSIONS),--submissions "$(SUBMISSIONS)")
+
+feedback: setup  ## pages for the students, scores as CSV (Canvas, Moodle), a report on the class: SET=1
+	@$(python) -m classroom feedback "$(SET)"
 
 check: setup  ## one module, its paper, its chapter and the style, in two minutes; KEY=se
 	@$(python) book/tools/check.py --key "$(KEY)"

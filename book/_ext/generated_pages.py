@@ -6,6 +6,7 @@ map      the map of the field on the landing page; a module is filled where its 
 hook     three findings on the landing page; found has the others
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
 palette  the colour and the marker of every module, from attnlib/plots/colours.py
+sets     the classroom's sets with their minutes and points
 ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
 """
 
@@ -17,6 +18,7 @@ from html import escape
 from pathlib import Path
 from textwrap import dedent, indent
 
+import classroom_page
 import findings
 import ledger_page
 import palette
@@ -303,6 +305,7 @@ GENERATE = {
     "map": field_map,
     "speed": speed,
     "palette": lambda: palette.palette(REPOSITORY),
+    "sets": lambda: classroom_page.sets(REPOSITORY / "notebooks" / "assignments"),
     "ledger": ledger_page.page,
     "counts": ledger_page.counts,
     "hook": findings.hook,
@@ -313,6 +316,7 @@ PAGES = {
     "book/api": ("api",),
     "book/ledger": ("counts", "ledger"),
     "book/training": ("speed",),
+    "book/classroom": ("sets",),
     "book/notation": ("palette",),
     "index": ("hook", "map", "counts", "found"),
     "notebooks/introduction/two_families": ("map",),

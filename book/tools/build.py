@@ -3,6 +3,8 @@
 python book/tools/build.py            only what changed
 python book/tools/build.py --fresh    from nothing
 
+python book/tools/build.py --instructor   with the classroom's sets and their solutions, in _build/instructor
+
 With SOLUTIONS=no in the environment it builds another site, in _build/without-solutions, in which no solution is left.
 """
 
@@ -13,6 +15,7 @@ import sys
 from pathlib import Path
 
 from chapters import REPOSITORY
+from instructor import copy_with_sets
 from solutions import copy_without_solutions
 
 
@@ -34,6 +37,10 @@ def main() -> int:
     wanted = os.environ.get("SOLUTIONS") or "yes"
     if wanted not in ("yes", "no"):  # a slip must not publish the solutions
         sys.exit(f"SOLUTIONS is yes or no, got {wanted!r}")
+    if "--instructor" in sys.argv[1:]:
+        sources = REPOSITORY / "_build" / "instructor"
+        copy_with_sets(REPOSITORY, sources)
+        return build(sources)
     if "--fresh" in sys.argv[1:]:
         shutil.rmtree(REPOSITORY / "_build", ignore_errors=True)
     if wanted == "yes":

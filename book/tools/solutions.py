@@ -58,16 +58,21 @@ def closing(fence: str) -> re.Pattern:
     return re.compile(rf"^{re.escape(fence)}\s*$")
 
 
-def copy_without_solutions(repository: Path, target: Path) -> None:
-    """Copy what the site is built from; of a pair only the notebook, since the other half has the solutions too."""
+def copy_sources(repository: Path, target: Path) -> None:
+    """Copy what the site is built from; the classroom's sets are no part of it."""
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:
         source = repository / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*", ASSIGNMENTS))
         elif source.exists():
             shutil.copy(source, target / name)
+
+
+def copy_without_solutions(repository: Path, target: Path) -> None:
+    """Copy what the site is built from; of a pair only the notebook, since the other half has the solutions too."""
+    copy_sources(repository, target)
     for path in notebooks(target):
         path.with_suffix(".py").unlink(missing_ok=True)
         notebook = read(path)

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.thorough
 
 SETS = {each.number: each for each in sets()}
 ONE = SETS["1"]
+# two processes of pytest must not count each other's processes
+SLOT = 10 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 SHORT = Limits(cell=10, call=4, run=50)
 
 
@@ -106,7 +108,7 @@ def test_a_solution_that_would_be_released_is_found(course):
 def test_the_solutions_run_with_what_a_student_installs(number, course, tmp_path):
     """Every cell, in a Python that has the packages of requirements.txt and no others; full marks."""
     notebook = copy.deepcopy(SETS[number].notebook)
-    judgement = judge(write(notebook, tmp_path, number), SETS[number], "a secret")
+    judgement = judge(write(notebook, tmp_path, number), SETS[number], "a secret", slot=SLOT)
     assert [(name, cell.failed) for name, cell in judgement.cells.items() if cell.failed] == []
     assert points(judgement) == {question.name: question.points for question in SETS[number].judge.questions}
     assert judgement.cells["solution-figure"].figures if "solution-figure" in judgement.cells else True
@@ -115,17 +117,19 @@ def test_the_solutions_run_with_what_a_student_installs(number, course, tmp_path
 @pytest.mark.parametrize("number", SETS)
 def test_another_right_answer_gets_full_marks_in_the_sandbox(number, course, tmp_path):
     for name, answers in right_answers(SETS[number]).items():
-        judgement = judge(write(handed_in(course, answers, number), tmp_path, number), SETS[number], "a secret")
+        judgement = judge(
+            write(handed_in(course, answers, number), tmp_path, number), SETS[number], "a secret", slot=SLOT
+        )
         assert points(judgement) == {q.name: q.points for q in SETS[number].judge.questions}, name
 
 
 def test_it_is_the_students_file_that_is_judged(course, tmp_path):
     """A canary: where the answers are the stubs, or one wrong answer, the reference's points must not appear."""
-    judgement = judge(write(handed_in(course, {}), tmp_path), ONE, "a secret")
+    judgement = judge(write(handed_in(course, {}), tmp_path), ONE, "a secret", slot=SLOT)
     assert points(judgement) == dict.fromkeys(FULL, 0)
     assert {part.kind for question in judgement.questions for part in question.parts} == {"no answer"}
     question, lost, _, code = wrong_answers(ONE)[0]
-    judgement = judge(write(handed_in(course, solutions() | {question: code}), tmp_path), ONE, "a secret")
+    judgement = judge(write(handed_in(course, solutions() | {question: code}), tmp_path), ONE, "a secret", slot=SLOT)
     assert [n for n, part in enumerate(judgement.questions[0].parts) if not part.points] == sorted(lost)
     assert points(judgement) == FULL | {
         question: FULL[question] - sum(ONE.judge.questions[0].parts[n].points for n in lost)
@@ -197,7 +201,7 @@ def test_a_hostile_answer_costs_its_own_question(name, course, tmp_path):
     kind, code = HOSTILE[name]
     path = write(handed_in(course, solutions() | {"scale": code}), tmp_path)
     start = time.monotonic()
-    judgement = judge(path, ONE, "a secret", SHORT)
+    judgement = judge(path, ONE, "a secret", SHORT, SLOT)
     assert time.monotonic() - start < 6 * SHORT.run
     if kind is None:  # it ended its own run: what came before counts
         assert points(judgement)["scale"] == 0
@@ -249,7 +253,7 @@ def test_a_submission_sees_nothing_of_this_machine(course, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = LOOKS.format(places=places, port=server.getsockname()[1])
         path = write(handed_in(course, solutions() | {"solution": code}), tmp_path)
-        judgement = judge(path, ONE, "a secret")
+        judgement = judge(path, ONE, "a secret", slot=SLOT)
     printed = [cell.printed for cell in judgement.cells.values() if cell.printed.startswith("found")]
     assert printed == ["found []\n"]
     assert points(judgement) == FULL

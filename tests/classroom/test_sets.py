@@ -1,6 +1,7 @@
 """Fairness: what is right gets full marks however it is written, and what is wrong loses its own points."""
 
 import copy
+import re
 
 import pytest
 
@@ -72,6 +73,19 @@ def test_every_mistake_is_wrong_and_gets_a_remark(number):
                 results = [(a, mistake.function(*copy.deepcopy(a))) for a in tried]
                 remarks = [part.complaint(a, copy.deepcopy(result)) for a, result in results]
                 assert mistake.remark in remarks, f"{question.name}: {mistake.remark}: {remarks}"
+
+
+def test_the_opening_table_says_the_judges_points():
+    row = re.compile(r"^\| (\d+) .+ \| \d+ \| (\d+) \|$", re.M)
+    for number, each in SETS.items():
+        said = {int(question): float(points) for question, points in row.findall(each.notebook.cells[0].source)}
+        graded, section = dict.fromkeys(said, 0.0), 0
+        for cell in each.notebook.cells:
+            if heading := re.search(r"^## (\d+)", cell.source, re.M):
+                section = int(heading[1])
+            if cell.metadata.get("nbgrader", {}).get("grade"):
+                graded[section] += cell.metadata.nbgrader["points"]
+        assert graded == said, number
 
 
 def test_every_set_is_tried_with_enough_answers():
