@@ -1,6 +1,7 @@
 """A whole class: every submission judged, several at once, then entered into nbgrader's gradebook."""
 
 import queue
+import re
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -9,29 +10,37 @@ from pathlib import Path
 from nbgrader.api import Gradebook
 from rich.progress import Progress
 
-from classroom.course import Course
+from classroom.course import Course, write
 from classroom.judge import Judgement
 from classroom.nbgrader_calls import call
 from classroom.sets import Set
 from classroom.step import current, judge_now
 
+ID = re.compile(r"[\w@+-][\w@+. -]*")  # nbgrader takes * and ? in a name for patterns
+
 
 def collect(course: Course, chosen: Set, folder: Path) -> list[str]:
     """Copy submissions into the course: a folder a student, with the notebook in it or in a folder of the set's name.
 
-    Links are not followed: they come along as links, which the judge refuses.
+    Notebooks alone are copied, and links as links, which the judge refuses: what nbgrader finds in a submission it
+    copies as far as the feedback, wherever a link in it leads.
 
     Raises:
-        ValueError: the folder holds no folder.
+        ValueError: the folder holds no folder, or one whose name can be no id.
     """
     students = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not students:
         raise ValueError(f"{folder} has no folders: each student's submission is a folder, named by the student's id")
+    if odd := [student.name for student in students if not ID.fullmatch(student.name)]:
+        raise ValueError(f"an id has letters, digits, spaces and @ + . - _ alone; rename {', '.join(map(repr, odd))}")
     for student in students:
         inside = student / chosen.name
         target = course.root / "submitted" / student.name / chosen.name
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(inside if inside.is_dir() else student, target, symlinks=True)
+        target.mkdir(parents=True)
+        for path in sorted((inside if inside.is_dir() else student).glob("*.ipynb")):
+            if path.is_symlink() or path.is_file():
+                shutil.copy(path, target / path.name, follow_symlinks=False)
     return [student.name for student in students]
 
 
@@ -82,9 +91,26 @@ def enter(course: Course, chosen: Set, judgements: dict[str, Judgement]) -> Iter
             gradebook.update_or_create_student(id, **{k: v or None for k, v in details.items()})
     for student, judgement in judgements.items():
         if not judgement.not_gradable and not _entered(course, chosen, student, judgement):
-            call(course, "autograde", chosen.name, student, force=True)
-            _mark(course, chosen, student).write_text(judgement.fingerprint)
+            try:
+                _refuse_links(course, chosen, student)
+                call(course, "autograde", chosen.name, student, force=True)
+            except RuntimeError as error:  # one submission must not hold up the others
+                judgement.not_gradable = f"nbgrader cannot read it: {str(error).splitlines()[-1]}"
+                write(course.judged(student, chosen), judgement.model_dump_json(indent=1))
+            else:
+                _mark(course, chosen, student).write_text(judgement.fingerprint)
         yield student
+
+
+def _refuse_links(course: Course, chosen: Set, student: str) -> None:
+    """nbgrader's exchange may have brought more than `collect` does.
+
+    Raises:
+        RuntimeError: a link in the submission.
+    """
+    for path in course.submitted(student, chosen).parent.rglob("*"):
+        if path.is_symlink():
+            raise RuntimeError(f"{path.name} is a link to another file")
 
 
 def _mark(course: Course, chosen: Set, student: str) -> Path:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from classroom.wire import decode, encode
 
 MOST_BYTES = 20 * 2**20  # of a notebook
 KINDS = ("time", "memory", "syntax", "error", "missing", "output", "died", "not reached")  # of failure, by the runner
+BASE64 = re.compile(r"[A-Za-z0-9+/]{1,400000}={0,2}")
 MOST_RUNS = 6  # a run that is stopped is tried again without what it was stopped at
 
 
@@ -272,10 +274,16 @@ def _read(
             failed = message.get("failed")
             left[message["cell"][:100]] = CellResult(
                 printed=str(message.get("printed", ""))[:20_000],
-                figures=[f for f in message.get("figures") or [] if isinstance(f, str) and len(f) < 400_000][:4],
+                figures=_pictures(message.get("figures")),
                 failed=_text(failed) if failed else "",
             )
     return at
+
+
+def _pictures(found: Any) -> list[str]:
+    """What is base64 indeed: it comes to stand in a page."""
+    kept = [f for f in found if isinstance(f, str) and BASE64.fullmatch(f)] if isinstance(found, list) else []
+    return kept[:4]
 
 
 def _text(failed: Any) -> str:

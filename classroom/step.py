@@ -96,6 +96,7 @@ def configure(config: Config) -> Config:
         CheckCellMetadata,
     ]
     config.OverwriteCells.add_missing_cells = True
+    config.HTMLExporter.sanitize_html = True  # a student's text must not run in the browser of who reads it
     config.ClearSolutions.code_stub = {"python": "..."}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     return config

@@ -249,7 +249,7 @@ def test_a_submission_sees_nothing_of_this_machine(course, tmp_path):
 
     other = write(handed_in(course, {}), tmp_path / "other")
     places = [str(other), str(course.root), str(ONE.folder / "judge.py"), str(course.root / "gradebook.db"), "/home"]
-    places += [str(REPOSITORY), str(tmp_path), "../../gradebook.db"]
+    places += [str(REPOSITORY / "README.md"), str(tmp_path), "../../gradebook.db"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = LOOKS.format(places=places, port=server.getsockname()[1])
         path = write(handed_in(course, solutions() | {"solution": code}), tmp_path)
@@ -276,12 +276,18 @@ def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
     (handed / "hana" / f"{ONE.name}.ipynb").write_bytes(b"\xff\xfe{}")
     (handed / "ivo").mkdir()
     (handed / "ivo" / f"{ONE.name}.ipynb").write_text('{"cells": [')
+    odd = handed_in(course, solutions())
+    odd.cells.append(
+        nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade": True, "points": 100, "grade_id": 7}})
+    )
+    odd.cells.append(nbformat.v4.new_markdown_cell("<script>alert(1)</script> <img src=x onerror=alert(2)>"))
+    write(odd, handed / "kim")
     (handed / "jan").mkdir()
     (handed / "jan" / f"{ONE.name}.ipynb").symlink_to(handed / "ada" / f"{ONE.name}.ipynb")
     (course.root / "roster.csv").write_text(
         "id,first_name,last_name,email\nada,Ada,=cmd,ada@example.org\nzoe,Zoe,Late,zoe@example.org\n", encoding="utf-8"
     )
-    assert len(collect(course, ONE, handed)) == 10
+    assert len(collect(course, ONE, handed)) == 11
     graded = grade(course, ONE)
     got = {student: None if j.not_gradable else sum(points(j).values()) for student, j in graded.items()}
     full = sum(FULL.values())
@@ -310,6 +316,7 @@ def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
     hidden = [
         line for line in (ONE.folder / "judge.py").read_text().splitlines() if len(line) > 50 and "Mistake" not in line
     ]
+    assert "<script>alert" not in "".join(p.read_text() for p in course.root.glob("feedback/*/*/*.html"))
     for student in ("cem", "dana", "eve"):
         text = (course.root / "feedback" / student / ONE.name / f"{ONE.name}.html").read_text()
         assert not [line for line in hidden if line.strip() in text], "feedback shows no hidden test"
