@@ -109,12 +109,12 @@ def read(path: Path, chosen: Set) -> NotebookNode:
     except Exception as error:  # whatever a damaged file makes nbformat raise
         raise NotGradable(f"{path.name} is damaged: {type(error).__name__}: {str(error)[:200]}") from error
     answers = {f"answer-{question.name}" for question in chosen.judge.questions}
-    if not answers & {_name(cell) for cell in notebook.cells}:
+    if not answers & {name_of(cell) for cell in notebook.cells}:
         raise NotGradable(f"{path.name} has none of the answer cells of {chosen.name}; is it another notebook?")
     return notebook
 
 
-def _name(cell: NotebookNode) -> str:
+def name_of(cell: NotebookNode) -> str:
     found = cell.metadata.get("nbgrader")
     name = found.get("grade_id") if isinstance(found, dict) else None
     return name if isinstance(name, str) else ""
@@ -160,10 +160,10 @@ def _cells(notebook: NotebookNode, chosen: Set) -> tuple[list[dict[str, str]], d
 
     What the set locks comes from the set; visible checks are left out, since the judge has its own.
     """
-    locked = {_name(cell): cell for cell in chosen.notebook.cells if _name(cell).startswith("locked-")}
+    locked = {name_of(cell): cell for cell in chosen.notebook.cells if name_of(cell).startswith("locked-")}
     cells, refused = [], {}
     for number, cell in enumerate(notebook.cells):
-        name = _name(cell) or f"cell-{number}"
+        name = name_of(cell) or f"cell-{number}"
         if cell.cell_type != "code" or name.startswith("tests-"):
             continue
         source = locked[name].source if name in locked else cell.source
@@ -176,8 +176,8 @@ def _cells(notebook: NotebookNode, chosen: Set) -> tuple[list[dict[str, str]], d
 
 def _untouched(notebook: NotebookNode, chosen: Set) -> list[str]:
     """The questions whose answer cell is as it was handed out."""
-    given = {_name(cell): stub(cell.source) for cell in chosen.notebook.cells}
-    there = {_name(cell): cell.source for cell in notebook.cells}
+    given = {name_of(cell): stub(cell.source) for cell in chosen.notebook.cells}
+    there = {name_of(cell): cell.source for cell in notebook.cells}
     names = [question.name for question in chosen.judge.questions]
     return [name for name in names if there.get(f"answer-{name}", "").split() == given[f"answer-{name}"].split()]
 

@@ -1,5 +1,7 @@
 """nbgrader's autograde step with the judge in the place of its kernel."""
 
+import copy
+
 import nbformat
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
@@ -17,7 +19,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 
 from classroom.course import Course, write
-from classroom.judge import Judgement, QuestionResult, fingerprint, judge, load
+from classroom.judge import Judgement, QuestionResult, fingerprint, judge, load, name_of
 from classroom.sets import chosen
 
 
@@ -48,6 +50,20 @@ class RunJudge(NbGraderPreprocessor):
                     *(nbformat.v4.new_output("display_data", {"image/png": each}) for each in result.figures),
                     *([nbformat.v4.new_output("stream", name="stderr", text=result.failed)] if result.failed else []),
                 ]
+        return nb, resources
+
+
+class OwnMetadata(NbGraderPreprocessor):
+    """Puts the set's metadata in the place of what a submission says; nbgrader fails on what it does not know."""
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        cells = chosen(resources["nbgrader"]["assignment"]).notebook.cells
+        known = {name_of(cell): cell.metadata.nbgrader for cell in cells if name_of(cell)}
+        for cell in nb.cells:
+            name = name_of(cell)
+            cell.metadata.pop("nbgrader", None)
+            if name in known:
+                cell.metadata["nbgrader"] = copy.deepcopy(known[name])
         return nb, resources
 
 
@@ -82,6 +98,7 @@ def judge_now(course: Course, student: str, name: str, slot: int = 0) -> Judgeme
 def configure(config: Config) -> Config:
     """nbgrader's settings for a course of this book; `nbgrader_config.py` calls it."""
     config.Autograde.sanitize_preprocessors = [
+        OwnMetadata,
         ClearOutput,
         DeduplicateIds,
         OverwriteKernelspec,

@@ -293,7 +293,7 @@ def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
     full = sum(FULL.values())
     lost = {"cem": FULL["scale"], "dana": FULL["heads"], "eve": FULL["scale"]}
     assert got == {
-        **{student: full - lost.get(student, 0) for student in ("ada", "ben", "cem", "dana", "eve")},
+        **{student: full - lost.get(student, 0) for student in ("ada", "ben", "cem", "dana", "eve", "kim")},
         **dict.fromkeys(("finn", "gil", "hana", "ivo", "jan", "zoe")),
     }
     reasons = {student: judgement.not_gradable for student, judgement in graded.items()}
