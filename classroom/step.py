@@ -4,6 +4,7 @@ import copy
 
 import nbformat
 from nbconvert.exporters.exporter import ResourcesDict
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -111,9 +112,10 @@ def configure(config: Config) -> Config:
         SaveAutoGrades,
         AssignLatePenalties,
         CheckCellMetadata,
+        SanitizeHTML,  # a student's text must not run in the browser of who reads it
     ]
+    config.SanitizeHTML.enabled = True
     config.OverwriteCells.add_missing_cells = True
-    config.HTMLExporter.sanitize_html = True  # a student's text must not run in the browser of who reads it
     config.ClearSolutions.code_stub = {"python": "..."}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     return config
