@@ -119,7 +119,7 @@ paper = attnlib.paper("sge")
 #
 # $$c_i - \mu^{\top}\mu = \mu^{\top} (x_i - \mu),$$ (sge-centred)
 #
-# $$d^2 = \frac{1}{HW - 1} \sum_i \bigl(\mu^{\top} (x_i - \mu)\bigr)^2,$$ (sge-deviation)
+# $$d^2 = \frac{1}{HW - 1} \sum_i (c_i - \mu^{\top}\mu)^2,$$ (sge-deviation)
 #
 # $$z_i = \frac{\mu^{\top} (x_i - \mu)}{d + \varepsilon}.$$ (sge-standardised)
 #
@@ -132,7 +132,7 @@ paper = attnlib.paper("sge")
 #
 # $$y_i = g_i\, x_i.$$ (sge-output)
 #
-# Where $\gamma > 0$, what resembles the mean is let through; where $\gamma < 0$, what does not. So $P = 2G$.
+# Where $\gamma > 0$, what resembles the mean is let through; where $\gamma < 0$, what does not. In all, $P = 2G$.
 #
 # **At the start** $\gamma = 0$ and $\beta = 1$. The similarity does not count yet, and every gate is the same
 # constant,
@@ -163,7 +163,7 @@ paper = attnlib.paper("sge")
 #
 # How much higher is the similarity on the object than beside it, in the mean? By $\mu^{\top}(o - b)$, which is
 #
-# $$p\, o^{\top} o - (1 - p)\, b^{\top} b + (1 - 2p)\, o^{\top} b.$$ (sge-contrast)
+# $$\begin{gathered} p\, o^{\top} o - (1 - p)\, b^{\top} b \\ {} + (1 - 2p)\, o^{\top} b. \end{gathered}$$ (sge-contrast)
 #
 # The object pulls with its share and the square of its length, the ground with its own. As objects are smaller than
 # their grounds, they have to be *strong*: if $o$ and $b$ are orthogonal, longer by the factor $\sqrt{(1 - p)/p}$,
@@ -367,8 +367,8 @@ print(f"{groups} groups: {sum(p.numel() for p in parameters)} parameters")
 #
 # ### Live, on generated shapes
 #
-# A small ResNet with SGE at the end of its three blocks; groups of four channels in the first two, of one in the third.
-# With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty epochs and the records.
+# A small ResNet with SGE at the end of its three blocks; groups of four channels in the first two, of one in the
+# third. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty epochs and the records.
 
 # %%
 trained = train(chapter_recipe("sge", seed=0))
@@ -412,9 +412,8 @@ plt.show()
 # (0.22 to 8.26). The constant gains here; what training makes of the gate costs more than that.
 # :::
 #
-# Three seeds show large effects only ([SA's chapter](sa.ipynb) works it out); this one is large. But these are four
-# epochs, with one channel a group in the last stage. The README has 100 epochs on ImageNet, groups of 4 to 32
-# channels, and a gain of 1.20 points, which no run here can judge.
+# Three seeds show large effects only ([SA's chapter](sa.ipynb) says why). These are four epochs, with one channel a group
+# in the last stage. The README has 100 epochs, 4 to 32 channels a group, and a gain of 1.20 points on ImageNet.
 
 # %% [markdown]
 # ## Look inside
@@ -462,6 +461,7 @@ finding("gives 0.90 and 0.88", *of("before", "length"))
 finding("falls to 0.46 and 0.42", *of("after", "similarity"))
 finding("distance gives 0.96 and 0.93", *of("after", "distance"))
 finding("sign 0.76 and 0.65", *of("after", "similarity", "either"))
+finding("have 0.64 and 0.54", *of("after", "gate"))
 finding("direction 0.85 and 0.81", *of("after", "random", "either"))
 third = [of("after", k, "either", (3,)) for k in ("brightness", *SCORES)]
 finding("gives 0.71, and with that sign 0.63", *third[0], *third[1])
@@ -475,9 +475,9 @@ finding("0.68 and 0.64", *of("before", "cosine"))
 # object is its strength. The length of $x_i$, without any mean, gives 0.90 and 0.88, and the cosine, which leaves the
 # length out, 0.68 and 0.64.
 #
-# **After training** it falls to 0.46 and 0.42, chance or less. The distance gives 0.96 and 0.93. The similarity has
-# with the better sign 0.76 and 0.65, a random direction 0.85 and 0.81: a direction that knows nothing, but is the
-# same for all images, finds the object better than the image's own mean.
+# **After training** it falls to 0.46 and 0.42. The gates, with the signs which training chose, have 0.64 and 0.54.
+# The distance gives 0.96 and 0.93. The similarity has with the better sign 0.76 and 0.65, a random direction 0.85 and
+# 0.81: what knows nothing, but is the same for all images, finds the object better than the image's own mean.
 #
 # **In the third block**, with one channel a group, all that the similarity adds to the brightness is the sign of the
 # mean, by {eq}`sge-one`. Brightness gives 0.71, and with that sign 0.63: it harms.
