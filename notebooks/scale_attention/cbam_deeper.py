@@ -189,8 +189,8 @@ for told in (told_by_mean, told_by_maximum):
 # %% [markdown]
 # ## What the network listens to
 #
-# Train the small network of the chapter. Then exchange one thing at a time in all its blocks: give every image the *average* means, or the average
-# maxima; the channel logits or the spatial logits of *another* image; or one spatial gate for all pixels, the mean of the
+# Train the small network of the chapter. Then exchange one thing at a time in all its blocks: give every image the *average*
+# means, or the average maxima; the channel logits or the spatial logits of *another* image; or one spatial gate for all pixels, the mean of the
 # image's own logits.
 
 # %%
@@ -223,7 +223,7 @@ average = lambda v: v.mean(0, keepdim=True).expand_as(v)
 another = lambda v: v.roll(1, 0)  # of the image before
 even = lambda t: t.mean((2, 3), keepdim=True).expand_as(t)
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by what is exchanged: average means next to none, average maxima several; another image's channel gates most; another image's spatial gates and one spatial gate for all pixels less."}, "figure": {"caption": "What the live network loses when one thing is exchanged in all blocks.", "name": "cbam-exchange"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by what is exchanged, a point each for average means, average maxima, another image's channel gate, another image's spatial gate, and one spatial gate for all pixels; average means cost next to none."}, "figure": {"caption": "What the live network loses when one thing is exchanged in all blocks.", "name": "cbam-exchange"}}
 own = accuracy()
 of_means = accuracy("channel_gate", vectors=lambda z, m: (average(z), m))
 of_peaks = accuracy("channel_gate", vectors=lambda z, m: (z, average(m)))
@@ -244,23 +244,21 @@ axis.axvline(0, color=plots.FAINT, lw=1)
 axis.margins(y=0.15)
 axis.invert_yaxis()
 axis.set_xlabel("points of accuracy lost")
-means, maxima, channel, spatial, flat_gate = lost.values()
+means, *_, flat_gate = lost.values()
 finding("less than 2.5 points", means < 2.5)
-finding("more than 2.5", maxima > 2.5)
-finding("more than 4 points", channel > 4, channel > spatial)
 finding("less than 7 points", flat_gate < 7)
 plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With average means the network loses less than 2.5 points of accuracy, with average maxima more than 2.5: it listens to the
-# maxima. Another image's channel gates cost more than 4 points, and more than its spatial gates. One spatial gate for all
-# pixels of an image costs less than 7 points.
+# With average means the network loses less than 2.5 points of accuracy: it hardly listens to the means. One spatial gate for
+# all pixels of an image, its mean logit, costs less than 7 points.
 # :::
 #
-# Why the maxima? Behind a batch norm a channel's mean is near zero, and its maximum over a thousand pixels is large and
-# varies more. The same layers see both, and what is larger speaks louder.
+# Why not the means? Behind a batch norm a channel's mean is near zero, and its maximum over a thousand pixels is large and
+# varies more. The same layers see both, and what is larger speaks louder. What the other exchanges cost differs much from
+# seed to seed; try another seed in the cell that trains.
 #
 # :::{admonition} Try it
 # :class: try-it
