@@ -420,7 +420,7 @@ plt.show()
 # Four seeds of each form of the module in the small network, tested on 2,000 fresh images (`benchmarks/cbam_halves.py`). A
 # fresh CBAM divides its branch by about four, one half alone or both in parallel by two: the constants are the controls.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant quarter lowest, then the spatial half first, the spatial half alone and the whole close together, both in parallel, and the channel half alone highest."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of four seeds, a bar at the mean.", "name": "cbam-halves"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant quarter lowest; then the spatial half first, a constant of one half, the spatial half alone and the whole, close together; both in parallel; the channel half alone highest."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of four seeds, a bar at the mean.", "name": "cbam-halves"}}
 halves = pd.DataFrame(measurements("cbam-halves").rows)
 by = 100 * halves.pivot(index="variant", columns="seed", values="accuracy")
 by = by.loc[by.mean(axis=1).sort_values().index]
