@@ -523,7 +523,7 @@ titles = ("p, block 1", "block 1", "block 2", "block 3")
 plots.show_maps(images[:4], [peaks, *gates], titles, (0, 1), "gate")
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "For the three blocks, the share on the object of the maxima and of the spatial gate, beside chance. In block 1 the maxima are far above chance and the gate below it; in block 3 both are a little above chance."}, "figure": {"caption": "Share on the object of what lies above the mean; small grey marks are chance.", "name": "cbam-looks"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "For the three blocks, the share on the object of the maxima and of the spatial gate, beside chance. In block 1 the maxima are far above chance and the gate below it; in block 3 both are a little above chance."}, "figure": {"caption": "Share on the object of what lies above the mean: a point, and a line to the share by chance.", "name": "cbam-looks"}}
 shares = {}
 for n, (p, gate) in enumerate(seen.values(), start=1):
     shares[f"maxima, block {n}"] = share_inside(p, masks)
