@@ -26,6 +26,8 @@ from classroom.questions import Judge
 
 REPOSITORY = Path(__file__).parent.parent
 FOLDER = REPOSITORY / "notebooks" / "assignments"
+# what stands for a solution until a student writes one; the checks behind it stop there, with these words
+STUB = 'raise NotImplementedError("write your answer here first; what is asked for, and a hint, stand above")'
 KINDS = ("answer", "tests", "written", "solution", "locked")
 
 
@@ -147,5 +149,7 @@ def kit_files() -> dict[str, Path]:
 
 
 def stub(source: str) -> str:
-    """A cell's source as students get it: three dots for the solution."""
-    return re.sub(r"^([ \t]*)#+ BEGIN SOLUTION.*?END SOLUTION[^\n]*$", r"\1...", source, flags=re.M | re.S)
+    """A cell's source as students get it."""
+    return re.sub(
+        r"^([ \t]*)#+ BEGIN SOLUTION.*?END SOLUTION[^\n]*$", lambda found: found[1] + STUB, source, flags=re.M | re.S
+    )

@@ -21,7 +21,7 @@ from traitlets.config import Config
 
 from classroom.course import Course, write
 from classroom.judge import Judgement, QuestionResult, fingerprint, judge, load, name_of
-from classroom.sets import chosen
+from classroom.sets import STUB, chosen
 
 
 class RunJudge(NbGraderPreprocessor):
@@ -116,6 +116,6 @@ def configure(config: Config) -> Config:
     ]
     config.SanitizeHTML.enabled = True
     config.OverwriteCells.add_missing_cells = True
-    config.ClearSolutions.code_stub = {"python": "..."}
+    config.ClearSolutions.code_stub = {"python": STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     return config

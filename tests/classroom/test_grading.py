@@ -21,6 +21,8 @@ from classroom.judge import judge
 from classroom.release import leaked, release, solution_lines
 from classroom.sandbox import Limits
 from classroom.sets import REPOSITORY, sets
+from instructor import copy_with_sets
+from solutions import copy_sources
 from tests.classroom.conftest import right_answers, wrong_answers
 
 pytestmark = pytest.mark.thorough
@@ -29,7 +31,7 @@ SETS = {each.number: each for each in sets()}
 ONE = SETS["1"]
 # two processes of pytest must not count each other's processes
 SLOT = 10 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-SHORT = Limits(cell=10, call=4, run=50)
+SHORT = Limits(cell=10, call=4, run=60, memory=1500 * 2**20)
 
 
 @pytest.fixture(scope="module")
@@ -136,31 +138,36 @@ def test_it_is_the_students_file_that_is_judged(course, tmp_path):
     }
 
 
-# Each loses the question `scale` (3 points) and nothing else, for the kind of failure that is named.
+# Each loses the question `scale` (3 points) and nothing else, for the kind of failure that is named. Each is bounded in
+# itself as well, by 20 seconds, 200 processes or 2 GB, in case the walls do not hold.
+SOON = "import os, time\nend = time.time() + 20\n"
+STUBBORN = (
+    "while time.time() < end:\n{0}    try:\n{0}        while time.time() < end: pass\n{0}    except BaseException: pass"
+)
 HOSTILE = {
-    "an endless loop": ("time", "def scale(*a):\n    while True: pass"),
+    "an endless loop": ("time", SOON + "def scale(*a):\n    while time.time() < end: pass\n    return 1.0"),
     "a loop that catches everything": (
-        "time",
-        "def scale(*a):\n    while 1:\n        try:\n            while 1: pass\n        except BaseException: pass",
+        "values",
+        SOON + "def scale(*a):\n    " + STUBBORN.format("    ") + "\n    return 1.0",
     ),
-    "a loop outside any function": ("cell", "while True: pass"),
-    "a loop outside any function that catches everything": (
-        "cell",
-        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    "a loop outside any function": ("cell", SOON + "while time.time() < end: pass\nraise SystemExit"),
+    "memory": (
+        "memory",
+        "def scale(*a):\n    kept = [bytearray(b'x') * (50 * 10**6) for _ in range(40)]\n    return 1.0",
     ),
-    "memory": ("memory", "def scale(*a):\n    kept = []\n    while True: kept.append(bytearray(10**8))"),
     "processes": (
         "time",
-        "import os, time\ndef scale(*a):\n    for _ in range(200):\n        try:\n            if os.fork() == 0:\n"
-        "                time.sleep(20); os._exit(0)\n        except OSError: pass\n    while True: pass",
+        SOON + "def scale(*a):\n    for _ in range(200):\n        try:\n            if os.fork() == 0:\n"
+        "                time.sleep(20); os._exit(0)\n        except OSError: pass\n    while time.time() < end: pass",
     ),
     "the disk": (
         "error",
         "def scale(*a):\n    for n in range(40): open(f'/tmp/{n}', 'wb').write(bytes(5 * 10**6))\n    return a[0]",
     ),
+    "deleting files": ("values", "import shutil\nshutil.rmtree('/', ignore_errors=True)\ndef scale(*a): return 1.0"),
     "a flood of text": (
         "time",
-        "import os\ndef scale(*a):\n    while True: print('x' * 10000); os.write(1, b'x' * 10000)",
+        SOON + "def scale(*a):\n    while time.time() < end: print('x' * 10000); os.write(1, b'x' * 10000)",
     ),
     "killing its process": ("died", "import os\ndef scale(*a): os.kill(os.getpid(), 9)"),
     "leaving": ("error", "def scale(*a): raise SystemExit"),
@@ -207,7 +214,7 @@ def test_a_hostile_answer_costs_its_own_question(name, course, tmp_path):
         assert points(judgement)["scale"] == 0
         return
     assert points(judgement) == FULL | {"scale": 0}
-    [part] = ONE and [part for question in judgement.questions if question.name == "scale" for part in question.parts]
+    [part] = [part for question in judgement.questions if question.name == "scale" for part in question.parts]
     assert part.kind == kind, part
     assert part.remark
 
@@ -257,6 +264,30 @@ def test_a_submission_sees_nothing_of_this_machine(course, tmp_path):
     printed = [cell.printed for cell in judgement.cells.values() if cell.printed.startswith("found")]
     assert printed == ["found []\n"]
     assert points(judgement) == FULL
+
+
+def test_without_walls_it_warns_or_refuses(course, tmp_path, monkeypatch):
+    """As root it needs another user, and a Python which that user may read; else it says what to do."""
+    monkeypatch.setattr(sandbox, "walled", lambda: None)
+    path = write(handed_in(course, solutions()), tmp_path)
+    try:
+        with pytest.warns(UserWarning, match="can reach the network"):
+            judgement = judge(path, ONE, "a secret", slot=SLOT)
+    except sandbox.Unsafe as error:
+        assert "apt install bubblewrap" in str(error)
+    else:
+        assert points(judgement) == FULL
+
+
+def test_the_book_for_teachers_has_the_solutions_and_the_other_has_not(tmp_path):
+    copy_with_sets(REPOSITORY, tmp_path / "with")
+    copy_sources(REPOSITORY, tmp_path / "without")
+    for chosen in SETS.values():
+        lines = {json.dumps(line)[1:-1] for line in solution_lines(chosen)}
+        held = (tmp_path / "with" / "notebooks" / "assignments" / f"{chosen.name}.ipynb").read_text(encoding="utf-8")
+        assert all(line in held for line in lines)
+        assert f"notebooks/assignments/{chosen.name}" in (tmp_path / "with" / "_toc.yml").read_text()
+    assert not list((tmp_path / "without").rglob("assignments"))
 
 
 # ---- the whole way ----

@@ -1,9 +1,15 @@
 """What can be read from the files: links, alternative texts, and that nothing is loaded from another host."""
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from classroom.release import solution_lines
+from classroom.sets import sets
 
 FILE_NAME = re.compile(r"\.(png|svg|jpe?g|gif|webp)$", re.IGNORECASE)
 IN_CSS = re.compile(r"(?:url\(\s*|@import\s+)['\"]?([^'\")\s;]+)")
@@ -62,3 +68,11 @@ def test_no_style_sheet_loads_from_another_host(site):
     for sheet in site.rglob("*.css"):
         references = IN_CSS.findall(sheet.read_text(encoding="utf-8"))
         assert [reference for reference in references if is_external(reference)] == [], sheet.name
+
+
+@pytest.mark.thorough
+def test_no_solution_of_a_set_is_in_the_site(site):
+    lines = set().union(*(solution_lines(each) for each in sets()))
+    assert len(lines) > 60
+    texts = {path: path.read_text(encoding="utf-8", errors="ignore") for path in site.rglob("*") if path.is_file()}
+    assert [(line, path.name) for path, text in texts.items() for line in lines if html.escape(line) in text] == []

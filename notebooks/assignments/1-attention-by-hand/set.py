@@ -17,7 +17,7 @@
 # **After it you can** turn scores into weights that survive large numbers and masks, say what a score has to be divided by and
 # why, split channels into heads, and give attention a sense of place.
 #
-# **How it is graded.** Put your answer where the three dots are; the cell behind each answer has a few checks that you can
+# **How it is graded.** Put your answer where a `NotImplementedError` is raised; the cell behind each answer has a few checks that you can
 # see. When it is graded, your functions are called with other inputs: other sizes, several maps at once, and the cases that
 # the text names. Cells of your own are welcome; what is set up stays as it is. You need `torch`, `numpy` and `matplotlib`;
 # `kit` lies beside this notebook. `torch.softmax` may be used; a function that does all of attention may not.

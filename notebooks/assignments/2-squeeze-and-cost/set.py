@@ -18,7 +18,7 @@
 # **After it you can** write a gate that ignores padding, say where in a block it belongs, count its parameters and
 # multiplications without running it, and name the two ways by which a gradient reaches the map.
 #
-# **How it is graded.** Put your answer where the three dots are; the cell behind each answer has a few checks that you can
+# **How it is graded.** Put your answer where a `NotImplementedError` is raised; the cell behind each answer has a few checks that you can
 # see. When it is graded, your functions are called with other inputs: other sizes, and the cases that the text names. You need
 # `torch`, `numpy` and `matplotlib`; `kit` lies beside this notebook. Gradients are written by hand: `torch.autograd` may not
 # be used in an answer.

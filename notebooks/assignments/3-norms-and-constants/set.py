@@ -19,7 +19,7 @@
 # **After it you can** say what a batch norm stores and when it uses it, find the constant that a gate has to beat, fold that
 # constant away, and judge a reported gain by its seeds.
 #
-# **How it is graded.** Put your answer where the three dots are; the cell behind each answer has a few checks that you can
+# **How it is graded.** Put your answer where a `NotImplementedError` is raised; the cell behind each answer has a few checks that you can
 # see. When it is graded, your functions are called with other inputs: other sizes, both modes, and the cases that the text
 # names. You need `torch`, `numpy` and `matplotlib`; `kit` lies beside this notebook. The norm is written by hand:
 # `torch.nn.BatchNorm2d` and `batch_norm` may not be used in an answer.

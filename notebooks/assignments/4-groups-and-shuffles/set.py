@@ -19,7 +19,7 @@
 # **After it you can** view channels as groups without mixing them up, normalise over positions, shuffle groups of any sizes and
 # undo it, and say when a shuffle changes what a network can compute.
 #
-# **How it is graded.** Put your answer where the three dots are; the cell behind each answer has a few checks that you can
+# **How it is graded.** Put your answer where a `NotImplementedError` is raised; the cell behind each answer has a few checks that you can
 # see. When it is graded, your functions are called with other inputs: other sizes, and the cases that the text names. You need
 # `torch`, `numpy` and `matplotlib`; `kit` lies beside this notebook. Functions that do it in one call, such as
 # `channel_shuffle` or `avg_pool2d`, may not be used.
