@@ -107,9 +107,7 @@ paper = attnlib.paper("sagan")
 #
 # Let $x$ be a {term}`feature map` with $P$ positions, and $x_j$ its $C$ numbers at position $j$.
 #
-# **Queries, keys, values.** Three matrices without biases:
-#
-# $$q_j = W_q x_j, \quad k_i = W_k x_i, \quad v_i = W_v x_i.$$ (sagan-project)
+# **Queries, keys, values.** Three matrices without biases: $q_j = W_q x_j$, $k_i = W_k x_i$ and $v_i = W_v x_i$.
 #
 # **Weights.** Queries and keys have $C/8$ channels. Position $j$ gives to position $i$ the weight
 #
@@ -279,7 +277,7 @@ def moves(layer, steps=3, rate=1e-4, betas=(0.0, 0.9)):
 
 
 torch.manual_seed(0)
-names = ["gamma", "query", "key", "value", "out"]
+names = ["gamma", "W_q", "W_k", "W_v", "W_o"]
 moved = pd.DataFrame(moves(SelfAttention2d(16).double()), columns=names)
 moved.index += 1
 plots.table(moved.reset_index(names="step"), "Moves in learning rates", 2)
@@ -308,8 +306,8 @@ check("the root of 1 + beta_2", second.mean(), 1.9**0.5, atol=1e-3)
 # ## What it costs
 #
 # One layer where the released script has it, at 32 by 32 positions, which are 256 channels in the generator and 128 in
-# the discriminator; and at 64 by 64 with half as many, as for the scores of the abstract. *Weights* are the bytes of
-# $A$ for one image in single precision, which training keeps.
+# the discriminator; and at 64 by 64 with half as many, as for the scores of the abstract. *A* is the size of
+# the weights $A$ for one image in single precision, which training keeps.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -322,8 +320,9 @@ for C, side in ((256, 32), (128, 32), (128, 64), (64, 64)):
         macs = C * C * P // 4 + 2 * C * w * P + P * pooled * (C // 8 + w)
         check(f"{form}, C = {C}, {side} x {side}", cost.macs, macs)
         counted = cost.parameters, cost.macs / 1e6, 4 * P * pooled / 2**20
-        rows.append((f"{form} {C}, {side} x {side}", *counted))
-names = ["layer", "parameters", "MACs (M)", "weights (MiB)"]
+        word = "code" if form == "released" else "text"
+        rows.append((f"{word} {C}, {side}²", *counted))
+names = ["layer", "parameters", "MACs (M)", "A (MiB)"]
 prices = pd.DataFrame(rows, columns=names)
 plots.table(prices, "The two forms of the layer", digits=1)
 
@@ -381,7 +380,7 @@ generator, discriminator = play("attention", images, labels, steps=100)
 networks = shapes_gan.recorded()
 jury = shapes_gan.Jury(networks["classifier"])
 right, distance = jury(generator)
-print(f"after 100 steps: agreement {right:.0f} %, distance {distance:.0f}")
+print(f"agreement {right:.0f} %, distance {distance:.0f}")
 finding("less than half", distance < 900)
 gamma = discriminator.middle.gamma.item()
 finding("more than 0.001 away from zero", abs(gamma) > 0.001)
