@@ -269,7 +269,7 @@ print(f"gate {g:.3f}: pace {g**2 * (1 + (1 - g) ** 2):.3f}")
 # And where does a gain count? Take a fresh network and open all gates inside the branches, from 0.269 to 1. Then open
 # the others.
 
-# %% tags=["nbval-check-output"]
+# %%
 torch.manual_seed(0)
 network, inputs = create("resnet8", 10, "iebn"), torch.randn(64, 3, 32, 32)
 iebns = attention_modules(network)
