@@ -42,6 +42,6 @@ def test_flat_gates_are_left_out_and_nothing_but_flat_ones_refused():
         share_inside(torch.full((2, 4, 4), 0.1), MASKS)
 
 
-def test_refuses_masks_of_another_number():
+def test_refuses_masks_of_another_number(own_errors):
     with pytest.raises(ValueError, match="1 gates and 2 masks; give one mask for each gate"):
         share_inside(torch.rand(1, 4, 4), MASKS)
