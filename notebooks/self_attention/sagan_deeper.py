@@ -201,18 +201,19 @@ print(f"{power_iteration(torch.diag(values), start, 10)[-1]:.3f}")
 # ## What the norm does not bound
 #
 # **A window.** A convolution is normalised as a matrix of outputs by (inputs times window). Take one channel and a
-# window of $k$ by $k$ with equal weights $t$. These $k^2$ numbers have the norm $k\, t$, so that normalised each is
-# $1/k$, and a constant image comes out multiplied by $k^2 / k = k$. No window of that size gives more: the outputs at a
-# position are at most as long as its window, and each pixel stands in $k^2$ windows.
+# window of $m$ by $m$ with equal weights $t$. These $m^2$ numbers have the norm $m\, t$, so that normalised each is
+# $1/m$, and a constant image comes out multiplied by $m^2 / m = m$. No window of that size gives more: the outputs at a
+# position are at most as long as its window, and each pixel stands in $m^2$ windows.
 #
 # **Attention.** Take one channel, all four matrices equal to one, $x_1 = 0$, and $s$ or $-s$ at the other positions, in
 # equal parts. At $x_1 = 0$ all weights of the first position are $1/P$, and $\partial A_{1i} / \partial x_1 = x_i / P$.
 # By the product rule
 #
-# $$\frac{\partial o_1}{\partial x_1} = \frac1P + \frac1P \sum_i x_i^2 = \frac{1 + (P - 1)\, s^2}{P}.$$ (sagan-stretch)
+# $$\frac{\partial o_1}{\partial x_1} = \frac1P + \frac1P \sum_i x_i^2.$$ (sagan-stretch)
 #
-# The first term is the position's own value, the second comes through the weights. It grows with the square of $s$:
-# no bound holds for all maps. Here it is on 101 positions, against automatic differentiation.
+# The first term is the position's own value, the second comes through the weights. Together they are
+# $(1 + (P - 1)\, s^2) / P$, which grows with the square of $s$: no bound holds for all maps. Here it is on 101 positions,
+# against automatic differentiation.
 
 # %% tags=["nbval-check-output"]
 window = torch.ones(1, 1, 3, 3).double()
