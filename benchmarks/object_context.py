@@ -1,0 +1,122 @@
+"""Does a context help to name the object of every pixel, and does OCNet's attention stay on the object?
+
+    python -m benchmarks.object_context      a quarter of an hour on one core
+
+One small network for each head and seed (`attnlib.networks.scene_segmenter`), trained on the same 2,000 pictures of two
+objects each. A row has the mIoU on fresh pictures, and, for Base-OC, how much of the weights of the pixels of objects
+falls on their own object, on the other one and on the ground, beside the area of each.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.progress import track
+from torch import Tensor
+
+from attnlib.data.scenes import CLASSES, scenes
+from attnlib.networks.scene_segmenter import HEADS, STRIDE, SceneSegmenter, at_the_map, mean_iou
+from attnlib.training import fit
+from benchmarks.measure import TABLES, header, save
+
+BATCH, RATE, STEPS, LONGER = 16, 1e-2, 600, 1200
+TOLD = ("own object", "own class")  # what an oracle says to the head "told"
+LONG = ("none", "base", "own object")  # trained for longer, too
+PAIRS = {
+    "any": {},
+    "one class": {"same_class": True},
+    "one class, one look": {"same_class": True, "same_colours": True},
+    "two classes": {"same_class": False},
+    "two classes, one look": {"same_class": False, "same_colours": True},
+}
+
+Pictures = tuple[Tensor, Tensor, Tensor]  # inputs of the network, then labels and objects at its map's positions
+
+
+def tensors(count: int, seed: int, **pair: bool) -> Pictures:
+    images, labels, objects = (torch.from_numpy(each) for each in scenes(count, seed, **pair))
+    inputs = torch.cat([images.permute(0, 3, 1, 2), objects[:, None].byte()], 1)
+    return inputs, at_the_map(labels).contiguous(), at_the_map(objects).contiguous()
+
+
+def told(head: str, pictures: Pictures) -> Pictures:
+    """The same pictures for a head that is told the classes instead of the objects."""
+    inputs, labels, objects = pictures
+    if head != "own class":
+        return pictures
+    groups = labels.byte().repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
+    return torch.cat([inputs[:, :3], groups[:, None]], 1), labels, objects
+
+
+def trained(head: str, seed: int, steps: int, pictures: Pictures) -> SceneSegmenter:
+    torch.manual_seed(seed)
+    inputs, labels, _ = told(head, pictures)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(len(inputs), (BATCH,), generator=generator)
+        return inputs[chosen], labels[chosen]
+
+    return fit(SceneSegmenter("told" if head in TOLD else head, len(CLASSES)), draw, steps, RATE)
+
+
+def shares(weights: Tensor, objects: Tensor) -> dict[str, float]:
+    """Of the weights of the pixels of objects, by where they fall, and the areas there, all in parts of one."""
+    where = torch.nn.functional.one_hot(objects.flatten(1), 3).float()  # N, positions, (ground, first, second)
+    fallen, area = weights @ where, where.mean(1, keepdim=True).expand(-1, where.shape[1], -1)
+    ground, first, second = (objects.flatten(1) == number for number in range(3))
+    found = {}
+    for name, of in (("share", fallen), ("area", area)):
+        own = torch.cat([of[..., 1][first], of[..., 2][second]]).mean()
+        other = torch.cat([of[..., 2][first], of[..., 1][second]]).mean()
+        found |= {f"own_{name}": own.item(), f"other_{name}": other.item()}
+    return found | {"ground_share": fallen[..., 0][~ground].mean().item()}
+
+
+@torch.no_grad()
+def judged(network: SceneSegmenter, head: str, pictures: Pictures) -> dict[str, float]:
+    inputs, labels, objects = told(head, pictures)
+    found = {"miou": mean_iou(network(inputs).argmax(1), labels, len(CLASSES))}
+    if network.name.startswith("base"):
+        found |= shares(network.head.weights(network.map_of(inputs))[:, 0], objects)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def runs(seeds: int) -> list[tuple[str, int, int]]:
+    """Head, steps and seed of every network."""
+    heads = [head for head in HEADS if head != "told"] + list(TOLD)
+    return [(head, STEPS, seed) for seed in range(seeds) for head in heads] + [
+        (head, LONGER, seed) for seed in range(seeds) for head in LONG
+    ]
+
+
+def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
+    """Those to learn from, and fresh ones of every kind of pair."""
+    counts = {pair: 500 if pair == "any" else 200 for pair in PAIRS}
+    fresh = {pair: tensors(counts[pair], 10**6 + n, **asked) for n, (pair, asked) in enumerate(PAIRS.items())}
+    return tensors(2000, 0), fresh
+
+
+def rows(head: str, steps: int, seed: int, seen: Pictures, fresh: dict[str, Pictures]) -> list[dict[str, Any]]:
+    """Of one network, one for each kind of pair."""
+    network = trained(head, seed, steps, seen)
+    run = {"head": head, "steps": steps, "seed": seed}
+    return [run | {"pair": pair} | judged(network, head, pictures) for pair, pictures in fresh.items()]
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="Networks, from seed 0 on.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder for the table.")] = TABLES,
+) -> None:
+    """Train, and write `object-context.json`."""
+    torch.set_num_threads(1)
+    settings = {"pictures": 2000, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE}
+    pictures = all_pictures()
+    found = [row for run in track(runs(seeds), "networks") for row in rows(*run, *pictures)]
+    save(out / "object-context.json", header(torch.device("cpu"), settings) | {"rows": found})
+    print(out / "object-context.json")
+
+
+if __name__ == "__main__":
+    typer.run(main)
