@@ -15,43 +15,29 @@ import typer
 from rich.progress import track
 from torch import Tensor
 
-from attnlib.data.scenes import CLASSES, scenes
-from attnlib.networks.scene_segmenter import HEADS, STRIDE, SceneSegmenter, at_the_map, mean_iou
+from attnlib.data.scenes import CLASSES
+from attnlib.networks.scene_segmenter import HEADS, PAIRS, STRIDE, SceneSegmenter, mean_iou, pictures, shares
 from attnlib.training import fit
 from benchmarks.measure import TABLES, header, save
 
 BATCH, RATE, STEPS, LONGER = 16, 1e-2, 600, 1200
 TOLD = ("own object", "own class")  # what an oracle says to the head "told"
 LONG = ("none", "base", "own object")  # trained for longer, too
-PAIRS = {
-    "any": {},
-    "one class": {"same_class": True},
-    "one class, one look": {"same_class": True, "same_colours": True},
-    "two classes": {"same_class": False},
-    "two classes, one look": {"same_class": False, "same_colours": True},
-}
-
 Pictures = tuple[Tensor, Tensor, Tensor]  # inputs of the network, then labels and objects at its map's positions
 
 
-def tensors(count: int, seed: int, **pair: bool) -> Pictures:
-    images, labels, objects = (torch.from_numpy(each) for each in scenes(count, seed, **pair))
-    inputs = torch.cat([images.permute(0, 3, 1, 2), objects[:, None].byte()], 1)
-    return inputs, at_the_map(labels).contiguous(), at_the_map(objects).contiguous()
-
-
-def told(head: str, pictures: Pictures) -> Pictures:
+def told(head: str, of: Pictures) -> Pictures:
     """The same pictures for a head that is told the classes instead of the objects."""
-    inputs, labels, objects = pictures
+    inputs, labels, objects = of
     if head != "own class":
-        return pictures
+        return of
     groups = labels.byte().repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
     return torch.cat([inputs[:, :3], groups[:, None]], 1), labels, objects
 
 
-def trained(head: str, seed: int, steps: int, pictures: Pictures) -> SceneSegmenter:
+def trained(head: str, seed: int, steps: int, of: Pictures) -> SceneSegmenter:
     torch.manual_seed(seed)
-    inputs, labels, _ = told(head, pictures)
+    inputs, labels, _ = told(head, of)
     generator = torch.Generator().manual_seed(seed)
 
     def draw() -> tuple[Tensor, Tensor]:
@@ -61,25 +47,14 @@ def trained(head: str, seed: int, steps: int, pictures: Pictures) -> SceneSegmen
     return fit(SceneSegmenter("told" if head in TOLD else head, len(CLASSES)), draw, steps, RATE)
 
 
-def shares(weights: Tensor, objects: Tensor) -> dict[str, float]:
-    """Of the weights of the pixels of objects, by where they fall, and the areas there, all in parts of one."""
-    where = torch.nn.functional.one_hot(objects.flatten(1), 3).float()  # N, positions, (ground, first, second)
-    fallen, area = weights @ where, where.mean(1, keepdim=True).expand(-1, where.shape[1], -1)
-    ground, first, second = (objects.flatten(1) == number for number in range(3))
-    found = {}
-    for name, of in (("share", fallen), ("area", area)):
-        own = torch.cat([of[..., 1][first], of[..., 2][second]]).mean()
-        other = torch.cat([of[..., 2][first], of[..., 1][second]]).mean()
-        found |= {f"own_{name}": own.item(), f"other_{name}": other.item()}
-    return found | {"ground_share": fallen[..., 0][~ground].mean().item()}
-
-
 @torch.no_grad()
-def judged(network: SceneSegmenter, head: str, pictures: Pictures) -> dict[str, float]:
-    inputs, labels, objects = told(head, pictures)
+def judged(network: SceneSegmenter, head: str, of: Pictures) -> dict[str, float]:
+    inputs, labels, objects = told(head, of)
     found = {"miou": mean_iou(network(inputs).argmax(1), labels, len(CLASSES))}
     if network.name.startswith("base"):
-        found |= shares(network.head.weights(network.map_of(inputs))[:, 0], objects)
+        weights = network.head.weights(network.map_of(inputs))[:, 0]
+        for what, parts in shares(weights, objects).items():
+            found |= {f"{where}_{what}": part for where, part in parts.items()}
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -93,16 +68,15 @@ def runs(seeds: int) -> list[tuple[str, int, int]]:
 
 def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
     """Those to learn from, and fresh ones of every kind of pair."""
-    counts = {pair: 500 if pair == "any" else 200 for pair in PAIRS}
-    fresh = {pair: tensors(counts[pair], 10**6 + n, **asked) for n, (pair, asked) in enumerate(PAIRS.items())}
-    return tensors(2000, 0), fresh
+    fresh = {pair: pictures(200, 10**6 + n, **asked) for n, (pair, asked) in enumerate(PAIRS.items())}
+    return pictures(2000, 0), fresh | {"any": pictures(500, 10**6 + len(PAIRS))}
 
 
 def rows(head: str, steps: int, seed: int, seen: Pictures, fresh: dict[str, Pictures]) -> list[dict[str, Any]]:
     """Of one network, one for each kind of pair."""
     network = trained(head, seed, steps, seen)
     run = {"head": head, "steps": steps, "seed": seed}
-    return [run | {"pair": pair} | judged(network, head, pictures) for pair, pictures in fresh.items()]
+    return [run | {"pair": pair} | judged(network, head, of) for pair, of in fresh.items()]
 
 
 def main(
@@ -112,8 +86,8 @@ def main(
     """Train, and write `object-context.json`."""
     torch.set_num_threads(1)
     settings = {"pictures": 2000, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE}
-    pictures = all_pictures()
-    found = [row for run in track(runs(seeds), "networks") for row in rows(*run, *pictures)]
+    drawn = all_pictures()
+    found = [row for run in track(runs(seeds), "networks") for row in rows(*run, *drawn)]
     save(out / "object-context.json", header(torch.device("cpu"), settings) | {"rows": found})
     print(out / "object-context.json")
 

@@ -14,10 +14,17 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from attnlib.base import check_choice, check_count
+from attnlib.data.scenes import scenes
 from attnlib.self_attention.object_context import conv_abn
 from attnlib.self_attention.ocnet import ASPOC, BaseOC, PyramidOC
 
 WIDTH, STRIDE = 32, 4
+PAIRS = {  # kinds of scenes, by their two objects
+    "one class": {"same_class": True},
+    "one class, one look": {"same_class": True, "same_colours": True},
+    "two classes": {"same_class": False},
+    "two classes, one look": {"same_class": False, "same_colours": True},
+}
 
 
 class GivenContext(nn.Module):
@@ -101,6 +108,19 @@ class SceneSegmenter(nn.Module):
         return self.features(inputs[:, :3] / 127.5 - 1)
 
 
+def pictures(
+    count: int, seed: int, **pair: bool | None
+) -> tuple[UInt8[Tensor, "N 4 H W"], Int[Tensor, "N h w"], Int[Tensor, "N h w"]]:
+    """Scenes as the network takes them: inputs with the objects as groups, then classes and objects at the map.
+
+    Args:
+        count, seed, pair: see `attnlib.data.scenes.scenes`.
+    """
+    images, labels, objects = (torch.from_numpy(each) for each in scenes(count, seed, **pair))
+    inputs = torch.cat([images.permute(0, 3, 1, 2), objects[:, None].byte()], 1)
+    return inputs, at_the_map(labels).contiguous(), at_the_map(objects).contiguous()
+
+
 def at_the_map(pixels: Tensor) -> Tensor:
     """Of (N, H, W), the pixel in the middle of each position of the map."""
     return pixels[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
@@ -117,3 +137,24 @@ def mean_iou(predicted: Int[Tensor, "*pixels"], labels: Int[Tensor, "*pixels"], 
     if not union.all():
         raise ValueError(f"class {union.argmin().item()} is neither in the labels nor in the predictions")
     return (pairs.diag() / union).double().mean().item()
+
+
+def shares(weights: Float[Tensor, "N P P"], objects: Int[Tensor, "N h w"]) -> dict[str, dict[str, float]]:
+    """Where the weights of the positions of objects fall, in the mean, and where equal weights would.
+
+    Args:
+        weights: a row for each of the P = h w positions.
+        objects: 0 on the ground, 1 and 2 on the objects.
+
+    Returns:
+        {"share": parts, "area": parts}, each {"own": the own object, "other": the other one, "ground": the rest}; the
+        parts sum to one.
+    """
+    where = F.one_hot(objects.flatten(1), 3).to(weights.dtype)
+    areas = where.mean(1, keepdim=True).expand_as(where)
+    first, second = (objects.flatten(1) == number for number in (1, 2))
+    found = {}
+    for what, parts in (("share", weights @ where), ("area", areas)):
+        ground, own, other = torch.cat([parts[first], parts[second][:, [0, 2, 1]]]).mean(0).tolist()
+        found[what] = {"own": own, "other": other, "ground": ground}
+    return found

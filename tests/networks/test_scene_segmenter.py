@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attnlib.networks.scene_segmenter import HEADS, SceneSegmenter, at_the_map, mean_iou
+from attnlib.networks.scene_segmenter import HEADS, SceneSegmenter, at_the_map, mean_iou, shares
 
 
 def network(head):
@@ -61,3 +61,11 @@ def test_mean_iou_by_hand():
     assert mean_iou(predicted, labels, 3) == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     with pytest.raises(ValueError, match="class 3 is neither"):
         mean_iou(predicted, labels, 4)
+
+
+def test_shares_by_hand():
+    objects = torch.tensor([[[1, 1, 2, 0]]])
+    weights = torch.tensor([[[0.5, 0.1, 0.3, 0.1], [0.2, 0.2, 0.2, 0.4], [0.1, 0.2, 0.6, 0.1], [1.0, 0.0, 0.0, 0.0]]])
+    found = shares(weights, objects)
+    assert found["share"] == pytest.approx({"own": (0.6 + 0.4 + 0.6) / 3, "other": 0.8 / 3, "ground": 0.6 / 3})
+    assert found["area"] == pytest.approx({"own": (0.5 + 0.5 + 0.25) / 3, "other": 1 / 3, "ground": 0.25})
