@@ -20,9 +20,8 @@ from attnlib.networks.scene_segmenter import HEADS, PAIRS, STRIDE, SceneSegmente
 from attnlib.training import fit
 from benchmarks.measure import TABLES, header, save
 
-BATCH, RATE, STEPS, LONGER = 16, 1e-2, 600, 1200
+BATCH, RATE, STEPS = 16, 1e-2, 600
 TOLD = ("own object", "own class")  # what an oracle says to the head "told"
-LONG = ("none", "base", "own object")  # trained for longer, too
 Pictures = tuple[Tensor, Tensor, Tensor]  # inputs of the network, then labels and objects at its map's positions
 
 
@@ -35,7 +34,7 @@ def told(head: str, of: Pictures) -> Pictures:
     return torch.cat([inputs[:, :3], groups[:, None]], 1), labels, objects
 
 
-def trained(head: str, seed: int, steps: int, of: Pictures) -> SceneSegmenter:
+def trained(head: str, seed: int, of: Pictures) -> SceneSegmenter:
     torch.manual_seed(seed)
     inputs, labels, _ = told(head, of)
     generator = torch.Generator().manual_seed(seed)
@@ -44,7 +43,7 @@ def trained(head: str, seed: int, steps: int, of: Pictures) -> SceneSegmenter:
         chosen = torch.randint(len(inputs), (BATCH,), generator=generator)
         return inputs[chosen], labels[chosen]
 
-    return fit(SceneSegmenter("told" if head in TOLD else head, len(CLASSES)), draw, steps, RATE)
+    return fit(SceneSegmenter("told" if head in TOLD else head, len(CLASSES)), draw, STEPS, RATE)
 
 
 @torch.no_grad()
@@ -58,12 +57,10 @@ def judged(network: SceneSegmenter, head: str, of: Pictures) -> dict[str, float]
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def runs(seeds: int) -> list[tuple[str, int, int]]:
-    """Head, steps and seed of every network."""
+def runs(seeds: int) -> list[tuple[str, int]]:
+    """Head and seed of every network."""
     heads = [head for head in HEADS if head != "told"] + list(TOLD)
-    return [(head, STEPS, seed) for seed in range(seeds) for head in heads] + [
-        (head, LONGER, seed) for seed in range(seeds) for head in LONG
-    ]
+    return [(head, seed) for head in heads for seed in range(seeds)]
 
 
 def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
@@ -72,10 +69,10 @@ def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
     return pictures(2000, 0), fresh | {"any": pictures(500, 10**6 + len(PAIRS))}
 
 
-def rows(head: str, steps: int, seed: int, seen: Pictures, fresh: dict[str, Pictures]) -> list[dict[str, Any]]:
+def rows(head: str, seed: int, seen: Pictures, fresh: dict[str, Pictures]) -> list[dict[str, Any]]:
     """Of one network, one for each kind of pair."""
-    network = trained(head, seed, steps, seen)
-    run = {"head": head, "steps": steps, "seed": seed}
+    network = trained(head, seed, seen)
+    run = {"head": head, "seed": seed}
     return [run | {"pair": pair} | judged(network, head, of) for pair, of in fresh.items()]
 
 

@@ -3,9 +3,9 @@
 import torch
 
 import attnlib
-from book.figures.attend import SIZE, one_query
 from book.figures.shapes import Picture
 
+SIZE, BLOCKS = 96, ((1, 1), (4, 5))  # of a map's side on the page; corners of two blocks of 3 x 3 pixels
 QUERY = (2, 2)
 BRIGHT = (0.9, 0.9, 0.6, 0.1)  # the four pixels of the matrices
 
@@ -27,15 +27,15 @@ def block() -> Picture:
     picture.text(170, 16, "a pixel, and beside it what resembles it")
     top, middle, low = 70, 138, 212
     picture.symbol(16, middle - 8, "x", "map")
-    picture.text(20, middle + 17, "C×H×W", "small")
-    picture.line((4, middle), (44, middle))
-    picture.line((44, top), (44, low))
+    picture.text(22, middle + 17, "C×H×W", "small")
+    picture.line((4, middle), (48, middle))
+    picture.line((48, top), (48, low))
     for letter, sub, y in (("f", "", top), ("W", "v", middle)):
-        picture.arrow((44, y), (60, y))
-        picture.box(60, y - 14, 34, 28, wash="weight")
-        picture.symbol(77, y + 5, letter, "weight", sub=sub)
-    picture.text(77, 46, "1 × 1, ABN", "small")
-    picture.line((94, top), (118, top))
+        picture.arrow((48, y), (62, y))
+        picture.box(62, y - 14, 34, 28, wash="weight")
+        picture.symbol(79, y + 5, letter, "weight", sub=sub)
+    picture.text(79, 46, "1 × 1, ABN", "small")
+    picture.line((96, top), (118, top))
     picture.symbol(106, top - 8, "q", "statistic")
     picture.arrow((118, top), (118, top - 14), (140, top - 14))
     picture.arrow((118, top), (118, top + 14), (140, top + 14))
@@ -43,7 +43,7 @@ def block() -> Picture:
     picture.text(169, 38, "queries = keys", "small")
     picture.arrow((198, top), (226, top), (226, middle - 9))
     picture.symbol(212, top - 8, "A", "gate")
-    picture.arrow((94, middle), (217, middle))
+    picture.arrow((96, middle), (217, middle))
     picture.symbol(156, middle - 8, "v", "map")
     picture.operator(226, middle, "Σ")
     picture.arrow((235, middle), (258, middle))
@@ -52,7 +52,7 @@ def block() -> Picture:
     picture.text(276, middle - 22, "starts at 0", "small")
     picture.arrow((294, middle), (308, middle), (308, 178), (276, 178), (276, low - 20))
     picture.symbol(318, middle + 4, "c", "map")
-    picture.arrow((44, low), (252, low))
+    picture.arrow((48, low), (252, low))
     picture.text(148, low - 7, "x itself", "small")
     picture.box(252, low - 20, 48, 40, "1 × 1", "ABN", wash="weight")
     picture.arrow((300, low), (336, low))
@@ -79,7 +79,13 @@ def look() -> Picture:
     picture.text(270, 15, "the weights of one pixel", "small")
     picture.symbol(68, 33, "x", "map")
     picture.symbol(270, 33, "A", "gate")
-    one_query(picture, 40, x, weights, QUERY)
+    left, right, cell = 20, 222, SIZE / 8
+    picture.tile(left, 40, SIZE, x)
+    picture.tile(right, 40, SIZE, weights, "gate")
+    for row, column in BLOCKS:
+        start = left + (QUERY[1] + 0.5) * cell, 40 + (QUERY[0] + 0.5) * cell
+        picture.wire(start, (right + (column + 0.5) * cell, 40 + (row + 1.5) * cell), 1, "gate")
+    picture.outline(left + QUERY[1] * cell, 40 + QUERY[0] * cell, cell, cell, kind="mark")
     picture.text(170, 40 + SIZE + 24, "what is alike weighs alike, wherever it lies")
     top, cell = 200, 25
     picture.text(20 + 2 * cell, top - 24, "scores of four pixels", "small")
@@ -99,10 +105,11 @@ def look() -> Picture:
 def numbers() -> tuple:
     """A map with two equal blocks, the weights of one pixel (largest 1), scores and weights of four pixels."""
     x = torch.full((8, 8), 0.1)
-    x[1:4, 1:4] = x[4:7, 5:8] = 0.9
+    for row, column in BLOCKS:
+        x[row : row + 3, column : column + 3] = 0.9
     with torch.no_grad():
         weights = _base(4.0).weights(_features(x), queries=torch.tensor([QUERY[0] * 8 + QUERY[1]]))[0, 0, 0]
-        module, four = _base(1.7), _features(torch.tensor([BRIGHT]))
+        module, four = _base(1.5), _features(torch.tensor([BRIGHT]))
         q = module.context.query(four)[0].flatten(1)
         scores = q.T @ q * module.context.scale
         rows = module.weights(four)[0, 0]
