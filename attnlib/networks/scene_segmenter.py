@@ -63,7 +63,6 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
     "none": partial(conv_abn, WIDTH, WIDTH),
     "mean": partial(GivenContext, WIDTH),
     "base": partial(BaseOC, WIDTH, dropout=0.0),
-    "base, two transforms": partial(BaseOC, WIDTH, dropout=0.0, shared=False),
     "pyramid": partial(PyramidOC, WIDTH, scales=(1, 2, 4), dropout=0.0),
     "asp": partial(ASPOC, WIDTH, dilations=(2, 4, 6), dropout=0.0),
     "asp without context": _asp_without_context,

@@ -20,7 +20,15 @@
 # :::{admonition} Is the object context the object?
 # :class: question
 #
-# @@ANSWER
+# **It is whatever looks like it.** In a small network trained here, a position on an object gives it more than 3 times
+# its area. But of the weight on objects, more than 40 % falls on a second object that is alike in all, and more than 15
+# % on one that is alike in colour alone.
+#
+# **That does harm.** Move the weight from the object of the other class to the own one, and the network gains more than
+# 4 points without any training.
+#
+# **The true object would be worth more than the attention that stands in for it**: without a context 79.9 % mIoU, with
+# Base-OC 87.0 %, with the true object 95.5 %, in single recorded runs. Dilated convolutions alone reach 99.5 %.
 # :::
 #
 # :::{mechanism}
@@ -156,7 +164,7 @@ paper = attnlib.paper("ocnet")
 #
 # ## The module from scratch
 #
-# Base-OC. `conv_abn` is a convolution and ABN, and comes from the package.
+# Base-OC. `conv_abn`, a convolution and ABN, comes from the package.
 
 
 # %%
@@ -272,8 +280,8 @@ check("on the left half", own, torch.full_like(own, 0.5), atol=1e-12)
 #
 # $$\tfrac72\, P\, C^2 + n\, C.$$ (ocnet-macs)
 #
-# The other two are counted in the same way; ASP-OC's attention has $P'$ pixels, those of the pooled map. Each count is
-# held against the package's `profile` on a small map.
+# The others are counted likewise; ASP-OC's attention has the $P'$ pixels of the pooled map. `profile` counts on a small
+# map.
 
 
 # %% tags=["nbval-check-output"]
@@ -402,44 +410,40 @@ network = scene.SceneSegmenter("base", len(CLASSES))  # with Base-OC
 network = fit(network, draw, steps=600, learning_rate=1e-2)
 
 # %% [markdown]
-# The same was recorded for nine heads from three seeds each (`benchmarks/object_context.py`). *Mean* takes equal
-# weights for all positions, which is what global pooling is. *Own object* and *own class* are oracles: they are told
-# which positions belong together, and take the plain mean of those. Own class is the object context as the paper
-# defines it.
+# The same was recorded for eight heads from seeds 0 to 2 (`benchmarks/object_context.py`), judged on 500 fresh pictures of any kind and on
+# 200 each of special kinds. *Mean* takes equal weights for all positions, as global pooling does. *Own object* and *own class* are
+# {term}`oracles <oracle>`: they are told which positions belong together, and take the plain mean of those. Own class is the object context as
+# the paper defines it. *Asp without context* is ASP-OC whose context stays at zero.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "mIoU on 500 fresh pictures, a point for each of three seeds; the bar is the mean.", "name": "ocnet-heads"}, "image": {"alt": "@@ALT"}, "code_prompt_show": "Draw the figure"}
-table = pd.DataFrame(measurements("object-context").rows)
-by = 100 * table[table["pair"] == "any"].set_index("head").miou
-heads = list(dict.fromkeys(by.index))  # as the file has them
-known = dict(zip(("base", "pyramid", "asp"), names))
-_, axis = plt.subplots(figsize=(plots.COLUMN, 3.6))
-for row, head in enumerate(heads):
-    style = {"color": plots.INK, "marker": "o", "ls": "", "mfc": "none"}
-    if head in known:
-        style = plots.look(known[head]).points(ls="")
-    axis.plot(by[head], [row] * len(by[head]), **style)
-    mean = by[head].mean()
-    axis.vlines(mean, row - 0.3, row + 0.3, color=plots.INK)
-axis.set_yticks(range(len(heads)), heads)
-axis.set(ylim=(8.6, -0.6), xlabel="mIoU (%)")
-mean = by.groupby(level=0).mean()
-print(mean)
-plt.show()
+# %% tags=["nbval-check-output"]
+runs = pd.DataFrame(measurements("object-context").rows)
+kinds = ["any", "one class", "two classes, one look"]
+miou = runs.pivot_table("miou", "head", "pair", sort=False)[kinds] * 100
+of_any = runs[runs["pair"] == "any"].groupby("head").miou
+miou.insert(1, "lowest", 100 * of_any.min())
+miou.insert(2, "highest", 100 * of_any.max())
+plots.table(miou.reset_index(), "mIoU, mean of 3 seeds (%)", digits=1)
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+print(miou)
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# @@HEADS
+# Without a context the network reaches 79.9 % mIoU, with Base-OC 87.0 %, with the mean of the true object 95.5 %.
+# Base-OC gains most where both objects are of one class: 95.4 % instead of 79.8 %. Where two classes have one look, it
+# reaches 75.7 %, less than the 80.4 % without a context. And ASP-OC reaches 98.9 % with its attention and 99.5 %
+# without: here its dilated convolutions do the work.
 # :::
 #
 # ## Look inside
 #
 # ### How much falls on the own object
 #
-# Two hundred fresh pictures of each of four kinds go through the live network: the two objects are of one class or of
-# two, and have colours of their own or the same (*one look*). Of the weight of a position on an object, the part that
-# falls on its own object is $\sum_{i \in \text{own}} A_{pi}$; the rest falls on the other object and on the ground.
-# Equal weights would put there what these cover, the *area*.
+# Two hundred fresh pictures of each of four kinds go through the live network. The two objects are of one class or of
+# two; their colours differ or are the same (*one look*). Of the weight of a position on an object, the part that falls
+# on its own object is $\sum_{i \in \text{own}} A_{pi}$; the rest falls on the other object and on the ground. Equal
+# weights would put there what these cover, the *area*.
 
 # %%
 fresh = {
@@ -556,18 +560,18 @@ finding("costs more than 10 points", worse[3] > 10)
 # the code that judged it, are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
-claims = """base-twice affinity-pooled order-cityscapes position-test
-    symmetric-scores zero-context no-positions cells-apart"""
+claims = """base-twice affinity-pooled model-zoo object-scores
+    symmetric-scores separate-scores zero-context no-positions"""
 plots.verdicts(paper.verdicts(claims.split()))
 
 # %% [markdown]
 # ## Where the paper and the released code differ
 
 # %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Show the code"}
-those = "shared scale twice position asp spread".split()
+those = "shared scale abn position asp spread".split()
 rows = [(d.id, d.text) for d in paper.differences if d.id in those]
-differing = pd.DataFrame(rows, columns=["where", "what differs"])
-plots.table(differing, "Paper and released code")
+table = pd.DataFrame(rows, columns=["where", "what differs"])
+plots.table(table, "Paper and released code")
 
 # %% [markdown]
 # ## Quiz
@@ -689,8 +693,7 @@ exercises.answer("ocnet-exercise-cells", ...)  # your number for the dots
 # $\sum_{h, w} h^2 w^2 = \big(\sum_h h^2\big)^2$, a little more than a 36th of $97^4$: unequal parts have more pairs.
 
 # %%
-total = (5 * 16**2 + 17**2) ** 2
-print(f"{total:,} weights")
+print(total := (5 * 16**2 + 17**2) ** 2, "weights")
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
 wrong = [36 * 16**4, 97**4, round(97**4 / 36)]
@@ -766,8 +769,7 @@ exercises.answer("ocnet-exercise-positions", ...)  # parameters
 # on the validation set, -0.73 on the test set, single numbers.
 
 # %%
-more = 2 * 16
-print(f"{more} parameters")
+print(more := 2 * 16, "parameters")
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
 exercises.try_judge("ocnet-exercise-positions", more, [64, 2, 34])
