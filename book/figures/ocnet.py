@@ -27,7 +27,7 @@ def block() -> Picture:
     picture.text(170, 16, "a pixel, and beside it what resembles it")
     top, middle, low = 70, 138, 212
     picture.symbol(16, middle - 8, "x", "map")
-    picture.text(22, middle + 17, "C×H×W", "small")
+    picture.text(24, middle + 17, "C×H×W", "small")
     picture.line((4, middle), (48, middle))
     picture.line((48, top), (48, low))
     for letter, sub, y in (("f", "", top), ("W", "v", middle)):

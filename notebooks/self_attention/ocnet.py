@@ -284,7 +284,7 @@ check("on the left half", own, torch.full_like(own, 0.5), atol=1e-12)
 # map.
 
 
-# %% tags=["nbval-check-output"]
+# %%
 COSTS = {  # times P C^2, n C, P' C^2
     "base_oc": (3.5, 1, 0),
     "pyramid_oc": (22, 1.5, 0),
@@ -298,6 +298,7 @@ def macs(key, C, P, n):
     return (of_map * P + pooled) * C**2 + of_pairs * n * C
 
 
+# %% tags=["nbval-check-output"]
 def pairs(key, side):
     with torch.device("meta"):  # shapes alone, no numbers
         head = attnlib.create(key, 8).eval()
@@ -597,9 +598,6 @@ plots.table(table, "Paper and released code")
 # - [ ] The scores and the weights.
 #
 #   The weights would be symmetric if all rows had the same sum $Z_p$.
-# - [ ] Neither: a softmax has been applied.
-#
-#   The softmax acts on the scores. These are symmetric before it.
 # ```
 #
 # ```{quiz} A picture shows two objects with the same features, of the same size. Which share of its weight can a position of one give to its own object?
