@@ -21,8 +21,8 @@
 # :class: question
 #
 # **It is whatever looks like it.** In a small network trained here, a position on an object gives it more than 3 times
-# its area. But of the weight on objects, more than 40 % falls on a second object that is alike in all, and more than 15
-# % on one that is alike in colour alone.
+# its area. But of the weight on objects, more than 40 % falls on a second object that is alike in all, and more than
+# 15 % on one that is alike in colour alone.
 #
 # **That does harm.** Move the weight from the object of the other class to the own one, and the network gains more than
 # 4 points without any training.
