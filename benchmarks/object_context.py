@@ -1,6 +1,6 @@
 """Does a context help to name the object of every pixel, and does OCNet's attention stay on the object?
 
-    python -m benchmarks.object_context --seeds 1      four minutes on one core
+    python -m benchmarks.object_context      a quarter of an hour on one core
 
 One small network for each head and seed (`attnlib.networks.scene_segmenter`), trained on the same 2,000 pictures of two
 objects each. A row has the mIoU on fresh pictures, and, for Base-OC, how much of the weights of the pixels of objects
