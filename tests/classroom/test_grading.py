@@ -28,6 +28,7 @@ from tests.classroom.conftest import right_answers, wrong_answers
 
 pytestmark = pytest.mark.thorough
 
+needs_walls = pytest.mark.skipif(not sandbox.walled(), reason="bubblewrap is not here or may not be used")
 SETS = {each.number: each for each in sets()}
 ONE = SETS["1"]
 # two processes of pytest must not count each other's processes
@@ -204,6 +205,7 @@ HOSTILE = {
 }
 
 
+@needs_walls
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_answer_costs_its_own_question(name, course, tmp_path):
     kind, code = HOSTILE[name]
@@ -251,7 +253,7 @@ print("found", found)
 """
 
 
-@pytest.mark.skipif(not sandbox.walled(), reason="bubblewrap is not here or may not be used")
+@needs_walls
 def test_a_submission_sees_nothing_of_this_machine(course, tmp_path):
     import socket
 
