@@ -29,7 +29,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:nbval"]
 TWO_AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
 # Wrong shapes are errors; compile and export cannot run under this option.
 SHAPES = "--jaxtyping-packages=attnlib,beartype.beartype"
-UNIT = [*PYTEST, "tests", "--ignore=tests/site", *TWO_AT_A_TIME]
+UNIT = [*PYTEST, "tests", "--ignore=tests/site", "--ignore=tests/classroom", *TWO_AT_A_TIME]
 QUICK = "not thorough and not export and not cifar"
 # The cells of a chapter share a kernel: they stay in one process, in their order.
 NOTEBOOK_BY_NOTEBOOK = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
@@ -67,6 +67,7 @@ def test() -> dict[str, Part]:
         "imports": Part(IMPORTS),
         "unit tests": Part([*UNIT, "--ignore=tests/book", "-m", QUICK, SHAPES]),
         "book's tests": Part([*PYTEST, "tests/book", "-m", QUICK, *TWO_AT_A_TIME], book=True),
+        "classroom": Part([*PYTEST, "tests/classroom", "-m", QUICK]),
         "export": Part([*UNIT, "-m", "export and not thorough and not cifar"]),
         "notebooks": Part([*CELLS, *NOTEBOOK_BY_NOTEBOOK, *notebooks()]),
         "build": Part([*BUILD, "--fresh"], book=True),
@@ -79,6 +80,7 @@ def rest() -> dict[str, Part]:
     return {
         "unit tests": Part([*UNIT, "-m", "thorough and not export and not cifar", SHAPES]),
         "export": Part([*UNIT, "-m", "export and thorough and not cifar"]),
+        "classroom": Part([*PYTEST, "tests/classroom", "-m", "thorough", *TWO_AT_A_TIME]),
         "cifar": Part([*UNIT, "-m", "cifar"]),
         "full lane": Part([sys.executable, TOOLS / "rehearse.py"]),
         "mutants": Part([*MUTANTS, "--sample", "20"]),
