@@ -110,7 +110,7 @@ paper = attnlib.paper("cbam")
 #
 # $$f(v) = W_2\, \delta(W_1 v + b_1) + b_2,$$ (cbam-shared)
 #
-# $$g_c = \sigma(s_c), \quad s = f(z) + f(m).$$ (cbam-channel-gate)
+# $$\begin{aligned} s &= f(z) + f(m), \\ g_c &= \sigma(s_c). \end{aligned}$$ (cbam-channel-gate)
 #
 # Sharing keeps the number of parameters at SE's, and has two consequences that the paper does not mention.
 #
@@ -121,7 +121,7 @@ paper = attnlib.paper("cbam")
 # *The sum forgets.* Suppose that the same hidden units are on for $z$ and for $m$. On these units the layers are
 # linear, so with a tilde over the part of the weights that belongs to them
 #
-# $$s = \tilde W_2 \left( \tilde W_1 (z + m) + 2\, \tilde b_1 \right) + 2\, b_2.$$ (cbam-sum)
+# $$\begin{aligned} s = {} & \tilde W_2 \bigl( \tilde W_1 (z + m) + 2\, \tilde b_1 \bigr) \\ & {} + 2\, b_2. \end{aligned}$$ (cbam-sum)
 #
 # Only $z + m$ counts: what is in the mean and what is in the maximum can no longer be told apart. The maximum has a say
 # of its own only through units that are on for the one and off for the other.

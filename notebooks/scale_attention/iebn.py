@@ -146,12 +146,12 @@ paper = attnlib.paper("iebn")
 #
 # **In training**, two parameters move one gain. Let $\bar a$ be its gradient. The chain rule gives
 #
-# $$\bar\gamma = g\,\bar a, \qquad \bar b = \gamma\, g (1 - g)\, \bar a,$$ (iebn-gradients)
+# $$\begin{aligned} \bar\gamma &= g\,\bar a, \\ \bar b &= \gamma\, g (1 - g)\, \bar a, \end{aligned}$$ (iebn-gradients)
 #
 # with $g = \sigma(b)$. A small step of SGD with the rate $\eta$ moves $\gamma$ by $-\eta \bar\gamma$ and $b$ by
 # $-\eta \bar b$, and so the gain by
 #
-# $$\Delta a = -\eta\,\bar a\; g^2 \bigl(1 + \gamma^2 (1 - g)^2\bigr).$$ (iebn-pace)
+# $$\begin{aligned} \Delta a = {} & {-\eta}\,\bar a\; g^2 \\ & \cdot \bigl(1 + \gamma^2 (1 - g)^2\bigr). \end{aligned}$$ (iebn-pace)
 #
 # In a plain batch norm it is $-\eta\,\bar a$. At the start, with $\gamma = 1$ and $g = 0.269$, the factor is 0.111:
 # the gain learns at a ninth of the pace. So a constant gate is a smaller gain and a *slower* one. The control for

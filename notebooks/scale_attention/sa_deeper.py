@@ -61,7 +61,7 @@ paper = attnlib.paper("sa")
 #
 # Every gate is a sigmoid of something linear in its pixel,
 #
-# $$g_c(i, j) = \sigma\bigl(a_c\, x_c(i, j) + d_c\bigr).$$ (sa-folded)
+# $$\begin{aligned} g_c(i, j) = \sigma\bigl( & a_c\, x_c(i, j) \\ & {} + d_c\bigr). \end{aligned}$$ (sa-folded)
 #
 # In the channel half the pixel itself does not count:
 #

@@ -119,7 +119,7 @@ paper = attnlib.paper("sge")
 #
 # $$c_i - \mu^{\top}\mu = \mu^{\top} (x_i - \mu),$$ (sge-centred)
 #
-# $$d^2 = \frac{1}{HW - 1} \sum_i (c_i - \mu^{\top}\mu)^2,$$ (sge-deviation)
+# $$d^2 = \frac{\sum_i (c_i - \mu^{\top}\mu)^2}{HW - 1},$$ (sge-deviation)
 #
 # $$z_i = \frac{\mu^{\top} (x_i - \mu)}{d + \varepsilon}.$$ (sge-standardised)
 #
