@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from attnlib.data.files import write_text
 from classroom.sets import REPOSITORY, Set
 
 CONFIGURATION = '''"""nbgrader's settings for this course: what it autogrades with is the book's judge."""
@@ -53,10 +54,11 @@ class Course:
         """From which the judge's inputs are drawn; made at first use, readable by its owner alone."""
         path = self.root / "secret"
         if not path.exists():
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32))
-        return path.read_text().strip()
+            partial = path.with_suffix(".partial")
+            partial.touch(mode=0o600)
+            partial.write_text(secrets.token_hex(32), encoding="utf-8")
+            os.replace(partial, path)  # whole or not at all: an empty secret is one that all know
+        return path.read_text(encoding="utf-8")
 
     @property
     def students(self) -> dict[str, Student]:
@@ -95,8 +97,6 @@ class Course:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file so that an interruption leaves the old one or the new one."""
+    """Write a whole file or nothing, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)

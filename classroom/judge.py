@@ -24,8 +24,6 @@ MOST_BYTES = 20 * 2**20  # of a notebook
 KINDS = ("time", "memory", "syntax", "error", "missing", "output", "died", "not reached")  # of failure, by the runner
 BASE64 = re.compile(r"[A-Za-z0-9+/]{1,400000}={0,2}")
 MOST_RUNS = 6  # a run that is stopped is tried again without what it was stopped at
-
-
 NO_ANSWER = "no answer: the cell is as it was handed out"
 
 

@@ -174,30 +174,19 @@ def convolutions(rng):
 # ---- seeds ----
 
 
-def interval(ours, control, quantile):
+def interval(ours, control, quantile, correction=1, root=True):
     difference = ours - control
-    half = (
-        quantile
-        * difference.std(correction=1)
-        / math.sqrt(len(difference))
-    )
+    half = quantile * difference.std(correction=correction)
+    half = half / math.sqrt(len(difference)) if root else half
     return difference.mean() - half, difference.mean() + half
 
 
 def biased(ours, control, quantile):
-    difference = ours - control
-    half = (
-        quantile
-        * difference.std(correction=0)
-        / math.sqrt(len(difference))
-    )
-    return difference.mean() - half, difference.mean() + half
+    return interval(ours, control, quantile, correction=0)
 
 
 def no_root(ours, control, quantile):
-    difference = ours - control
-    half = quantile * difference.std(correction=1)
-    return difference.mean() - half, difference.mean() + half
+    return interval(ours, control, quantile, root=False)
 
 
 def unpaired(ours, control, quantile):
