@@ -20,17 +20,15 @@
 # :::{admonition} Do neighbouring channels mean anything?
 # :class: question
 #
-# **Before training, nothing.** Let the gates look along any other order of the channels, and the network is the same but
-# for the names of its channels: a theorem, proven and tried below. Whatever training makes of the one, it makes of the
-# other as often.
+# **Before training, nothing.** Let the gates look along any other order of the channels, and the network is the same but for the
+# names of its channels: a theorem, proven and tried below. Whatever training makes of the one, it makes of the other as often.
 #
-# **After training, what the network made of them, and that is little here.** Give the gates of a small trained network a
-# random order, and it loses less than 7 points of accuracy in the mean, less than with the gates of another image. In its
-# last block the gates have learned to follow their own channel, which is the same in any order.
+# **After training, what the network made of them, and that is little here.** Give the gates of a small trained network a random
+# order, and it loses less than 7 points of accuracy in the mean, less than with the gates of another image.
 #
-# **What the short kernel saves is parameters, not time,** and it is not shown to beat a constant: 86 parameters in
-# ResNet-50 in place of SE's 2,530,992, a training step that takes nearly as long, and 53.66 % in this book's short runs
-# on CIFAR-10 where gates of one half have 53.65 %.
+# **What the short kernel saves is parameters, not time,** and it is not shown to beat a constant: 86 parameters in ResNet-50 in
+# place of SE's 2,530,992, a training step that takes nearly as long, and 53.66 % in this book's short runs on CIFAR-10 where
+# gates of one half have 53.65 %.
 # :::
 #
 # :::{mechanism}
@@ -45,12 +43,11 @@
 # :::{admonition} Before you start
 # :class: tip
 #
-# **Paper:** {cite:t}`eca`; read, the CVPR text in a text conversion, with the released code.
-# **You need:** [SE](se.ipynb), the idea of a permutation. **Time:** half an hour.
+# **Paper:** {cite:t}`eca`; read, the CVPR text in a text conversion, with the released code. **You need:** [SE](se.ipynb), the
+# idea of a permutation. **Time:** half an hour.
 #
-# Afterwards you can write the module in ten lines; say which kernel its rule gives for a width, and which ones the
-# released networks have; prove that the order of channels means nothing at the start; and say what a short kernel
-# cannot see. Symbols are those of the [notation page](../../book/notation.md).
+# Afterwards you can write the module in ten lines; say which kernel its rule gives for a width, and which ones the released
+# networks have; prove that the order of channels means nothing at the start; and say what a short kernel cannot see. [Symbols](../../book/notation.md).
 # :::
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
@@ -69,22 +66,22 @@ if importlib.util.find_spec("attnlib") is None:
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Imports"}
 import math
-import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import attnlib
 from attnlib import check, exercises, finding, plots
 from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules, create
+from attnlib.networks.renaming import reorder_channels, stage_layers
 from attnlib.results import costs, measurements, records, store
 from attnlib.scale_attention.eca import adaptive_kernel_size
 from attnlib.training import Recipe, chapter_recipe, lane, train
+from attnlib.training.steps import sgd_steps
 
 plots.use()
 paper = attnlib.paper("eca")
@@ -92,16 +89,15 @@ paper = attnlib.paper("eca")
 # %% [markdown]
 # ## The idea
 #
-# [SE](se.ipynb) computes each gate from the means of all channels. All means to all gates would take $C^2$ weights, so SE
-# sends them through a **bottleneck** of $C / r$ hidden units. The authors of ECA hold two things against it: the
-# bottleneck throws information away before a gate has seen it, and a gate need not hear of all channels. Efficient
-# channel attention keeps every mean, and makes the {term}`cross-channel interaction` a short one: a gate hears its own
-# channel and its **neighbours** in the order in which the channels are stored. One kernel of $k$ weights slides along the
-# channels, the same for all of them.
+# [SE](se.ipynb) computes each gate from the means of all channels. All means to all gates would take $C^2$ weights, so SE sends
+# them through a **bottleneck** of $C / r$ hidden units. The authors of ECA hold two things against it: the bottleneck throws
+# information away before a gate has seen it, and a gate need not hear of all channels. Efficient channel attention keeps every
+# mean, and makes the {term}`cross-channel interaction` a short one: a gate hears its own channel and its **neighbours** in the
+# order in which the channels are stored. One kernel of $k$ weights slides along the channels, the same for all of them.
 #
 # So a block has three weights, or five, or seven. But what is a neighbour? In a picture, near pixels show the same thing.
-# Channels 7 and 8 are stored side by side, and no more is known of them. This chapter asks what that is worth: by a
-# theorem before training, and by an experiment after it.
+# Channels 7 and 8 are stored side by side, and no more is known of them. This chapter asks what that is worth: by a theorem
+# before training, and by an experiment after it.
 #
 # ## Derivation
 #
@@ -109,8 +105,8 @@ paper = attnlib.paper("eca")
 #
 # $$z_c = \frac{1}{HW} \sum_{i,j} x_c(i, j).$$ (eca-squeeze)
 #
-# **Slide.** Let $m = (k - 1) / 2$ be the reach of a kernel of $k$ weights, $k$ odd so that the channel itself can stand
-# in the middle. The logit of channel $c$ is a weighted sum over $k$ means:
+# **Slide.** Let $m = (k - 1) / 2$ be the reach of a kernel of $k$ weights, $k$ odd so that the channel itself can stand in the
+# middle. The logit of channel $c$ is a weighted sum over $k$ means:
 #
 # $$s_c = \sum_{j=1}^{k} w_j\, z_{c + j - 1 - m}.$$ (eca-slide)
 #
@@ -122,8 +118,8 @@ paper = attnlib.paper("eca")
 #
 # $$y_c(i, j) = g_c\, x_c(i, j).$$ (eca-scale)
 #
-# **How long a kernel?** The authors argue that wide layers need a long one, and that widths are mostly powers of two. So
-# they let the width be an exponential of the kernel,
+# **How long a kernel?** The authors argue that wide layers need a long one, and that widths are mostly powers of two. So they let
+# the width be an exponential of the kernel,
 #
 # $$C = 2^{\gamma k - b},$$ (eca-width)
 #
@@ -131,29 +127,18 @@ paper = attnlib.paper("eca")
 #
 # $$k = \left| \frac{\log_2 C + b}{\gamma} \right|_{\text{odd}},$$ (eca-kernel)
 #
-# the *nearest odd number*. The paper's listing takes the integer part $t$, then $t$ where it is odd and $t + 1$ where it is
-# even. An even $t$ covers all from $t$ up to $t + 1$, and $t + 1$ is the nearest odd number to all of these, but for $t$
-# itself: 4 is as near to 3 as to 5. The listing goes up.
+# the *nearest odd number*. The paper's listing takes the integer part $t$, then $t$ where it is odd and $t + 1$ where it is even.
+# An even $t$ covers all from $t$ up to $t + 1$, and $t + 1$ is the nearest odd number to all of these, but for $t$ itself: 4 is
+# as near to 3 as to 5. The listing goes up.
 #
-# **Parameters.** One kernel for all channels has $P = k$ weights, whatever the width. The form without sharing, ECA-NS in
-# the paper, has a kernel for every channel:
+# **Parameters.** One kernel for all channels has $P = k$ weights, whatever the width. The form without sharing, ECA-NS in the
+# paper, has a kernel for every channel:
 #
 # $$P_{\text{NS}} = k\, C.$$ (eca-parameters)
 #
-# **At the start.** The kernel keeps PyTorch's random weights between $-1/\sqrt{k}$ and $1/\sqrt{k}$, so a fresh gate is
-# not a constant, as it nearly is in SE. But consider its average. The batch norm before the block gives channel $c$ the
-# mean $\beta_c$ over the batch ({eq}`se-mean-of-means` in SE's chapter). A sum of means is the mean of the sums, so that
-# over the $N$ images of a batch
-#
-# :::{div} wide
-# $$\frac{1}{N} \sum_{n=1}^{N} s_{nc} = \sum_{j=1}^{k} w_j\, \beta_{c + j - 1 - m}.$$ (eca-mean-logit)
-# :::
-#
-# At the start $\beta = 0$: every logit is zero in the mean, and the gates scatter about one half. A constant gate of one
-# half is the control, as for SE. And since ECA has no bias, only $\beta$ and the two ends of the order can
-# make the mean logits of two channels differ.
-#
-# [ECA, deeper](eca_deeper.ipynb) derives the gradients: backwards, the same kernel slides the other way.
+# **At the start** the kernel keeps PyTorch's random weights between $-1/\sqrt{k}$ and $1/\sqrt{k}$, and there is no bias: over a
+# batch every logit is zero in the mean, and the gates scatter about one half. A constant gate of one half is the control, as for
+# SE. [ECA, deeper](eca_deeper.ipynb) derives this mean, and the gradients: backwards, the same kernel slides the other way.
 #
 # ## The module from scratch
 
@@ -180,8 +165,7 @@ class EfficientChannelAttention(nn.Module):
 # %% [markdown]
 # ## It is right
 #
-# In double precision, on maps of 9 by 7 pixels so that no axis can stand in for another. The loops go from channel to
-# channel and know nothing of tensors.
+# In double precision, on maps of 9 by 7 pixels so that no axis can stand in for another.
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "The loop reference"}
@@ -209,41 +193,26 @@ scratch = EfficientChannelAttention(5).double()
 library = attnlib.create("eca", 32, kernel_size=5).double()
 library.conv.weight.data = scratch.slide.weight.data.clone()
 
-w = scratch.slide.weight.detach().flatten()
-by_loops = [loops(image, w.tolist()) for image in x.tolist()]
+w = scratch.slide.weight.flatten().tolist()
+by_loops = [loops(image, w) for image in x.tolist()]
 check("from scratch = loops", scratch(x), by_loops, atol=1e-12)
 check("attnlib = loops", library(x), by_loops, atol=1e-12)
 
 # %% [markdown]
-# The mean logits {eq}`eca-mean-logit`, behind a batch norm in training mode whose $\beta$ is random:
-
-# %% tags=["nbval-check-output"]
-norm = nn.BatchNorm2d(32).double()
-nn.init.normal_(norm.bias)
-logits = torch.logit(library.gate(norm(x)))[:, :, 0, 0]
-slid = F.pad(norm.bias, (2, 2)).unfold(0, 5, 1) @ w
-check("mean logit = slid beta", logits.mean(0), slid, atol=1e-12)
-
-# %% [markdown]
 # ### What no kernel can do
 #
-# A short kernel, the same everywhere and without a bias, cannot do much. Three things follow from {eq}`eca-slide`,
-# whatever its weights; [ECA, deeper](eca_deeper.ipynb) tries them.
+# Three things follow from {eq}`eca-slide`, whatever the weights; [ECA, deeper](eca_deeper.ipynb) tries them.
 #
-# 1. **It does not hear far channels.** Two images whose means agree in the $k$ channels around $c$ have the same gate
-#    $g_c$. No ECA tells them apart there.
-# 2. **It does not know which channel it gates.** Where two channels of an image have equal windows, their gates are
-#    equal. SE has weights and a bias of its own for every channel.
-# 3. **It is linear.** Turn all signs of $z$ around, and $g$ becomes $1 - g$; where all means are zero, all gates are one
-#    half. It cannot react to strong *or* weak means, as a hidden layer with a ReLU can.
+# 1. **It does not hear far channels:** where means agree in the $k$ channels around $c$, so does the gate $g_c$.
+# 2. **It does not know which channel it gates:** equal windows have equal gates. SE has a bias for every channel.
+# 3. **It is linear:** turn all signs of $z$ around, and $g$ becomes $1 - g$. It cannot react to strong *or* weak means.
 #
 # ## What it costs
 #
 # ### Which kernel, and where the 80 parameters come from
 #
-# The abstract says that ECA adds 80 parameters to ResNet-50. Which kernels are they? The table has the widths of
-# ResNet-50's four stages, the rule in two readings of *nearest odd*, and the kernels of the released network, which
-# its README lists.
+# The abstract says that ECA adds 80 parameters to ResNet-50. The table has the widths of its four stages, the rule in two
+# readings of *nearest odd*, and the kernels of the released network, which its README lists.
 
 # %% tags=["nbval-check-output"]
 BLOCKS = {256: 3, 512: 4, 1024: 6, 2048: 3}  # width: blocks in ResNet-50
@@ -278,16 +247,15 @@ finding("9 of 20 stages", other, stages[:5].sum())
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# For widths from 16 to 2048 the rule gives 3 up to 64, 5 from 128 to 1024 and 7 at 2048: three kernels for all ResNets
-# of this book. ResNet-50 has 86 by the listing, 80 as released, with kernels set by hand for each stage, and also 80 when
-# ties go down. So the abstract's number does not say which of the last two is meant. In the released ResNets from 18 to
-# 152 layers, 9 of 20 stages have another kernel than the listing gives.
+# For widths from 16 to 2048 the rule gives 3 up to 64, 5 from 128 to 1024 and 7 at 2048: three kernels for all ResNets of this
+# book. ResNet-50 has 86 by the listing, 80 as released, with kernels set by hand for each stage, and also 80 when ties go down.
+# So the abstract's number does not say which of the last two is meant. In the released ResNets from 18 to 152 layers, 9 of 20
+# stages have another kernel than the listing gives.
 # :::
 #
 # :::{admonition} Try it
 # :class: try-it
-# The rule has two constants, and $\gamma$ decides how fast kernels grow. Which kernel has a layer of 256 channels with
-# $\gamma = 1$? Say it first, from {eq}`eca-kernel`; then change the line.
+# Which kernel has a layer of 256 channels with $\gamma = 1$? Say it first, from {eq}`eca-kernel`; then change the line.
 # :::
 
 # %%
@@ -296,8 +264,7 @@ print(adaptive_kernel_size(256, gamma=2, b=1))
 # %% [markdown]
 # ### Parameters, work and time
 #
-# The whole network, by the listing, beside SE. *One by one* counts the work that multiplies no matrix, as in
-# [SE's chapter](se.ipynb): to read a value for the mean, to scale it.
+# The whole network, by the listing, beside SE; *one by one* counts the work that multiplies no matrix: to read, to scale.
 
 # %% tags=["nbval-check-output"]
 counted = costs().query("network == 'resnet50'").set_index("module")
@@ -320,104 +287,54 @@ alike = abs(by_se[2] - by_eca[2]) < 0.005
 finding("11.05 million operations one by one", by_eca[2], alike)
 finding("12.2 % longer with ECA, 13.8 %", longer["eca"], longer["se"])
 speed = paper.verdicts("gflops-added")[0].evidence[0].numbers
-fewer = {
-    who: 100 * (1 - each / speed["plain"]) for who, each in speed.items()
-}
-finding("11 % fewer images", fewer["with ECA"])
-finding("and 13 % with SE", fewer["with SE"])
-table_3 = paper.table("table-3").set_index(["backbone", "method"])
-total = counted.loc["eca", "parameters"]
-finding(
-    "24.37 million", table_3.loc[("ResNet-50", "ECA-Net"), "params_Mi"]
-)
-finding("25.56 million", total / 1e6)
-finding("which is 24.37 times", total / 2**20)
+left = {who: 100 * each / speed["plain"] for who, each in speed.items()}
+finding("11 % fewer images", 100 - left["with ECA"])
+finding("and 13 % with SE", 100 - left["with SE"])
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# ECA adds 86 parameters in place of 2,530,992. But the time of SE was never in its parameters: both read the whole map for
-# the means and write it again scaled, 11.05 million operations one by one. Here, a training step of ResNet-20 takes
-# 12.2 % longer with ECA, 13.8 % with SE; on a GPU a public benchmark has 11 % fewer images a second with ECA and 13 % with
-# SE.
+# ECA adds 86 parameters in place of 2,530,992. But the time of SE was never in its parameters: both read the whole map for the
+# means and write it again scaled, 11.05 million operations one by one. Here, a training step of ResNet-20 takes 12.2 % longer
+# with ECA, 13.8 % with SE; on a GPU a public benchmark has 11 % fewer images a second with ECA and 13 % with SE.
 # :::
 #
-# One trap lies in the paper's tables. Its Table 3 gives ResNet-50 with ECA 24.37 million parameters; other papers give
-# the plain network more.
-#
-# :::{admonition} Finding
-# :class: finding
-# The network has 25.56 million, which is 24.37 times $2^{20}$: the released script divides by 1024 twice and the table
-# says M. Beside a decimal 25.56 of another paper, the paper's 24.37 million parameters look like a network that became
-# smaller.
-# :::
-#
-# What do the parameters buy that ECA saves? [ECA, deeper](eca_deeper.ipynb) holds it against a bottleneck, groups and a
-# full matrix: with the same 64 weights a gate hears either 4 channels, of which nothing is lost, or all 16 through two
-# numbers. Three weights that slide lose nothing either. What this does not say is why the three should be neighbours.
+# What do the saved parameters buy? With the same 64 weights a gate hears either 4 channels, of which nothing is lost, or all 16
+# through two numbers: [ECA, deeper](eca_deeper.ipynb) holds ECA against groups, a bottleneck and a full matrix.
 #
 # ## What the order of channels means
 #
-# A dense layer writes its output channels one by one, each with a row of weights of its own, and fresh rows are all drawn
-# alike. Nothing makes row 7 more akin to row 8 than to row 30. And a dense layer that reads them has a column for each.
-# So reorder the channels, rows and columns alike, and nothing has changed but their names. SE is no exception: its layers
-# are dense. But ECA looks at the order itself. Let us give its gates another one.
+# A dense layer writes its output channels one by one, each with a row of weights of its own, and fresh rows are all drawn alike.
+# Nothing makes row 7 more akin to row 8 than to row 30. And a dense layer that reads them has a column for each. So reorder the
+# channels, rows and columns alike, and nothing has changed but their names. SE is no exception: its layers are dense. But ECA
+# looks at the order itself. Let us give its gates another one.
 #
-# Let $\pi$ be an order of the $C$ channels of a stage. A gate that *looks along* $\pi$ takes as its neighbours those that
-# stand beside it in $\pi$: sort the means by $\pi$, slide the kernel, sort the gates back.
+# Let $\pi$ be an order of the $C$ channels of a stage. A gate that *looks along* $\pi$ takes as its neighbours those that stand
+# beside it in $\pi$: sort the means by $\pi$, slide the kernel, sort the gates back.
 #
 # ```{prf:theorem} Before training, every order is as good
 # :label: eca-theorem
 #
-# Take a ResNet with ECA at the end of every residual branch, in which the shortcut of each stage starts with a dense layer
-# (the stem's convolution or a projection) and is read by dense layers only. Choose an order $\pi$ for each stage, and let
-# all gates of the stage look along it. Reorder by $\pi$ the rows of the weights and norms that write the shortcut's start
-# or the end of a branch, and the columns of the weights that read the shortcut. The new network, whose gates look along the stored order, computes the
-# same function.
+# Take a ResNet with ECA at the end of every residual branch, in which the shortcut of each stage starts with a dense layer (the
+# stem's convolution or a projection) and is read by dense layers only. Choose an order $\pi$ for each stage, and let all gates of
+# the stage look along it. Reorder by $\pi$ the rows of the weights and norms that write the shortcut's start or the end of a
+# branch, and the columns of the weights that read the shortcut. The new network, whose gates look along the stored order,
+# computes the same function.
 # ```
 #
 # ```{prf:proof}
-# In the new network every map of the stage behind the last convolution of a branch, and on the shortcut, has channel
-# $\pi(c)$ of the old one at place $c$. This is so where the rows were reordered: a dense layer and its norm treat each
-# row by itself. It stays so in ECA: the stored order of the new map is the order $\pi$ of the old one, so that each
-# gate has the same $k$ means in its window, and the ends of the order are the same, too. It stays so in the addition,
-# as branch and shortcut have one order, and in the ReLU. Who reads the map follows with its columns.
+# In the new network every map of the stage behind the last convolution of a branch, and on the shortcut, has channel $\pi(c)$ of
+# the old one at place $c$. This is so where the rows were reordered: a dense layer and its norm treat each row by itself. It
+# stays so in ECA: the stored order of the new map is the order $\pi$ of the old one, so that each gate has the same $k$ means in
+# its window, and the ends of the order are the same, too. It stays so in the addition, as branch and shortcut have one order, and
+# in the ReLU. Who reads the map follows with its columns.
 # ```
 #
-# The theorem speaks of a function. For training it takes three more steps. Renamed weights have renamed gradients, so
-# that after each step of SGD the two networks are still one but for names. Fresh rows and columns are drawn independently and alike, so that a renamed network is as likely as the first. And the order of the images is
-# drawn apart from the weights. Hence **over all seeds, training along any order has the same distribution of results as
-# training along the stored one.** Whatever neighbours mean in the end, training put it there.
-#
-# Note what the theorem needs: one $\pi$ for *all blocks of a stage*. Their channels are tied together by the shortcut.
-# Blocks that look along different orders cannot all be put right by one renaming, and the theorem says nothing of them.
-#
-# The check gives all gates of a ResNet-20 random orders, renames, and trains both networks by five steps.
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Who writes and reads the maps of each width; five steps of training"}
-NAMES = {  # width: the layers whose rows, and those whose columns, are its
-    16: (
-        "conv1|bn1|layer1.*(conv2|bn2.layer)",
-        "layer1.*conv1|layer2.0.(conv1|downsample.0)",
-    ),
-    32: (
-        "layer2.*(conv2|bn2.layer|downsample.*)",
-        "layer2.[12].conv1|layer3.0.(conv1|downsample.0)",
-    ),
-    64: ("layer3.*(conv2|bn2.layer|downsample.*)", "layer3.[12].conv1|fc"),
-}
-
-
-def five_steps(network, pictures, classes):
-    """The weights and norms after five steps of SGD with momentum."""
-    sgd = torch.optim.SGD(
-        network.parameters(), 0.02, 0.9, weight_decay=1e-3
-    )
-    for batch, labels in zip(pictures, classes, strict=True):
-        sgd.zero_grad()
-        F.cross_entropy(network(batch), labels).backward()
-        sgd.step()
-    return network.state_dict()
+# The theorem speaks of a function. For training it takes three more steps. Renamed weights have renamed gradients, so that after
+# each step of SGD the two networks are still one but for names. Fresh rows and columns are drawn independently and alike, so that
+# a renamed network is as likely as the first. And the order of the images is drawn apart from the weights. Hence **over all
+# seeds, training along any order has the same distribution of results as training along the stored one.** The check gives all
+# gates of a ResNet-20 random orders, renames, and trains both networks by five steps.
 
 
 # %%
@@ -426,22 +343,10 @@ def along(order, eca, x):
     return eca.gate(x[:, order])[:, order.argsort()]
 
 
-def renamed(state, orders):
-    """The state of a network that looks along orders, as its twin's."""
-    state = dict(state)
-    for width, (writers, readers) in NAMES.items():
-        for name, value in state.items():
-            layer, kind = name.rsplit(".", 1)
-            if re.fullmatch(writers, layer) and value.dim():
-                state[name] = state[name][orders[width]]
-            if re.fullmatch(readers, layer) and kind == "weight":
-                state[name] = state[name][:, orders[width]]
-    return state
-
-
 # %%
 torch.manual_seed(0)
-orders = {width: torch.randperm(width) for width in NAMES}
+orders = {width: torch.randperm(width) for width in (16, 32, 64)}
+rows, columns = stage_layers(list(orders.values()))
 first = create("resnet20", 10, "eca").double()
 for parameter in first.parameters():
     if parameter.dim() in (1, 3):  # the norms and the kernels
@@ -459,59 +364,36 @@ classes = torch.randint(10, (5, 4))
 apart = (first(pictures[0]) - twin(pictures[0])).abs().max()
 
 # %% tags=["nbval-check-output"]
-twin.load_state_dict(renamed(first.state_dict(), orders))
+renamed = reorder_channels(first.state_dict(), rows, columns)
+twin.load_state_dict(renamed)
 check("outputs", first(pictures[0]), twin(pictures[0]), atol=1e-9)
-states = [five_steps(n, pictures, classes) for n in (first, twin)]
-after = renamed(states[0], orders)
+states = [sgd_steps(n, pictures, classes) for n in (first, twin)]
+after = reorder_channels(states[0], rows, columns)
 check("after training", after, dict(states[1]), atol=1e-8)
 finding("not renamed, its outputs differ", apart > 0.01)
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Renamed, the twin whose gates look along the stored order gives the same outputs as the network whose gates look along
-# random ones, and after five steps of training all its weights are still the same, renamed. With the same weights, not
-# renamed, its outputs differ: the check can fail.
+# Renamed, the twin whose gates look along the stored order gives the same outputs as the network whose gates look along random
+# ones, and after five steps of training all its weights are still the same, renamed. With the same weights, not renamed, its
+# outputs differ: the check can fail.
 # :::
 #
-# So a paper that finds neighbours useful has not found them in the order. It has found that a gate which hears a few other
-# channels, whichever they are, does well enough. Groups are no different: which channels share a group is as arbitrary as
-# which stand side by side, by the same proof.
+# So a paper that finds neighbours useful has not found them in the order, but that a gate which hears a few other channels,
+# whichever they are, does well enough. Which channels share a group is as arbitrary, by the same proof.
 #
 # ## Does it train, does it help?
 #
 # ### As published
 #
 # The paper's Table 2 puts its question to ResNet-50 on ImageNet: a gate that hears its own channel alone, its neighbours, a
-# group, all channels through a bottleneck, or all of them. Behind each form stand the weights of a block of 256 channels.
+# group, all channels through a bottleneck, or all of them; [ECA, deeper](eca_deeper.ipynb) draws it.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed top-1 accuracy of ten networks, one a row, by number of weights. No module lowest at 75.20, a gate without weights 76.00, SE 76.71, three grouped forms near 76.96, one scale each 77.07, ECA-NS 77.35, ECA 77.43 and the full matrix 77.42."}, "figure": {"caption": "Printed top-1 accuracy of ResNet-50 by form of the gate; weights are those of a block of 256 channels, open marks other forms than the two modules.", "name": "eca-printed"}}
-C = 256
-forms = {  # the paper's name: ours, weights in a block
-    "Vanilla": ("no module", 0),
-    "SE-Var1 sigma(y)": ("sigmoid of the mean", 0),
-    "ECA": ("ECA, k = 3", 3),
-    "SE-Var2 sigma(w * y)": ("one scale each", C),
-    "ECA-NS": ("ECA-NS, k = 3", 3 * C),
-    "SE-GC3, C/8 groups": ("groups of 8", 8 * C),
-    "SE-GC2, C/16 groups": ("groups of 16", 16 * C),
-    "SE-GC1, 16 groups": ("16 groups", C * C // 16),
-    "SE": ("SE, r = 16", 2 * C * C // 16),
-    "SE-Var3 sigma(W y)": ("full matrix", C * C),
-}
-printed = paper.table("table-2").set_index("method")["top1"][list(forms)]
-names = [f"{name}: {weights:,}" for name, weights in forms.values()]
-_, axis = plt.subplots(figsize=(plots.COLUMN, 3.8))
-axis.plot(printed, names, **plots.look("eca(form)").points(ls=""))
-own = {"Vanilla": "none", "SE": "se", "ECA": "eca"}
-for name, key in own.items():
-    at = names[list(forms).index(name)]
-    style = plots.look(key).points(ls="", ms=9)
-    axis.plot([printed[name]], [at], **style)
-axis.invert_yaxis()
-axis.set(xlim=(75, 77.7), xlabel="top-1 accuracy, printed (%)")
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Hold the finding against the data"}
+printed = paper.table("table-2").set_index("method")["top1"]
 full, three = printed["SE-Var3 sigma(W y)"], printed["ECA"]
-finding("77.43 %, with 65,536 weights 77.42 %", three, C * C, full)
+finding("77.43 %, with 65,536 weights 77.42 %", three, 256**2, full)
 groups = printed[printed.index.str.contains("GC")]
 finding("between 76.95 and 76.98 %", groups.min(), groups.max())
 finding("one scale each 77.07 %", printed["SE-Var2 sigma(w * y)"])
@@ -519,35 +401,20 @@ finding("0.80 points", printed["SE-Var1 sigma(y)"] - printed["Vanilla"])
 theirs = attnlib.paper("se").table("table-2").set_index("model")
 same = 100 - theirs.loc["ResNet-50", "se_top1_err"] - printed["SE"]
 finding("76.71 % for SE", printed["SE"], abs(same) < 1e-9)
-(replication,) = paper.verdicts("accuracy-coco")[0].evidence
-box = replication.numbers
-finding("34.1 % box AP", box["replication with ECA"])
-finding("39.0 %, and 37.2 %", box["paper with ECA"], box["paper without"])
-plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With three weights a block the paper prints 77.43 %, with 65,536 weights 77.42 %. Groups of any size lie between 76.95
-# and 76.98 %; one scale each 77.07 %, without a word from any other channel. A gate with no weight at all already gains
-# 0.80 points. And the 76.71 % for SE are those of the SE paper, which trained by another recipe, so that the step from SE
-# to the others is a step of recipes, too. Each number is a single run.
-# :::
-#
-# What did others find? One recipe of the library timm gives SE 0.1 and 0.3 points *more* than ECA on two networks, one
-# of hanser gives it 0.3 points less (single runs, quoted below under "What holds").
-#
-# :::{admonition} Finding
-# :class: finding
-# The replication for the ML Reproducibility Challenge 2020 ended at 34.1 % box AP with ECA in Mask R-CNN. The paper prints
-# 39.0 %, and 37.2 % without ECA. It ran on one GPU, its loss became NaN, and it was trained anew from epoch 6 with a
-# smaller rate: it shows nothing against ECA, and confirms nothing either.
+# With three weights a block the paper prints 77.43 %, with 65,536 weights 77.42 %. Groups of any size lie between 76.95 and 76.98
+# %; one scale each 77.07 %, without a word from any other channel. A gate with no weight at all already gains 0.80 points. And
+# the 76.71 % for SE are those of the SE paper, which trained by another recipe, so that the step from SE to the others is a step
+# of recipes, too. Each number is a single run. What others found, [ECA, deeper](eca_deeper.ipynb) tells.
 # :::
 #
 # ### Live, on generated shapes
 #
-# The cell below trains a small ResNet with ECA on generated shapes for three epochs. With `ATTNLIB_LANE=full` it
-# trains ResNet-20 on CIFAR-10 for thirty, and writes the record.
+# The cell below trains a small ResNet with ECA on generated shapes for three epochs. With `ATTNLIB_LANE=full` it trains ResNet-20
+# on CIFAR-10 for thirty, and writes the record.
 
 # %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "eca-live"}}
 trained = train(chapter_recipe("eca", seed=0))
@@ -561,15 +428,14 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 35 % of the held-out images, more than three times as many as chance: the
-# code trains. Whether ECA helps, one short run cannot say.
+# After three epochs the network names more than 35 % of the held-out images, more than three times as many as chance: the code
+# trains. Whether ECA helps, one short run cannot say.
 # :::
 #
 # ### On CIFAR-10, recorded
 #
-# Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images.
-# ECA's kernels follow the listing: three weights in each of the nine blocks, 27 in all. The control has gates of one half
-# for every channel and image.
+# Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images. The
+# control has gates of one half for every channel and image.
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest, SE next, the constant gate of one half and ECA highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "eca-cifar"}}
 keys = ("none", "se", "constant", "eca")
@@ -579,41 +445,37 @@ runs = [run for run in runs if run.seed in seeds]  # those of all four
 plots.accuracies(runs)
 compared = attnlib.report(runs, baseline="eca")
 row = {row.label: row for row in compared.rows}
-differs = {
+against = {
     label: (-r.difference, *sorted(-end for end in r.student))
     for label, r in row.items()
     if label != "eca"
 }
-finding(
-    "three seeds of each", all(len(r.seeds) == 3 for r in row.values())
-)
+finding("three seeds of each", len(row["eca"].seeds) == len(seeds) == 3)
 finding("53.66 % with ECA", row["eca"].mean)
 finding("53.65 % with the constant", row["constant"].mean)
-finding("-1.18 to 1.19", *differs["constant"][1:])
-finding(
-    "3.62 points", differs["none"][0], max(row["none"].differences) < 0
-)
-finding("1.35 points", differs["se"][0])
-finding("-0.91 to 8.16", *differs["none"][1:])
-finding("-3.14 to 5.84", *differs["se"][1:])
+finding("-1.18 to 1.19", *against["constant"][1:])
+finding("3.62 points", against["none"][0])
+finding("no module on each seed", max(row["none"].differences) < 0)
+finding("1.35 points", against["se"][0])
+finding("-0.91 to 8.16", *against["none"][1:])
+finding("-3.14 to 5.84", *against["se"][1:])
 plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With three seeds of each, the means are 53.66 % with ECA and 53.65 % with the constant; the 95 % interval of the
-# difference is -1.18 to 1.19. ECA is above no module on each seed, by 3.62 points in the mean, and above SE by 1.35 points, but
-# both intervals hold zero (-0.91 to 8.16 and -3.14 to 5.84). What ECA gains here a constant gains as well, and three seeds
-# rank nothing more.
+# With three seeds of each, the means are 53.66 % with ECA and 53.65 % with the constant; the 95 % interval of the difference is
+# -1.18 to 1.19. ECA is above no module on each seed, by 3.62 points in the mean, and above SE by 1.35 points, but both intervals
+# hold zero (-0.91 to 8.16 and -3.14 to 5.84). What ECA gains here a constant gains as well, and three seeds rank nothing more.
 # :::
 #
 # ## Look inside
 #
 # ### Another order, after training
 #
-# Before training any order is as good; the trained network has learned with one. So take it away. In all blocks of the
-# live network let the gates look along a random order of their channels; for comparison give every image the average
-# gates of its block, the gates of another image, or one half.
+# Before training any order is as good; the trained network has learned with one. So take it away. In all blocks of the live
+# network let the gates look along a random order of their channels; for comparison give every image the average gates of its
+# block, the gates of another image, or one half.
 
 
 # %%
@@ -675,15 +537,15 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Eight random orders cost the live network less than 7 points in the mean, less than the gates of another image do.
-# Whatever the order is worth by now, the network has put there: from the start with another order, it would have learned
-# around that.
+# Eight random orders cost the live network less than 7 points in the mean, less than the gates of another image do. Whatever the
+# order is worth by now, the network has put there: from the start with another order, it would have learned around that. [ECA,
+# deeper](eca_deeper.ipynb) looks at the kernels: in the last block they follow their own channel, which is the same in any order.
 # :::
 #
 # :::{admonition} Try it
 # :class: try-it
-# Reverse the order: every channel keeps both its neighbours, but the one before is now the one behind. Does the network
-# lose more or less than with a random order? Say first; then write `stored(eca).flip(0)` for `stored(eca)`.
+# Reverse the order: every channel keeps both its neighbours, but the one before is now the one behind. Does the network lose more
+# or less than with a random order? Say first; then write `stored(eca).flip(0)` for `stored(eca)`.
 # :::
 
 # %%
@@ -692,56 +554,10 @@ reverse = lambda eca, x: along(stored(eca), eca, x)
 print(f"{own - accuracy(reverse):.1f} points lost")
 
 # %% [markdown]
-# ### What the kernels have learned
-#
-# Which part of a gate survives another order? Here are the kernels of the three blocks.
-
-# %%
-for n, eca in enumerate(attention_modules(model).values(), start=1):
-    print(f"block {n}:", eca.conv.weight.detach().flatten())
-own_weight = eca.conv.weight[0, 0, 1].item()  # of the last block
-finding("more than 0.7", own_weight > 0.7)
-finding("0.577", 3**-0.5)
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# In the last block the middle weight, which is that of the channel itself, is more than 0.7, beyond the 0.577 where fresh
-# weights end: a channel is opened where its own mean is high. This part of the gate is the same in any order. What the
-# neighbours add is not, and their weights need not be smaller.
-# :::
-#
-# ### Gates near one half
-#
-# A gate of ECA has no bias. Does it stay near one half, where {eq}`eca-mean-logit` put it? The cell takes the mean gate of
-# every channel over images, and how far a gate scatters about it.
-
-# %%
-with (
-    torch.no_grad(),
-    plots.captured(model, lambda eca, x: eca.gate(x).flatten(1)) as seen,
-):
-    model(inputs)
-middle = {path: gate.mean(0) for path, gate in seen.items()}
-lowest = min(gate.min().item() for gate in middle.values())
-highest = max(gate.max().item() for gate in middle.values())
-print(f"mean gates lie between {lowest:.2f} and {highest:.2f}")
-finding("between 0.3 and 0.7", lowest > 0.3, highest < 0.7)
-more = [seen[p].std(0).mean() > gate.std() for p, gate in middle.items()]
-finding("more from image to image", *more)
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# In all three blocks the mean gate of every channel lies between 0.3 and 0.7, and gates vary more from image to image than
-# mean gates do from channel to channel. ECA has no way to close a channel for good, as SE's biases have: it leans to one
-# side and the other of one half.
-# :::
-#
 # ## What holds
 #
-# Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with the
-# code that judged it, are in [the ledger](../../book/ledger.md).
+# Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with the code
+# that judged it, are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 most = "parameters-by-rule kernels-all gflops-added accuracy-reduction "
@@ -841,8 +657,7 @@ exercises.answer("eca-exercise-nine", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# From 8 on, so $C = 2^{15}$. Put into {eq}`eca-width`, $k = 9$ gives $2^{17}$: that is where the value before rounding is
-# 9 exactly. Between kernels the width grows by a factor of 16.
+# From 8 on, so $C = 2^{15}$; {eq}`eca-width` gives $2^{17}$, where the value before rounding is 9 exactly.
 
 # %%
 nine = 2 ** (2 * 8 - 1)
@@ -866,7 +681,7 @@ exercises.try_judge(
 # decimals?
 #
 # :::{dropdown} Hint
-# Which M is it?
+# M is no million here: the network of Table 3 with 24.37 M parameters has 25.56 million ([ECA, deeper](eca_deeper.ipynb)).
 # :::
 # ````
 
@@ -912,8 +727,8 @@ exercises.answer("eca-exercise-unshared", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# It is also the number of multiply-adds that the shared kernels take for an image, since a shared weight is used once at
-# every channel; the abstract's 0.00047 billion operations are more than five times as many.
+# It is also the number of multiply-adds that the shared kernels take for an image, since a shared weight is used once at every
+# channel; the abstract's 0.00047 billion operations are more than five times as many.
 
 # %%
 unshared = sum(
@@ -933,14 +748,13 @@ exercises.try_judge(
 # ````{exercise} An order for every block
 # :label: eca-exercise-blocks
 #
-# *Research, 60 minutes.* The theorem needs one order for all blocks of a stage. Train the recipe `smoke` with ECA from eight
-# seeds, and again with a hook on every block that makes its gates look along a random order of *its own*, fixed before
-# training. Does the interval of the paired differences leave zero out? To begin with: of the 63 pairs of neighbours among
-# 64 channels, how many are neighbours again in a random order, in the mean? To two decimals.
+# *Research, 60 minutes.* The theorem needs one order for all blocks of a stage, whose channels the shortcut ties together. Train
+# the recipe `smoke` with ECA from eight seeds, and again with a hook on every block that makes its gates look along a random
+# order of *its own*, fixed before training. Does the interval of the paired differences leave zero out? To begin with: of the 63
+# pairs of neighbours among 64 channels, how many are neighbours again in a random order, in the mean? To two decimals.
 #
 # :::{dropdown} Hint
-# A random order has 63 places for a pair, out of $64 \cdot 63 / 2$ pairs. How likely is it that a given pair stands at one
-# of them?
+# A random order has 63 places for a pair, out of $64 \cdot 63 / 2$ pairs. How likely is a given pair at one of them?
 # :::
 # ````
 
@@ -952,9 +766,9 @@ exercises.answer("eca-exercise-blocks", ...)  # pairs, in the mean
 # :class: dropdown
 # ````
 #
-# A given pair is side by side with the probability $63 / (64 \cdot 63 / 2) = 1 / 32$, and 63 pairs have this chance:
-# a random order keeps two of 63, and makes next to all neighbours new. The rest is an experiment, and yours: say seeds,
-# differences and interval, whatever comes out.
+# A given pair is side by side with the probability $63 / (64 \cdot 63 / 2) = 1 / 32$, and 63 pairs have this chance: a random
+# order keeps two of 63, and makes next to all neighbours new. The rest is an experiment, and yours: say seeds, differences and
+# interval, whatever comes out.
 
 # %%
 kept = 63 * 63 / math.comb(64, 2)
@@ -976,13 +790,11 @@ exercises.try_judge("eca-exercise-blocks", right=kept, wrong=[0.98, 1, 2])
 # 2. The order of channels means nothing before training: any order gives the same networks, under other names.
 # 3. It keeps every mean, where SE's bottleneck keeps a few combinations; but it does not hear far channels, and does not
 #    know which channel it gates.
-# 4. The 80 parameters are of kernels set by hand, or of the rule with ties rounded down; the listing gives 86. M is
-#    $2^{20}$ in its tables.
+# 4. The 80 parameters are of kernels set by hand, or of the rule with ties rounded down; the listing gives 86.
 # 5. It has 0.003 % of SE's parameters in ResNet-50, and nearly all of SE's time. A constant gate of one half did as well.
 # :::
 #
 # ## Further reading
 #
-# * [SE](se.ipynb), whose bottleneck ECA leaves out, and [SA](sa.ipynb), where a shuffle of channels does nothing by the
-#   same argument.
+# * [SE](se.ipynb), whose bottleneck ECA leaves out, and [SA](sa.ipynb), where a shuffle does nothing by the same argument.
 # * The paper {cite}`eca`: its Table 2 is worth reading row by row; Figure 3 has the listing without its sigmoid.

@@ -45,22 +45,22 @@ if importlib.util.find_spec("attnlib") is None:
     importlib.invalidate_caches()
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Imports"}
-import re
 from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import attnlib
 from attnlib import check, finding, plots
 from attnlib.networks import attach, create
 from attnlib.networks.cifar_resnet import CifarResNet
+from attnlib.networks.renaming import reorder_channels
 from attnlib.results import records
 from attnlib.scale_attention.sa import shuffle_channels
+from attnlib.training.steps import sgd_steps
 
 plots.use()
 
@@ -156,27 +156,13 @@ plots.table(met, "The groups of neighbouring channels in SA's output")
 
 
 # %%
-def renamed(state, rows, columns):
-    """A network's state, with layers reordered by their names."""
-    state = dict(state)
-    for name, value in state.items():
-        layer, kind = name.rsplit(".", 1)
-        for pattern, order in rows.items():
-            if re.fullmatch(pattern, layer) and value.dim():
-                state[name] = state[name][order]
-        for pattern, order in columns.items():
-            if re.fullmatch(pattern, layer) and kind == "weight":
-                state[name] = state[name][:, order]
-    return state
-
-
 def sent(width):
     """Where the shuffle sends each channel."""
     channels = torch.arange(width).view(1, -1, 1, 1)
     return shuffle_channels(channels).flatten().argsort()
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Who writes and reads each shortcut; five steps of training"}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Who writes and reads each shortcut"}
 rows = {
     "conv1|bn1": sent(16),
     "layer2.0.downsample..": sent(32),
@@ -187,17 +173,6 @@ columns = {
     "layer2.[12].conv1|layer3.0.(conv1|downsample.0)": sent(32),
     "layer3.[12].conv1|fc": sent(64),
 }
-
-
-def five_steps(network, pictures, classes):
-    """The weights and norms after five steps of SGD with momentum."""
-    weights = network.parameters()
-    sgd = torch.optim.SGD(weights, 0.02, 0.9, weight_decay=1e-3)
-    for batch, labels in zip(pictures, classes, strict=True):
-        sgd.zero_grad()
-        F.cross_entropy(network(batch), labels).backward()
-        sgd.step()
-    return network.state_dict()
 
 
 def drawn(network):
@@ -218,10 +193,10 @@ classes = torch.randint(10, (5, 8))
 state = shuffled.state_dict()
 twin.load_state_dict(state)
 apart = (shuffled(pictures[0]) - twin(pictures[0])).abs().max()
-twin.load_state_dict(renamed(state, rows, columns))
+twin.load_state_dict(reorder_channels(state, rows, columns))
 check("outputs", shuffled(pictures[0]), twin(pictures[0]), atol=1e-9)
-states = [five_steps(n, pictures, classes) for n in (shuffled, twin)]
-first = renamed(states[0], rows, columns)
+states = [sgd_steps(n, pictures, classes) for n in (shuffled, twin)]
+first = reorder_channels(states[0], rows, columns)
 check("after training", first, dict(states[1]), atol=1e-8)
 finding("not renamed, its outputs differ", apart > 0.1)
 
@@ -341,7 +316,9 @@ for stage, width in enumerate((16, 32, 64), start=1):
 
 # %% tags=["nbval-check-output"]
 shuffled, plain = drawn(padded(True)), padded(False)
-plain.load_state_dict(renamed(shuffled.state_dict(), rows, columns))
+plain.load_state_dict(
+    reorder_channels(shuffled.state_dict(), rows, columns)
+)
 x = pictures[0]
 check("padded, by labels", shuffled(x), plain(x), atol=1e-9)
 
@@ -365,7 +342,7 @@ columns = {
     "layer2.0.(conv1|downsample.0)": sent(16),
     "layer3.0.(conv1|downsample.0)": sent(32),
 }
-plain.load_state_dict(renamed(shuffled.state_dict(), {}, columns))
+plain.load_state_dict(reorder_channels(shuffled.state_dict(), {}, columns))
 check("stage ends", shuffled(x), plain(x), atol=1e-9)
 
 # %% [markdown]

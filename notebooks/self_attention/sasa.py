@@ -20,12 +20,15 @@
 # :::{admonition} Can attention replace convolution, and where must it not?
 # :class: question
 #
-# **In print it can.** A ResNet-50 that is attention throughout has 29 % fewer parameters and 12 % fewer operations than the convolutional one (not the other way round), and 77.6 % accuracy on ImageNet instead of 76.9 %. In this book's short runs on CIFAR-10, one attention layer in each block of the last stage is *worse* than
-# convolution, by 3.68 points over 3 seeds.
+# **In print it can.** A ResNet-50 that is attention throughout has 29 % fewer parameters and 12 % fewer operations than the
+# convolutional one (not the other way round), and 77.6 % accuracy on ImageNet instead of 76.9 %. In this book's short runs on
+# CIFAR-10, one attention layer in each block of the last stage is *worse* than convolution, by 3.68 points over 3 seeds.
 #
-# **Not early.** As printed, attention in the last two stages alone gains 1.2 points, in the first two alone 0.1. A stem of plain attention loses 1.2.
+# **Not early.** As printed, attention in the last two stages alone gains 1.2 points, in the first two alone 0.1. A stem of plain
+# attention loses 1.2.
 #
-# **Not twice in a row.** Two attention layers in each block of the last stage hardly learn: before the first step the gradient of the first convolution is 269 times as large as with convolutions.
+# **Not twice in a row.** Two attention layers in each block of the last stage hardly learn: before the first step the gradient of
+# the first convolution is 269 times as large as with convolutions.
 # :::
 #
 # :::{mechanism}
@@ -41,10 +44,12 @@
 # :::{admonition} Before you start
 # :class: tip
 #
-# **Paper:** {cite:t}`sasa`; the whole text was read in a Japanese translation. The authors published no code. **You need:** [what attention is](dot_product.ipynb), convolution, batch norm, the chain rule. **Time:** half an hour.
+# **Paper:** {cite:t}`sasa`; the whole text was read in a Japanese translation. The authors published no code. **You need:** [what
+# attention is](dot_product.ipynb), convolution, batch norm, the chain rule. **Time:** half an hour.
 #
-# Afterwards you can write attention in windows with relative positions; say which projections the paper's printed sizes need, and when a window costs less than a convolution; explain by its gradients why one layer in a block trains and two hardly do; and test whether a trained layer is a convolution in disguise. Symbols are
-# those of the [notation page](../../book/notation.md); the side of the window, the paper's $k$, is $s$ here, since $k$ is a key.
+# Afterwards you can write attention in windows with relative positions; say when a window costs less than a convolution; explain
+# by its gradients why one layer in a block trains and two hardly do; and test whether a trained layer is a convolution in
+# disguise. Symbols: [notation](../../book/notation.md); the side of the window, the paper's $k$, is $s$, since $k$ is a key.
 # :::
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
@@ -77,8 +82,6 @@ import attnlib
 from attnlib import check, exercises, finding, plots
 from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
-from attnlib.networks.sasa_resnet import sasa_resnet
-from attnlib.profiling import profile
 from attnlib.results import measurements, records, store
 from attnlib.training import Recipe, chapter_recipe, lane, train
 
@@ -88,27 +91,37 @@ paper = attnlib.paper("sasa")
 # %% [markdown]
 # ## The idea
 #
-# A {term}`convolution` looks at a small window, and the weight of a neighbour depends on where it lies: one matrix for "one up, one left", another for "one down". What the neighbour shows does not matter. {term}`Self-attention` weighs by what is there, and where it lies does not matter. Attention modules had been added to
-# convolutions until then. This paper asks for more: take the convolutions out, and let attention be the only layer that looks around.
+# A {term}`convolution` looks at a small window, and the weight of a neighbour depends on where it lies: one matrix for "one up,
+# one left", another for "one down". What the neighbour shows does not matter. {term}`Self-attention` weighs by what is there, and
+# where it lies does not matter. Attention modules had been added to convolutions until then. This paper asks for more: take the
+# convolutions out, and let attention be the only layer that looks around.
 #
-# Two things are needed. All pixels against all pixels would cost too much at the size of early maps, so a query looks at a window around it alone: {term}`local attention`. And in an image it does matter whether an edge lies above or below, so each key is compared together with its offset from the query: {term}`relative position
-# encoding`. What comes out is an average of the window whose weights know what *and* where.
+# Two things are needed. All pixels against all pixels would cost too much at the size of early maps, so a query looks at a window
+# around it alone: {term}`local attention`. And in an image it does matter whether an edge lies above or below, so each key is
+# compared together with its offset from the query: {term}`relative position encoding`. What comes out is an average of the window
+# whose weights know what *and* where.
 #
 # ## Derivation
 #
-# Let $x$ be a map with $C$ channels. A convolution with a window of side $s$ gives the pixel $(i, j)$ a sum over its window, with one matrix for each offset:
+# Let $x$ be a map with $C$ channels. A convolution with a window of side $s$ gives the pixel $(i, j)$ a sum over its window, with
+# one matrix for each offset:
 #
 # $$y_{ij} = \sum_{a, b} W_{a - i,\, b - j}\; x_{ab}.$$ (sasa-convolution)
 #
-# **Projections.** Attention has three matrices and no offset yet. Each pixel asks, is found, and gives: a query $q_{ij} = W_Q\, x_{ij}$, a key $k_{ab} = W_K\, x_{ab}$, a value $v_{ab} = W_V\, x_{ab}$.
+# **Projections.** Attention has three matrices and no offset yet. Each pixel asks, is found, and gives: a query $q_{ij} = W_Q\,
+# x_{ij}$, a key $k_{ab} = W_K\, x_{ab}$, a value $v_{ab} = W_V\, x_{ab}$.
 #
-# **Content alone.** The logits are $q_{ij} \cdot k_{ab}$ for the pixels $(a, b)$ of the window around $(i, j)$. Let them change places: the logits change places with them, and a sum does not care about its order. Such a layer cannot tell an edge above from one below.
+# **Content alone.** The logits are $q_{ij} \cdot k_{ab}$ for the pixels $(a, b)$ of the window around $(i, j)$. Let them change
+# places: the logits change places with them, and a sum does not care about its order. Such a layer cannot tell an edge above from
+# one below.
 #
 # **Positions.** So a learned vector $r$ for the offset joins the key:
 #
 # $$S_{ab} = q_{ij} \cdot k_{ab} + q_{ij} \cdot r_{a - i,\, b - j}.$$ (sasa-logits)
 #
-# Because $r$ knows the *offset* and not the place, the layer does the same everywhere, as a convolution does: it is translation equivariant. One vector for each of the $s^2$ offsets would be many; the paper takes one for each row, one for each column, each half as wide, and puts them together:
+# Because $r$ knows the *offset* and not the place, the layer does the same everywhere, as a convolution does: it is translation
+# equivariant. One vector for each of the $s^2$ offsets would be many; the paper takes one for each row, one for each column, each
+# half as wide, and puts them together:
 #
 # $$r_{a - i,\, b - j} = [\,\rho_{a - i};\ \kappa_{b - j}\,].$$ (sasa-relative)
 #
@@ -117,35 +130,28 @@ paper = attnlib.paper("sasa")
 # $$A_{ab} = \frac{e^{S_{ab}}}{\sum_{a', b'} e^{S_{a'b'}}},$$ (sasa-weights)
 #
 # $$y_{ij} = \sum_{a, b} A_{ab}\, v_{ab}.$$ (sasa-output)
-# **Heads.** The $C$ channels of $q$, $k$, $v$ and $y$ are cut into $M = 8$ heads of width $d = C / M$. Each has its own softmax and its own $\rho$ and $\kappa$. The logits are *not* divided by $\sqrt d$, and no projection follows the heads.
 #
-# **Border.** Where the window reaches beyond the map, the paper does not say what is there. Both public ports pad with zeros: such a key has $k = v = 0$, but its $r$ remains. It gives nothing and takes its share of the softmax.
+# **Heads.** The $C$ channels of $q$, $k$, $v$ and $y$ are cut into $M = 8$ heads of width $d = C / M$. Each has its own softmax
+# and its own $\rho$ and $\kappa$. The logits are *not* divided by $\sqrt d$, and no projection follows the heads.
 #
-# **Stride.** A convolution with stride 2 leaves out every second query. Here attention runs at all pixels, and means of $2 \times 2$ pixels follow.
+# **Border and stride.** Where the window reaches beyond the map, the paper does not say what is there. Both public ports pad with
+# zeros: such a key has $k = v = 0$, but its $r$ remains. It gives nothing and takes its share of the softmax. With stride 2,
+# attention runs at all pixels, and means of $2 \times 2$ pixels follow.
 #
 # **Parameters.** Three matrices, and $s$ vectors for rows and for columns in every head, in all
 #
 # $$3\,C^2 + s\,C \;\text{ for }\; s^2 C^2.$$ (sasa-parameters)
 #
-# For a $3 \times 3$ convolution that is a third, and a larger window costs next to nothing. This is for projections from all channels to all, the *dense* ones. The text describes heads otherwise: each projects its own $d$ of the channels. These are *grouped* projections, with $3\,C^2 / M$ weights. Which of the two was used, the
-# printed sizes will tell.
+# For a $3 \times 3$ convolution that is a third, and a larger window costs next to nothing. This is for projections from all
+# channels to all, the *dense* ones. The text describes heads otherwise: each projects its own $d$ of the channels. These are
+# *grouped* projections, with $3\,C^2 / M$ weights. The printed sizes need the dense ones: [SASA, deeper](sasa_deeper.ipynb).
 #
-# **Multiply-adds.** For each pixel three products with matrices, and three sums over the window: $q \cdot k$, $q \cdot r$ and $A\,v$:
+# **Multiply-adds.** For each pixel three products with matrices, and three sums over the window: $q \cdot k$, $q \cdot r$ and
+# $A\,v$:
 #
 # $$3\,C^2 + 3\,s^2 C \;\text{ for }\; 9\,C^2.$$ (sasa-macs)
 #
 # Attention is cheaper than a $3 \times 3$ convolution where $s^2 < 2\,C$: in wide layers, and not in narrow ones.
-#
-# **Gradient.** Write a bar for the gradient of the loss. For one query and one head, {eq}`sasa-output` gives each value $\bar v_{ab} = A_{ab}\, \bar y$ and each weight $\bar A_{ab} = v_{ab} \cdot \bar y$. The derivative of a softmax takes off their mean, $\sum A_{ab} \bar A_{ab} = y \cdot \bar y$:
-#
-# $$\bar S_{ab} = A_{ab}\, (v_{ab} - y) \cdot \bar y.$$ (sasa-back-logits)
-#
-# Then {eq}`sasa-logits`, a product of two factors, passes it to both:
-#
-# $$\bar q = \sum_{a, b} \bar S_{ab}\, (k_{ab} + r_{ab}),$$ (sasa-back-query)
-#
-# $$\bar k_{ab} = \bar S_{ab}\, q.$$ (sasa-back-key)
-# Keep these two in mind. The gradient through the values is an average; a batch norm behind the layer makes up for that. The gradients through query and key grow with the *sizes* of keys, queries and values, and nothing in the layer divides by those.
 #
 # ## The module from scratch
 #
@@ -193,7 +199,9 @@ class StandAloneAttention(nn.Module):
 # %% [markdown]
 # ## It is right
 #
-# All checks are in double precision; one that fails stops the notebook. The first two hold both modules against the equations in plain loops, which know nothing of tensors. attnlib has two fast forms (the [deeper page](sasa_deeper.ipynb) derives them): a map of 3 by 5 pixels runs in one of them, 9 by 7 in the other.
+# All checks are in double precision; one that fails stops the notebook. The first two hold both modules against the equations in
+# plain loops, which know nothing of tensors. attnlib has two fast forms (the [deeper page](sasa_deeper.ipynb) derives them): a
+# map of 3 by 5 pixels runs in one of them, 9 by 7 in the other.
 
 
 # %% mystnb={"code_prompt_show": "The loop reference"} tags=["hide-input"]
@@ -253,7 +261,8 @@ for size in ((3, 5), (9, 7)):
 # %% [markdown]
 # ## What it costs
 #
-# Attention in the place of every $3 \times 3$ convolution and of the stem, counted by the package on the networks of the paper's Table 1. The paper counts two operations for a multiply-add.
+# Attention in the place of every $3 \times 3$ convolution and of the stem, counted by the package on the networks of the paper's
+# Table 1. The paper counts two operations for a multiply-add.
 
 # %% tags=["nbval-check-output"]
 counted = paper.costs("Table 1").set_index("row")
@@ -264,57 +273,29 @@ for depth in (26, 38, 50):
     share = full.set_index("column")["measured"] / plain["measured"]
     saved = 100 * (1 - share[["params_M", "flops_B"]])
     rows.append((f"ResNet-{depth}", *saved))
-names = ["network", "parameters", "operations"]
-saved = pd.DataFrame(rows, columns=names)
+saved = pd.DataFrame(rows)
+saved.columns = ["network", "parameters", "operations"]
 plots.table(saved, "Saved by attention throughout (%)", digits=1)
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In ResNet-50 attention throughout saves 29.4 % of the parameters and 12.2 % of the operations. These are the 29 % and the 12 % of the abstract; a text on the field has the two the other way round. The caption of Table 1 claims them for all depths, but in ResNet-26 it is 24.5 % of the parameters and no operations at all: 0.3 %
-# more.
+# In ResNet-50 attention throughout saves 29.4 % of the parameters and 12.2 % of the operations. These are the 29 % and the 12 %
+# of the abstract; a text on the field has the two the other way round. The caption of Table 1 claims them for all depths, but in
+# ResNet-26 it is 24.5 % of the parameters and no operations at all: 0.3 % more.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
 small, _, large = saved.itertuples()
 both = large.parameters, large.operations
 finding("29.4 % of the parameters and 12.2 % of the operations", *both)
-finding("the 29 % and the 12 %", *both)
 finding("24.5 % of the parameters", small.parameters)
 finding("0.3 % more", -small.operations)
 
-# %% [markdown]
-# **Dense or grouped?** Count both. Built on the device `meta`, a network has shapes and no numbers:
-
-
-# %% tags=["nbval-check-output"]
-def size(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-sizes = {}
-for form in ("dense", "grouped"):
-    with torch.device("meta"):
-        sizes[form] = size(sasa_resnet(50, projections=form))
-    print(f"ResNet-50, {form}: {sizes[form]:,} parameters")
-C, s = 512, 7
-layer = attnlib.create("sasa", C, kernel_size=s)
-check("parameters of a layer", size(layer), 3 * C**2 + s * C)
-macs = profile(layer, image_size=4, in_channels=C).macs
-check("multiply-adds of a layer", macs, 16 * (3 * C**2 + 3 * s**2 * C))
-finding("18.04 million", sizes["dense"] / 1e6)
-finding("14.74", sizes["grouped"] / 1e6)
-finding("prints 18.0", paper.table("table-1")["params_M"].iloc[-2])
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# With dense projections the network has 18.04 million parameters, with grouped ones 14.74. The paper prints 18.0: its text describes grouped projections, its numbers come from dense ones.
-# :::
-#
 # :::{admonition} Try it
 # :class: try-it
-# From which window on does attention cost more than a $3 \times 3$ convolution, at 128 channels? The paper's example is 19. Say a side first; then run, and try `C = 16`, the first stage of ResNet-20.
+# From which window on does attention cost more than a $3 \times 3$ convolution, at 128 channels? Say a side first; then run,
+# and try `C = 16`, the first stage of ResNet-20.
 # :::
 
 # %%
@@ -328,7 +309,8 @@ for s in (3, 7, 11, 15, 19):
 #
 # ### As published: where it must not be
 #
-# The paper replaces the four stages of ResNet-50 one after the other, from the last and from the first (its Table 3); the stem is in its Tables 1 and 7. The accuracy is that on training images that were held out.
+# The paper replaces the four stages of ResNet-50 one after the other, from the last and from the first (its Table 3); the stem is
+# in its Tables 1 and 7. The accuracy is that on training images that were held out.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed accuracy by the number of stages with attention. With attention in the last stages the line rises from 79.5 to 80.7 at two and three stages and falls to 80.2 at four. With attention in the first stages it stays below 80 until all four."}, "figure": {"caption": "Printed accuracy of ResNet-50 by the number of stages that are attention, counted from the last and from the first.", "name": "sasa-stages"}} tags=["hide-input"]
 printed = paper.table("table-3").set_index("attention")["top1_heldout"]
@@ -357,16 +339,20 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Where stands more than how much. With attention in the last two stages the network has 80.7 %, 1.2 points above convolution, and more than attention everywhere, 80.2 %. The same number of stages at the front gives
-# 0.1 above convolution. In the stem, plain attention takes the network from 77.4 to 76.2 %; values that know their place in a block bring it to 77.6 %. Each number is a single run of the authors.
+# Where stands more than how much. With attention in the last two stages the network has 80.7 %, 1.2 points above convolution, and
+# more than attention everywhere, 80.2 %. The same number of stages at the front gives 0.1 above convolution. In the stem, plain
+# attention takes the network from 77.4 to 76.2 %; values that know their place in a block bring it to 77.6 %. Each number is a
+# single run of the authors.
 # :::
 #
-# Why not early? A likely reason: a pixel of an early map is little more than a colour, so that queries and keys have next to nothing to compare. What helps there is to add neighbours with weights for their *place*, an edge filter. That is what a convolution does, and what the values of attention cannot do: in {eq}`sasa-output`
-# every neighbour goes through the same $W_V$. The attention stem that works gives each place in a block a mixture of value matrices of its own; the [deeper page](sasa_deeper.ipynb) has it.
+# Why not early? A likely reason: pixels of an early map are little more than colours, so that queries and keys have next to
+# nothing to compare. What helps there is an edge filter, with weights for *places*, and attention sends all neighbours through
+# the same $W_V$. The attention stem that works has value matrices for each place: see the [deeper page](sasa_deeper.ipynb).
 #
 # ### Live, on generated shapes
 #
-# The cell below trains a ResNet-8 for three epochs; in the one block of its last stage, on maps of 8 by 8 pixels, attention stands for the second convolution. With `ATTNLIB_LANE=full` it trains ResNet-20 on CIFAR-10 for thirty, and writes the record.
+# The cell below trains a ResNet-8 for three epochs; in the one block of its last stage, on maps of 8 by 8 pixels, attention
+# stands for the second convolution. With `ATTNLIB_LANE=full` it trains ResNet-20 on CIFAR-10 for thirty, and writes the record.
 
 # %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "sasa-live"}}
 place = "layer3.*.conv2"
@@ -381,12 +367,14 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 65 % of the held-out images, and chance is a tenth: the code trains. Whether attention helps, one short run cannot say.
+# After three epochs the network names more than 65 % of the held-out images, and chance is a tenth: the code trains. Whether
+# attention helps, one short run cannot say.
 # :::
 #
 # ### On CIFAR-10, recorded: one a block, two a block
 #
-# Real images, recorded beforehand: 5,000 images of CIFAR-10, ResNet-20, four epochs, attention in the last of three stages. The paper has bottleneck blocks with a single layer that looks around. A basic block has two, and "every $3 \times 3$ convolution" is both.
+# 5,000 images of CIFAR-10, ResNet-20, four epochs, attention in the last of three stages. The paper has bottleneck blocks with a
+# single layer that looks around. A basic block has two, and "every $3 \times 3$ convolution" is both.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. Convolution near 50 per cent, attention once a block near 46, attention twice a block between 16 and 27."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10, eight seeds of convolution and three of attention: a point for each seed, a bar at the mean.", "name": "sasa-cifar"}} tags=["hide-input"]
 once, twice = (f"sasa(placement=layer3.*.conv{n})" for n in "2?")
@@ -407,35 +395,33 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Once a block, attention is worse than convolution on each of the seeds: over 3 seeds by 3.68 points in the mean (95 % interval 1.43 to
-# 5.93), with 26.6 % fewer parameters. Twice a block it hardly learns: 16.7, 19.1 and 26.2 %, where chance is 10. Four epochs
-# on 5,000 images say nothing about 130 epochs on ImageNet; but here convolution is not replaced without a loss.
+# Once a block, attention is worse than convolution on each of the seeds: over 3 seeds by 3.68 points in the mean (95 % interval
+# 1.43 to 5.93), with 26.6 % fewer parameters. Twice a block it hardly learns: 16.7, 19.1 and 26.2 %, where chance is 10. Four
+# epochs on 5,000 images say nothing about 130 epochs on ImageNet; but here convolution is not replaced without a loss.
 # :::
 #
 # ### Why two in a row do not train
 #
-# ResNet-20 before its first step: how large is the gradient of the loss at each layer of the last stage, and at the network's first convolution? `benchmarks/sasa_gradients.py` recorded it for none, three (one a block) and six (two a block) attention layers.
+# ResNet-20 before its first step, with none, three (one a block) and six (two a block) attention layers: how large is the
+# gradient of the loss at each layer of the last stage, and at the network's first convolution?
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Size of the gradient at the six layers of the last stage, from the last layer backwards, on a logarithmic axis. With convolutions it stays near 0.01, with one attention layer a block it grows tenfold, with two it grows several hundredfold; with two and the gradient through the values alone it stays near that of convolutions."}, "figure": {"caption": "The gradient on its way back through the last stage, before the first step.", "name": "sasa-gradients"}} tags=["hide-input"]
 table = pd.DataFrame(measurements("sasa-gradients").rows)
-table = table.set_index(["replaced", "form", "layer"]).sort_index()
-table = table["gradient"]
+table = table.set_index(["replaced", "form", "layer"])["gradient"]
+table = table.sort_index()
 asis, values = "as it is", "gradient through values alone"
 layers = [f"layer3.{b}.conv{n}" for b in (2, 1, 0) for n in (2, 1)]
 plain, sasa = plots.look("none"), plots.look("sasa")
-through = {"color": plots.MAP, "marker": "s", "ls": ":"}
 drawn = {
     "convolutions": (0, asis, plain.points()),
     "SASA, one a block": (1, asis, sasa.points()),
     "SASA, two a block": (2, asis, sasa.points(mfc="none", ls="--")),
-    "two, through values alone": (2, values, through),
+    "two, values alone": (2, values, {"color": plots.MAP, "ls": ":"}),
 }
 _, axis = plt.subplots(figsize=(plots.COLUMN, 3.4))
 for name, (replaced, form, style) in drawn.items():
     axis.semilogy(table[replaced, form][layers], label=name, **style)
-axis.set_xticks(
-    range(6), [path.removeprefix("layer3.") for path in layers]
-)
+axis.set_xticks(range(6), [path[len("layer3.") :] for path in layers])
 axis.tick_params(axis="x", labelrotation=30)
 axis.set(xlabel="layer, from the last backwards", ylabel="gradient")
 axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
@@ -446,27 +432,32 @@ finding("14 times", first[1, asis] / conv)
 per_layer = (table[2, asis][layers[-1]] / table[2, asis][layers[0]]) ** 0.2
 finding("3.1 in each layer", per_layer)
 finding("alone, two a block give 2.2 times", first[2, values] / conv)
-shares = first[2, "gradient through shares alone"] / conv
-finding("through the weights alone 163 times", shares)
+shares = first[2, "gradient through shares alone"]
+finding("through the weights alone 163 times", shares / conv)
 plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With two attention layers a block the gradient grows on its way back by a factor of 3.1 in each layer (the geometric mean), and at the network's first convolution it is 269 times that of the plain network; with one a block it is 14 times. Through the values alone, two a block give 2.2 times; through the weights alone 163
-# times. It is one network of each kind, seed 0.
+# With two attention layers a block the gradient grows on its way back by a factor of 3.1 in each layer (the geometric mean), and
+# at the network's first convolution it is 269 times that of the plain network; with one a block it is 14 times. Through the
+# values alone, two a block give 2.2 times; through the weights alone 163 times. It is one network of each kind, seed 0.
 # :::
 #
-# A batch norm follows every attention layer, and one could blame it: attention averages, and the norm divides by the small deviation that is left. But with the gradient cut off everywhere save at the values, the averages and the norms still stand there, and the growth is gone. It comes through queries and keys,
-# {eq}`sasa-back-query` and {eq}`sasa-back-key`. Dividing the logits by $\sqrt d$ does not cure it; the [deeper page](sasa_deeper.ipynb) changes one thing at a time, and derives how much each path adds. Why does one a block train? Between two attention layers stands a convolution, through which the gradient hardly grows, and the
-# shortcut passes it on unchanged: three layers that multiply instead of six.
+# It is not the batch norm behind each layer: the norms still stand where the gradient goes through the values alone, and the
+# growth is gone. It comes through queries and keys: there the gradient is multiplied by the *sizes* of keys, queries and values,
+# and nothing in the layer divides by those. The [deeper page](sasa_deeper.ipynb) derives it and changes one thing at a time;
+# dividing the logits by $\sqrt d$ does not cure it. Why does one a block train? Between two attention layers stands a
+# convolution, through which the gradient hardly grows, and the shortcut passes it on unchanged: three layers that multiply
+# instead of six.
 #
 # ## Look inside
 #
 # ### A convolution in disguise?
 #
-# If the weights of a trained layer depended on the offset alone, they would be the same for every query and image, and the layer would be a convolution. So look at the weights of the live network, on three hundred fresh images; draw what each head takes from each offset *on average*; and put exactly that convolution in the
-# layer's place.
+# If the weights of a trained layer depended on the offset alone, they would be the same for every query and image, and the layer
+# would be a convolution. So look at the weights of the live network, on three hundred fresh images; draw what each head takes
+# from each offset *on average*; and put exactly that convolution in the layer's place.
 
 # %%
 images, classes, _ = generate(300, seed=7)
@@ -498,18 +489,18 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# A query gives its heaviest offset more than 35 % of its weight, in the mean over queries, heads and images. But it is another offset each time: averaged, no offset has more than 30 % in any head.
+# A query gives its heaviest offset more than 35 % of its weight, in the mean over queries, heads and images. But it is another
+# offset each time: averaged, no offset has more than 30 % in any head.
 # :::
 
 
 # %%
-def accuracy(change=None, instead=None):
+def accuracy(change=lambda sasa: None, instead=None):
     """Images named right, in per cent, with the layer changed."""
     altered = copy.deepcopy(model)
     (sasa,) = attention_modules(altered).values()
     with torch.no_grad():
-        if change is not None:
-            change(sasa)
+        change(sasa)
         if instead is not None:
             sasa.register_forward_hook(instead)
         right = altered(inputs).argmax(1) == labels
@@ -524,23 +515,18 @@ def convolution(sasa, args, output):
 
 
 # %%
-def no_positions(sasa):
-    sasa.row.zero_(), sasa.column.zero_()
-
-
 whole = accuracy()
 lost = [
-    ("a convolution with the mean weights", accuracy(None, convolution)),
+    ("a convolution with the mean weights", accuracy(instead=convolution)),
     ("no q . k", accuracy(lambda sasa: sasa.key.weight.zero_())),
-    ("equal weights", accuracy(lambda sasa: sasa.query.weight.zero_())),
-    ("no q . r", accuracy(no_positions)),
+    ("no q . r", accuracy(lambda s: (s.row.zero_(), s.column.zero_()))),
 ]
 lost = pd.DataFrame(lost, columns=["instead of the layer", "lost"])
 lost["lost"] = whole - lost["lost"]
 plots.table(lost, "Points of accuracy lost", digits=0)
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
-fixed, content, _, positions = lost["lost"]
+fixed, content, positions = lost["lost"]
 finding("more than 35 points", fixed > 35)
 finding("just as much, more than 35", content > 35)
 finding("less than 20", positions < 20)
@@ -548,15 +534,15 @@ finding("less than 20", positions < 20)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# It is no convolution in disguise: the convolution with the layer's own mean weights costs more than 35 points of accuracy. To leave $q \cdot k$ out costs just as much, more than 35 points; to leave $q \cdot r$ out less than 20. This layer looks at *what* is there; where it lies it hardly asks.
+# It is no convolution in disguise: the convolution with the layer's own mean weights costs more than 35 points of accuracy. To
+# leave $q \cdot k$ out costs just as much, more than 35 points; to leave $q \cdot r$ out less than 20. This layer looks at *what*
+# is there; where it lies it hardly asks.
 # :::
-#
-# The paper's Table 6 says the opposite of its networks: trained with $q \cdot r$ alone, ResNet-50 still has 76.9 %, against 77.4 % with both. There is no contradiction. To train without a term is one thing, to take it away from a network that has learned with it is another; and the shapes here lie anywhere in the image, at any
-# angle.
 #
 # :::{admonition} Try it
 # :class: try-it
-# On a map of 8 by 8 pixels many keys lie beyond the border. With `border = "mask"` the softmax leaves them out, in a network that learned with them. Say first whether it loses 1, 10 or 50 points.
+# On a map of 8 by 8 pixels many keys lie beyond the border. With `border = "mask"` the softmax leaves them out, in a network that
+# learned with them. Say first whether it loses 1, 10 or 50 points.
 # :::
 
 # %%
@@ -566,7 +552,8 @@ print(f"lost: {whole - masked:.0f} points")
 # %% [markdown]
 # ## What holds
 #
-# Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with the code that judged it, are in [the ledger](../../book/ledger.md).
+# Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with the code
+# that judged it, are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 claims = """shares-swapped parameters-grouped flops-every-depth
@@ -653,7 +640,8 @@ plots.differences(SimpleNamespace(differences=differences))
 # ````{exercise} What one layer saves
 # :label: sasa-exercise-saved
 #
-# *Easy, 5 minutes.* The last stage of ResNet-50 has layers of 512 channels. How many per cent of the parameters of a $3 \times 3$ convolution does attention with a window of 7 save there, to one decimal?
+# *Easy, 5 minutes.* The last stage of ResNet-50 has layers of 512 channels. How many per cent of the parameters of a $3 \times 3$
+# convolution does attention with a window of 7 save there, to one decimal?
 #
 # :::{dropdown} Hint
 # {eq}`sasa-parameters` beside $9\,C^2$.
@@ -667,6 +655,7 @@ exercises.answer("sasa-exercise-saved", ...)  # your answer for the dots
 # ````{solution-start} sasa-exercise-saved
 # :class: dropdown
 # ````
+#
 # Nearly two thirds. ResNet-50 as a whole saves 29 %, since most of its parameters are in $1 \times 1$ convolutions.
 
 # %%
@@ -682,10 +671,12 @@ exercises.try_judge(
 # %% [markdown]
 # ````{solution-end}
 # ````
+#
 # ````{exercise} The window for the money
 # :label: sasa-exercise-window
 #
-# *Medium, 10 minutes.* Which is the largest window (an odd side) whose attention takes no more multiply-adds than a $3 \times 3$ convolution, at 256 channels, with dense projections?
+# *Medium, 10 minutes.* Which is the largest window (an odd side) whose attention takes no more multiply-adds than a $3 \times 3$
+# convolution, at 256 channels, with dense projections?
 #
 # :::{dropdown} Hint
 # Set the two sides of {eq}`sasa-macs` equal.
@@ -699,6 +690,7 @@ exercises.answer("sasa-exercise-window", ...)  # your answer for the dots
 # ````{solution-start} sasa-exercise-window
 # :class: dropdown
 # ````
+#
 # $s^2 \le 2 C = 512$, so that $s \le 22.6$.
 
 # %%
@@ -711,10 +703,13 @@ exercises.try_judge("sasa-exercise-window", right=answer, wrong=[22, 15])
 # %% [markdown]
 # ````{solution-end}
 # ````
+#
 # ````{exercise} Positions for less
 # :label: sasa-exercise-split
 #
-# *Medium, 15 minutes.* $q \cdot r$ takes $s^2$ products of width $d$ for each query. But $r$ is put together from two halves. Write a function `split(q, rho, kappa)` that returns all $q \cdot r$, (P, s, s), from only $2 s$ products of width $d / 2$; q is (P, d), rho and kappa are (d / 2, s).
+# *Medium, 15 minutes.* $q \cdot r$ takes $s^2$ products of width $d$ for each query. But $r$ is put together from two halves.
+# Write a function `split(q, rho, kappa)` that returns all $q \cdot r$, (P, s, s), from only $2 s$ products of width $d / 2$; q is
+# (P, d), rho and kappa are (d / 2, s).
 #
 # :::{dropdown} Hint
 # The first half of $q$ meets $\rho$ alone. Then add what belongs to a row to what belongs to a column.
@@ -728,7 +723,8 @@ exercises.answer("sasa-exercise-split", ...)  # your function for the dots
 # ````{solution-start} sasa-exercise-split
 # :class: dropdown
 # ````
-# This is what the fast kernel does; the [deeper page](sasa_deeper.ipynb) goes on from here.
+#
+# This is what the fast kernel does first, {eq}`sasa-split` on the [deeper page](sasa_deeper.ipynb).
 
 
 # %%
@@ -748,14 +744,18 @@ exercises.try_judge("sasa-exercise-split", right=split, wrong=wrong)
 # %% [markdown]
 # ````{solution-end}
 # ````
+#
 # ````{exercise} Stage by stage
 # :label: sasa-exercise-stages
 #
-# *Research, 60 minutes.* Does the paper's order of stages hold on shapes? Train the recipe `smoke` with attention in one place at a time, `conv1`, `layer1.*.conv2`, `layer2.*.conv2` and `layer3.*.conv2`, with a window of 3, so that only the kind of layer changes and not its reach; five seeds each, and the plain network. To
-# begin with: how many parameters does ResNet-8 lose by attention in `layer1.0.conv2` (16 channels, window 3)?
+# *Research, 60 minutes.* Does the paper's order of stages hold on shapes? Train the recipe `smoke` with attention in one place at
+# a time, `conv1`, `layer1.*.conv2`, `layer2.*.conv2` and `layer3.*.conv2`, with a window of 3, so that only the kind of layer
+# changes and not its reach; five seeds each, and the plain network. To begin with: how many parameters does ResNet-8 lose by
+# attention in `layer1.0.conv2` (16 channels, window 3)?
 #
 # :::{dropdown} Hint
-# `train(Recipe.named("smoke", attention="sasa", attention_args={"kernel_size": 3}, placement=..., seed=seed))`; pair the runs by their seeds with `attnlib.report`.
+# `train(Recipe.named("smoke", attention="sasa", attention_args={"kernel_size": 3}, placement=..., seed=seed))`; pair the runs by
+# their seeds with `attnlib.report`.
 # :::
 # ````
 
@@ -766,10 +766,12 @@ exercises.answer("sasa-exercise-stages", ...)  # parameters lost
 # ````{solution-start} sasa-exercise-stages
 # :class: dropdown
 # ````
-# The rest is an experiment, and yours: say the number of seeds, the means of the paired differences and their intervals, whatever comes out.
+#
+# The rest is an experiment, and yours: say seeds, paired differences and their intervals, whatever comes out.
 
 # %%
-answer = 9 * 16**2 - size(attnlib.create("sasa", 16, kernel_size=3))
+layer = attnlib.create("sasa", 16, kernel_size=3)
+answer = 9 * 16**2 - sum(weights.numel() for weights in layer.parameters())
 print(f"{answer:,} parameters")
 
 # %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
@@ -780,6 +782,7 @@ exercises.try_judge(
 # %% [markdown]
 # ````{solution-end}
 # ````
+#
 # ## Take away
 #
 # :::{admonition} In five lines

@@ -47,6 +47,7 @@ from torch import nn
 import attnlib
 from attnlib import check, exercises, finding, plots
 from attnlib.data.shapes import generate
+from attnlib.networks.sasa_resnet import sasa_resnet
 from attnlib.profiling.memory import LiveBytes
 from attnlib.results import measurements
 from attnlib.self_attention.local import local_attention, windows_form
@@ -227,8 +228,22 @@ class StandAloneAttention(nn.Module):
 #
 # ### By hand
 #
-# The equations {eq}`sasa-back-logits` to {eq}`sasa-back-key` of the chapter, and $\bar v_{ab} = A_{ab}\, \bar y$, against
-# automatic differentiation. `F.fold` is the way back of `F.unfold`: it adds up what a pixel gets from all windows that it lies
+# Write a bar for the gradient of the loss. For one query and one head, {eq}`sasa-output` gives each value $\bar
+# v_{ab} = A_{ab}\, \bar y$ and each weight $\bar A_{ab} = v_{ab} \cdot \bar y$. The derivative of a softmax takes off their mean,
+# $\sum A_{ab} \bar A_{ab} = y \cdot \bar y$:
+#
+# $$\bar S_{ab} = A_{ab}\, (v_{ab} - y) \cdot \bar y.$$ (sasa-back-logits)
+#
+# Then {eq}`sasa-logits`, a product of two factors, passes it to both:
+#
+# $$\bar q = \sum_{a, b} \bar S_{ab}\, (k_{ab} + r_{ab}),$$ (sasa-back-query)
+#
+# $$\bar k_{ab} = \bar S_{ab}\, q.$$ (sasa-back-key)
+#
+# The gradient through the values is an average; a batch norm behind the layer makes up for that. The
+# gradients through query and key grow with the *sizes* of keys, queries and values, and nothing in the layer divides by those.
+#
+# Against automatic differentiation; `F.fold` is the way back of `F.unfold`: it adds up what a pixel gets from all windows that it lies
 # in.
 
 # %%
@@ -351,6 +366,37 @@ finding("0.49 to 0.76", short.min(), short.max())
 # :::
 
 # %% [markdown]
+# ## Dense or grouped
+#
+# The chapter's two readings of the projections, counted. Built on the device `meta`, a network has shapes and no numbers:
+
+
+# %% tags=["nbval-check-output"]
+def size(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+sizes = {}
+for form in ("dense", "grouped"):
+    with torch.device("meta"):
+        sizes[form] = size(sasa_resnet(50, projections=form))
+    print(f"ResNet-50, {form}: {sizes[form]:,} parameters")
+C, s = 512, 7
+layer = attnlib.create("sasa", C, kernel_size=s)
+check("parameters of a layer", size(layer), 3 * C**2 + s * C)
+macs = attnlib.profile(layer, image_size=4, in_channels=C).macs
+check("multiply-adds of a layer", macs, 16 * (3 * C**2 + 3 * s**2 * C))
+finding("18.04 million", sizes["dense"] / 1e6)
+finding("14.74", sizes["grouped"] / 1e6)
+finding("prints 18.0", paper.table("table-1")["params_M"].iloc[-2])
+
+# %% [markdown]
+# :::{admonition} Finding
+# :class: finding
+# With dense projections the network has 18.04 million parameters, with grouped ones 14.74. The paper prints 18.0: its text
+# describes grouped projections, its numbers come from dense ones.
+# :::
+#
 # ## Order and place
 #
 # Without positions the eight neighbours of a query may change places and nothing happens; with them it does. And where the map is
@@ -551,6 +597,10 @@ plt.show()
 # billion as printed, 1.3 as counted. Without positions, with absolute and with relative ones the accuracy is
 # 77.6, 78.2 and 80.2 %. And where it lies alone, without what is there, gives 76.9 %, with both 77.4.
 # :::
+#
+# The chapter's layer, which has learned with both, loses most without $q \cdot k$. There is no contradiction: to train
+# without a term is one thing, to take it away from a network that has learned with it is another; and the shapes there lie
+# anywhere in the image, at any angle.
 #
 # ## In a detector
 #
