@@ -32,7 +32,8 @@ def reorder_channels(
         for pattern, order in patterns.items():
             matched = [name for name, layer in layers.items() if re.fullmatch(pattern, layer)]
             if not matched:
-                raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {sorted(set(layers.values()))}")
+                there = sorted(set(layers.values()))
+                raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {there}")
             for name in matched:
                 if at == 0 and renamed[name].dim():
                     renamed[name] = renamed[name][order]

@@ -178,7 +178,7 @@ plt.show()
 # the coordinates:
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def masked(q, k, v, inside):
     """Dense attention where inside[p, n] holds; nothing elsewhere."""
     S = q.flatten(3).mT @ k.flatten(3) / math.sqrt(q.shape[2])
@@ -195,6 +195,7 @@ near = (apart <= 3).all(2)
 same = (cell[:, None] == cell).all(2)
 everywhere = torch.ones_like(near)
 
+# %% tags=["nbval-check-output"]
 check(
     "dense = all inside", dense(*qkv), masked(*qkv, everywhere), atol=1e-12
 )
