@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from attnlib.lazy import later
 
 if TYPE_CHECKING:
-    from attnlib.networks.attachment import AttachedModule, WithAttention, attach, attention_modules, detach
+    from attnlib.networks.attachment import AttachedModule, attach, attention_modules, detach
     from attnlib.networks.detection import detector
     from attnlib.networks.placement import RULES
     from attnlib.networks.segmentation import segmenter
+    from attnlib.networks.wrappers import WithAttention
     from attnlib.networks.zoo import create, image_size, kind, list_networks, usual_classes
 
 __all__ = [
@@ -33,10 +34,11 @@ __all__ = [
 __getattr__, __dir__ = later(
     __name__,
     {
-        ".attachment": ["AttachedModule", "WithAttention", "attach", "attention_modules", "detach"],
+        ".attachment": ["AttachedModule", "attach", "attention_modules", "detach"],
         ".detection": ["detector"],
         ".placement": ["RULES"],
         ".segmentation": ["segmenter"],
+        ".wrappers": ["WithAttention"],
         ".zoo": ["create", "image_size", "kind", "list_networks", "usual_classes"],
     },
 )

@@ -1,6 +1,5 @@
 """Put an attention module into a network at its paper's place, and take it out again."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,44 +11,7 @@ from attnlib.base import check_size
 from attnlib.catalogue import ModuleInfo
 from attnlib.networks.parts import copy_modules, without_values
 from attnlib.networks.placement import RULES, Placement, branch, is_residual_block, places
-
-
-class WithAttention(nn.Module):
-    """A layer and the attention module that follows it.
-
-    It stands where the layer stood, so that the network's own forward needs no change; the layer's entries in the
-    state dict gain the prefix `layer.`, and `detach` takes it away again.
-    """
-
-    def __init__(self, layer: nn.Module, attention: nn.Module) -> None:
-        super().__init__()
-        self.layer, self.attention = layer, attention
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.attention(self.layer(x))
-
-
-class InPlaceOf(nn.Module):
-    """An attention module that stands for a layer; the layer is kept aside for `detach`, outside of the state dict.
-
-    The layer follows the network to another device, dtype or mode.
-    """
-
-    def __init__(self, layer: nn.Module, attention: nn.Module) -> None:
-        super().__init__()
-        self.attention = attention
-        self.kept = (layer,)  # in a tuple, so that it is no submodule
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x)
-
-    def train(self, mode: bool = True) -> "InPlaceOf":
-        self.kept[0].train(mode)
-        return super().train(mode)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InPlaceOf":
-        self.kept[0]._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+from attnlib.networks.wrappers import InPlaceOf, WithAttention
 
 
 @dataclass(frozen=True)
@@ -81,8 +43,9 @@ def attach(
 ) -> list[AttachedModule]:
     """Put module `name` into `model`, in place, where its paper puts it, initialised as in its paper.
 
-    Weights of the network's own layers stay as they are. Each module gets its layer's device and dtype. A module that
-    stands for a batch norm takes over the norm's parameters and statistics.
+    Weights of the network's own layers stay as they are, whatever was loaded into them before; a checkpoint of the
+    plain network may be loaded afterwards too, with `strict=False` (see `WithAttention`). Each module gets its layer's
+    device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics.
 
     Args:
         model: a network of torchvision, timm or `attnlib.networks`.
