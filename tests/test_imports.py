@@ -70,7 +70,8 @@ def test_a_network_is_loaded_when_it_is_asked_for():
     assert not {"attnlib.networks.cifar_resnet", "torchvision"} & listed
     files = {name for name in built if name.startswith(("attnlib.networks.", "attnlib.self_", "attnlib.scale_"))}
     networks = {
-        f"attnlib.networks.{name}" for name in ("attachment", "cifar_resnet", "parts", "placement", "wrappers", "zoo")
+        f"attnlib.networks.{name}"
+        for name in ("attachment", "cifar_resnet", "maps", "parts", "placement", "structure", "wrappers", "zoo")
     }
     assert files == networks | {"attnlib.scale_attention", "attnlib.scale_attention.se"}
 

@@ -1,13 +1,14 @@
 """`attnlib attach` and `attnlib profile`: networks with modules in them, and their costs."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import Arguments, Attention, Where, out, parse, plain_errors
+from attnlib.cli.shared import Arguments, Attention, Where, err, escape, out, parse, plain_errors
 
 
 def attach_(
@@ -17,6 +18,15 @@ def attach_(
     image_size: Annotated[int | None, typer.Option(help="Side of the images, for parameters per position.")] = None,
     arguments: Arguments = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go where.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Blocks without a place, and all else that is warned of, are an error.")
+    ] = False,
+    replace: Annotated[
+        bool | None,
+        typer.Option(
+            "--replace/--beside", help="Put it in the place of the network's own gates, as SE, or beside them."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--out", help="Write the initial weights of the network with attention, a state dict."),
@@ -33,15 +43,23 @@ def attach_(
 
         model = build(network)
         before = sum(parameter.numel() for parameter in model.parameters())
-        attached = attach(model, module, image_size, placement, **parse(arguments))
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            attached = attach(model, module, image_size, placement, strict=strict, replace=replace, **parse(arguments))
         table = Table("how", "layer", "channels", "map", "arguments", title=f"{module} in {network}")
         for entry in attached:
             size = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
             shown = ", ".join(f"{key}={value}" for key, value in entry.arguments.items())
-            table.add_row(entry.how, entry.path, str(entry.channels), size, shown)
+            last = " (last axis)" if entry.channels_last else ""
+            table.add_row(entry.how, entry.path, f"{entry.channels}{last}", size, shown)
         out.print(table)
+        for note in notes:
+            err.print(f"[yellow]note:[/yellow] {escape(note.message)}", highlight=False, soft_wrap=True)
         after = sum(parameter.numel() for parameter in model.parameters())
-        out.print(f"{len(attached)} places; parameters {before:,} -> {after:,} ({after - before:+,})", highlight=False)
+        places = f"{len(attached)} places"
+        if attached.blocks is not None:
+            places += f", {attached.blocks - len(attached.missed)} of {attached.blocks} blocks"
+        out.print(f"{places}; parameters {before:,} -> {after:,} ({after - before:+,})", highlight=False)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             temporary = output.with_name(f".{output.name}.tmp")
@@ -99,4 +117,6 @@ def profile(
         table.add_row("elementwise operations", f"{cost.elementwise:,}")
         table.add_row("activations", f"{cost.activations:,}")
         table.add_row("peak memory of a training step, bytes", f"{cost.peak_memory_bytes:,}")
+        for operator, calls in cost.unknown.items():
+            table.add_row(f"not counted: {operator}", f"{calls} calls")
         out.print(table)

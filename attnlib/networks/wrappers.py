@@ -18,15 +18,27 @@ class WithAttention(nn.Module):
     of the attention are under `attention.`, and `detach` takes both away again. Both kinds are read: `load_state_dict`
     also takes the keys of the plain network for the layer, and then misses those of the attention alone, which
     `strict=False` leaves as they are.
+
+    Args:
+        layer: what gives the map.
+        attention: the module that takes it.
+        channels_last: the layer gives (N, H, W, C), as the linear layers of ConvNeXt and Swin do: the module gets the
+            map as (N, C, H, W), and what it gives is turned back.
     """
 
-    def __init__(self, layer: nn.Module, attention: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, attention: nn.Module, channels_last: bool = False) -> None:
         super().__init__()
+        self.channels_last = channels_last
         self.layer, self.attention = layer, attention
         self.register_load_state_dict_pre_hook(_read_plain_keys)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.channels_last:
+            return self.attention(self.layer(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.attention(self.layer(x))
+
+    def extra_repr(self) -> str:
+        return "channels last" if self.channels_last else ""
 
     def __getattr__(self, name: str) -> Any:
         try:

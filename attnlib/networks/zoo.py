@@ -9,7 +9,7 @@ from torch import nn
 
 from attnlib.base import check_choice, check_count
 from attnlib.errors import unknown
-from attnlib.networks.attachment import Placement, attach
+from attnlib.networks.attachment import Placement, attach_by_name
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def create(
     model = entry.build(classes)
     if attention != "none":
         size = entry.side if image_size is None else image_size
-        attach(model, attention, size, placement, **(attention_args or {}))
+        attach_by_name(model, attention, size, placement, **(attention_args or {}))
     return model
 
 

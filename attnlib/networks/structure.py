@@ -1,0 +1,262 @@
+"""The residual blocks of a network by what it does: one pass on the meta device shows what is added to a shortcut.
+
+Names say little: libraries call a shortcut `downsample`, `shortcut`, `skip_connection` or nothing at all. Here a block
+is the innermost module in whose own forward two maps are added, one of which (the shortcut) passes at most one of the
+convolutions and linear maps that the other (the branch) passes. All modules of its class are blocks too: one that
+changes the map's size often has no shortcut, and stands for a block all the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from attnlib.base import Attention
+from attnlib.networks.parts import copy_modules, without_values
+
+MIXES = {"convolution", "addmm", "mm", "linear"}
+NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "native_group_norm", "native_layer_norm"}
+
+
+@dataclass
+class _Step:
+    """One tensor of the pass: the operator that made it, in whose forward, and from what."""
+
+    kind: str
+    path: str
+    shape: tuple[int, ...]
+    parents: tuple[int, ...]
+    before: int  # a bit for each step that it depends on, and for itself
+
+
+@dataclass
+class Block:
+    """A residual block, or the form of one that has no shortcut.
+
+    Attributes:
+        ends: paths of the layers behind which its branch has nothing but permutations, scales and activations before
+            the shortcut is added; the last layer that has weights comes first. Empty where no module gives that map.
+        branch: paths of all modules that give a map of the branch behind which no other layer changes it.
+        shape: of the map that the block gives.
+    """
+
+    ends: list[str]
+    branch: set[str]
+    shape: tuple[int, ...]
+
+
+@dataclass
+class Seen:
+    """What one pass through a network showed.
+
+    Attributes:
+        shapes: of what each module gave at its first call, by path; None where that is no single tensor. A module that
+            was never called is not here.
+        blocks: every residual block by its path, in the order of their calls.
+        gates: paths of modules that scale their input by one value a channel or a position computed from it, as SE.
+    """
+
+    shapes: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+    gates: list[str] = field(default_factory=list)
+
+
+def observe(model: nn.Module, inputs: Sequence[Any], follow: bool = True) -> Seen:
+    """Run `model` once in evaluation mode on the meta device; without `follow` only the shapes are noted.
+
+    The model is not changed and no weight is read.
+    """
+    shadow = copy_modules(model, without_values).eval()
+    recorder = _Recorder()
+    for path, module in shadow.named_modules():
+        module.register_forward_pre_hook(lambda module, args, path=path: recorder.enter(path))
+        module.register_forward_hook(lambda module, args, output, path=path: recorder.leave(path, output))
+    with torch.no_grad():
+        if not follow:
+            shadow(*inputs)
+            return Seen(recorder.shapes)
+        with recorder:
+            for tensor in tree_leaves(inputs):
+                if isinstance(tensor, Tensor):
+                    recorder.note(tensor, "input", ())
+            shadow(*inputs)
+    return _Reader(recorder, shadow).seen()
+
+
+def on_meta(inputs: Sequence[Any]) -> Any:
+    """The same inputs without values."""
+    return tree_map_only(Tensor, lambda tensor: torch.empty_like(tensor, device="meta"), tuple(inputs))
+
+
+class _Recorder(TorchDispatchMode):
+    """Follows every tensor that depends on the inputs through a pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[_Step] = []
+        self.stack = [""]
+        self.of: dict[int, int] = {}  # id of a tensor -> the step that made it
+        self.alive: list[Any] = []  # so that no id is given twice
+        self.calls: list[tuple[str, int]] = []  # modules and the steps that they gave
+        self.shapes: dict[str, tuple[int, ...] | None] = {}
+
+    def enter(self, path: str) -> None:
+        self.stack.append(path)
+
+    def leave(self, path: str, output: Any) -> None:
+        self.stack.pop()
+        self.shapes.setdefault(path, tuple(output.shape) if isinstance(output, Tensor) else None)
+        if id(output) in self.of:
+            self.calls.append((path, self.of[id(output)]))
+
+    def note(self, tensor: Tensor, kind: str, parents: tuple[int, ...]) -> None:
+        before = 1 << len(self.steps)
+        for parent in parents:
+            before |= self.steps[parent].before
+        self.of[id(tensor)] = len(self.steps)
+        self.alive.append(tensor)
+        self.steps.append(_Step(kind, self.stack[-1], tuple(tensor.shape), parents, before))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        parents = tuple(dict.fromkeys(self.of[id(each)] for each in given if id(each) in self.of))
+        result = func(*args, **kwargs)
+        if parents:
+            kind = func.overloadpacket.__name__
+            kind = kind.removesuffix("_") if kind != "_" else kind
+            for tensor in tree_leaves(result):
+                if isinstance(tensor, Tensor):
+                    self.note(tensor, kind, parents)
+        return result
+
+
+def _inside(path: str, outer: str) -> bool:
+    return not outer or path == outer or path.startswith(f"{outer}.")
+
+
+@dataclass
+class _Sum:
+    """A sum of a branch and a shortcut: its step, the step of the branch, and as bits those of the branch alone."""
+
+    step: int
+    end: int
+    alone: int
+
+
+class _Reader:
+    """Finds blocks and gates among the steps of a pass."""
+
+    def __init__(self, recorder: _Recorder, model: nn.Module) -> None:
+        self.steps, self.calls, self.shapes = recorder.steps, recorder.calls, recorder.shapes
+        self.modules = dict(model.named_modules())
+        # What an attention module of ours does inside, such as its trunk, is no block of the network.
+        self.ours = [path for path, module in self.modules.items() if isinstance(module, Attention)]
+        self.weighted = {path for path, module in self.modules.items() if next(module.parameters(), None) is not None}
+        self.mixing = sum(1 << n for n, step in enumerate(self.steps) if step.kind in MIXES)
+
+    def seen(self) -> Seen:
+        sums = self._sums()
+        blocks: dict[str, Block] = {}
+        kinds = {type(self.modules[path]) for path in sums if path}
+        last = dict(self.calls)  # of several calls the last
+        for path, step in last.items():
+            if path in sums and path:
+                blocks[path] = self._block(path, sums[path][-1].end, step)
+            elif path and type(self.modules[path]) in kinds and self._is_a_form_of_a_block(path, step, sums):
+                blocks[path] = self._block(path, step, step)
+        for number, each in enumerate(sums.get("", [])):  # a network that adds in its own forward
+            block = self._block("", each.end, each.step)
+            if block.ends:
+                blocks[block.ends[0]] = block
+            else:
+                blocks[f"sum {number}"] = block
+        return Seen(self.shapes, blocks, self._gates())
+
+    def _sums(self) -> dict[str, list[_Sum]]:
+        """The sums with a shortcut, by the module that adds; without those whose branch holds another module's."""
+        found: dict[str, list[_Sum]] = {}
+        for number, step in enumerate(self.steps):
+            if step.kind != "add" or len(step.parents) != 2 or any(_inside(step.path, each) for each in self.ours):
+                continue
+            if each := self._with_shortcut(number):
+                found.setdefault(step.path, []).append(each)
+        bits = {path: sum(1 << each.step for each in sums) for path, sums in found.items()}
+        kept = {}
+        for path, sums in found.items():
+            # One class with one module says nothing of what repeats: each of its sums is then looked at alone.
+            others = [b for other, b in bits.items() if other != path or not path]
+            inner = [each for each in sums if not any(each.alone & b for b in others)]
+            if inner:
+                kept[path] = inner
+        return kept
+
+    def _with_shortcut(self, number: int) -> _Sum | None:
+        step = self.steps[number]
+        one, two = (self.steps[parent] for parent in step.parents)
+        if not (one.shape == two.shape == step.shape and len(step.shape) > 2):
+            return None
+        alone = [one.before & ~two.before, two.before & ~one.before]
+        common = one.before & two.before  # what comes from elsewhere, as the time step of a diffusion model, may enter
+        inner = (_inside(self.steps[n].path, step.path) or not self.steps[n].before & common for n in _both(alone))
+        if not common or not all(inner):
+            return None
+        mixes = [(bits & self.mixing).bit_count() for bits in alone]
+        branch = mixes.index(max(mixes))
+        if mixes[1 - branch] > 1 or mixes[0] == mixes[1]:
+            return None
+        if not step.path and any(self.steps[n].kind.startswith("upsample") for n in _numbers(alone[branch])):
+            return None  # a decoder that adds what an encoder gave
+        return _Sum(number, step.parents[branch], alone[branch])
+
+    def _is_a_form_of_a_block(self, path: str, step: int, sums: dict[str, list[_Sum]]) -> bool:
+        if any(_inside(path, each) for each in self.ours):
+            return False
+        mixes = any(self.steps[n].path != path and _inside(self.steps[n].path, path) for n in _numbers(self.mixing))
+        return mixes and not any(other != path and _inside(other, path) for other in sums)
+
+    def _block(self, path: str, end: int, output: int) -> Block:
+        chain = [end]
+        while len(self.steps[chain[-1]].parents) == 1 and self.steps[chain[-1]].kind not in MIXES | NORMS:
+            chain.append(self.steps[chain[-1]].parents[0])
+        inside = [(each, step) for each, step in self.calls if each != path and _inside(each, path)]
+        ends = [(chain.index(step), each.count("."), each) for each, step in inside if step in chain]
+        ends = [each for _, _, each in sorted(ends, reverse=True) if each in self.weighted]
+        shape = self.steps[end].shape
+        wide = sum(1 << n for n in _numbers(self.mixing & self.steps[end].before) if self.steps[n].shape == shape)
+        branch = {
+            each for each, step in inside if self.steps[end].before >> step & 1 and not wide & ~self.steps[step].before
+        }
+        return Block(list(dict.fromkeys(ends)), branch, self.steps[output].shape)
+
+    def _gates(self) -> list[str]:
+        found = []
+        for path, number in self.calls:
+            step = self.steps[number]
+            if step.kind != "mul" or step.path != path or len(step.parents) != 2 or path not in self.weighted:
+                continue
+            scaled, gate = sorted(step.parents, key=lambda parent: self._values(parent), reverse=True)
+            smaller = self._values(gate) < self._values(scaled)
+            if smaller and self.steps[gate].before >> scaled & 1 and len(step.shape) == 4:
+                found.append(path)
+        return list(dict.fromkeys(found))
+
+    def _values(self, number: int) -> int:
+        while self.steps[number].kind == "expand":
+            (number,) = self.steps[number].parents
+        return torch.Size(self.steps[number].shape).numel()
+
+
+def _both(alone: list[int]) -> Iterator[int]:
+    return _numbers(alone[0] | alone[1])
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
