@@ -9,6 +9,7 @@ Both are public because the book draws them.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float, Int
@@ -174,7 +175,7 @@ def check_map(x: Tensor, channels: int, dimensions: int = 2) -> None:
     if x.dim() != 2 + dimensions:
         raise ValueError(
             f"expected a map (N, {channels}, {axes}), got rank {x.dim()} and shape {tuple(x.shape)}; "
-            "a single image needs x.unsqueeze(0)"
+            f"{_other_rank(x, channels, dimensions)}"
         )
     if x.shape[1] != channels:
         raise ValueError(
@@ -183,6 +184,18 @@ def check_map(x: Tensor, channels: int, dimensions: int = 2) -> None:
         )
     if 0 in x.shape[2:]:
         raise ValueError(f"expected at least one pixel, got shape {tuple(x.shape)}; {axes} must be 1 or more")
+
+
+def _other_rank(x: Tensor, channels: int, dimensions: int) -> str:
+    """What to do with a tensor of another rank than a map's."""
+    if x.dim() == 1 + dimensions and x.shape[0] == channels:
+        return "a single image needs x.unsqueeze(0)"
+    if dimensions == 2 and x.dim() == 3:
+        row = "x[:, :, None]" if x.shape[1] == channels else "x.transpose(1, 2)[:, :, None]"
+        return f"a sequence is a map of one row: {row}; a single image needs x.unsqueeze(0)"
+    if dimensions == 2 and x.dim() == 5:
+        return "the frames of a video (N, C, T, H, W) are maps: x.transpose(1, 2).flatten(0, 1)"
+    return "a single image needs x.unsqueeze(0)"
 
 
 def check_queries(queries: Tensor | None, positions: int) -> None:
@@ -253,6 +266,11 @@ class SelfAttention(Attention):
 def at_least_float32(x: Tensor) -> Tensor:
     """x, or its float32 copy where x is narrower: means and variances of bfloat16 maps need the digits."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def full_precision(device: str) -> AbstractContextManager:
+    """Autocast off: it would take the products back to half precision."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def is_channels_last(x: Tensor) -> bool:

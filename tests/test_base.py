@@ -226,3 +226,17 @@ def test_sequences_and_videos_have_their_own_axes(dimensions, axes):
     check_map(torch.zeros(2, 3, *[4] * dimensions), 3, dimensions)
     with pytest.raises(ValueError, match=rf"expected a map \(N, 3, {axes}\), got rank 4"):
         check_map(torch.zeros(2, 3, 4, 4), 3, dimensions)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((3, 4, 4), r"a single image needs x.unsqueeze\(0\)"),
+        ((2, 5, 3), r"a sequence is a map of one row: x.transpose\(1, 2\)\[:, :, None\]"),
+        ((2, 3, 5), r"a sequence is a map of one row: x\[:, :, None\]"),
+        ((2, 3, 4, 5, 5), r"frames of a video .* are maps: x.transpose\(1, 2\).flatten\(0, 1\)"),
+    ],
+)
+def test_a_tensor_of_another_rank_hears_what_to_do(shape, says, own_errors):
+    with pytest.raises(ValueError, match=says):
+        check_map(torch.zeros(shape), 3)

@@ -10,15 +10,13 @@ The two fast forms use that a relative position splits: q . r = (first half of q
 dense), instead of k^2 neighbours of every channel, and work through heads in chunks that stay in the cache.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from attnlib.base import at_least_float32
+from attnlib.base import at_least_float32, full_precision
 
 CHUNK = 1 << 19  # numbers in the buffer that one chunk of heads works in: 2 MB in float32
 DENSE = 3  # maps of up to so many windows are small: for k = 7 up to 12 x 12, where both forms take as long
@@ -63,11 +61,6 @@ def local_weights(
     arguments = [t if t is None else at_least_float32(t) for t in (query, key, row, column)]
     with full_precision(query.device.type):
         return window_shares(*arguments, kernel_size, border, chosen)
-
-
-def full_precision(device: str) -> AbstractContextManager:
-    """Autocast off: it would take the products back to half precision."""
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def _eager(tensors: list[Tensor | None]) -> bool:

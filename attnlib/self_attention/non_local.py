@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attnlib.base import (
+    AXES,
     SelfAttention,
     check_choice,
     check_count,
@@ -181,6 +182,14 @@ class NonLocal(SelfAttention):
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""
+        is_other = isinstance(x, Tensor) and x.dim() in (3, 4, 5) and x.dim() != 2 + self.dimensions
+        is_one = is_other and x.dim() == 1 + self.dimensions and x.shape[0] == self.channels
+        if is_other and not is_one and x.shape[1] == self.channels:
+            axes = AXES[x.dim() - 2]
+            raise ValueError(
+                f"expected (N, {self.channels}, {AXES[self.dimensions]}), got shape {tuple(x.shape)}; for "
+                f"(N, {self.channels}, {axes}) build the block with dimensions={x.dim() - 2}"
+            )
         check_map(x, self.channels, self.dimensions)
         if self.subsample and min(x.shape[2:][-2:]) < 2:
             raise ValueError(

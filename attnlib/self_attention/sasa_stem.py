@@ -18,6 +18,7 @@ from attnlib.base import (
     check_divides,
     check_map,
     check_queries,
+    full_precision,
     is_channels_last,
 )
 
@@ -103,10 +104,12 @@ class SASAStem(SelfAttention):
         self._check(x)
         projected = self.query(x)
         query, key, value = self._blocks(projected), self._blocks(self.key(x)), self._block_values(x)
-        logits = torch.einsum("nhcbq,nhcbk->nhbqk", query, key)
-        logits = logits + torch.einsum("nhcbq,hcqk->nhbqk", query, self._relative())
-        shares = logits.masked_fill(self._missing(x)[:, None], -torch.inf).softmax(-1)
-        y = self._pixels(torch.einsum("nhbqk,nhcbk->nhcbq", shares, value).to(projected.dtype), x)
+        with full_precision(x.device.type):  # logits of an image in 0 to 255 are beyond float16
+            logits = torch.einsum("nhcbq,nhcbk->nhbqk", query, key)
+            logits = logits + torch.einsum("nhcbq,hcqk->nhbqk", query, self._relative())
+            shares = logits.masked_fill(self._missing(x)[:, None], -torch.inf).softmax(-1)
+            y = torch.einsum("nhbqk,nhcbk->nhcbq", shares, value)
+        y = self._pixels(y.to(projected.dtype), x)
         layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         y = self.norm(y.contiguous(memory_format=layout))
         return F.max_pool2d(y, self.kernel_size, ceil_mode=True)
@@ -122,8 +125,9 @@ class SASAStem(SelfAttention):
         block, place = i // k * self._grid(x)[1] + j // k, i % k * k + j % k
         query = self._blocks(self.query(x))[..., block, place]
         key = self._blocks(self.key(x))[:, :, :, block]
-        logits = torch.einsum("nhcq,nhcqk->nhqk", query, key)
-        logits = logits + torch.einsum("nhcq,hcqk->nhqk", query, self._relative()[:, :, place])
+        with full_precision(x.device.type):
+            logits = torch.einsum("nhcq,nhcqk->nhqk", query, key)
+            logits = logits + torch.einsum("nhcq,hcqk->nhqk", query, self._relative()[:, :, place])
         return logits.masked_fill(self._missing(x)[block], -torch.inf).softmax(-1)
 
     def block_mixture(self) -> Float[Tensor, "k k mixtures"]:

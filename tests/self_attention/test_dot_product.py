@@ -317,3 +317,11 @@ def test_another_number_of_values_than_of_keys_is_refused(values, own_errors):
 def test_a_mask_of_integers_or_that_is_no_tensor_is_refused(mask, kind, own_errors):
     with pytest.raises(TypeError, match=f"mask must be a boolean tensor .* got {kind}; convert it"):
         attention_weights(torch.randn(5, 3), torch.randn(4, 3), mask)
+
+
+def test_a_sequence_is_a_map_of_one_row(own_errors):
+    module, sequence = create("dot_product", 8), torch.randn(2, 5, 8)
+    with pytest.raises(ValueError, match=r"a sequence is a map of one row: x.transpose\(1, 2\)\[:, :, None\]"):
+        module(sequence)
+    as_map = sequence.transpose(1, 2)[:, :, None]
+    assert module(as_map).shape == (2, 8, 1, 5)

@@ -279,3 +279,12 @@ def test_a_map_that_is_too_small_to_pool_is_refused(dimensions, size, own_errors
     block = create("non_local", 6, subsample=True, dimensions=dimensions)
     with pytest.raises(ValueError, match="must be at least 2 .*got shape .*larger map, or subsample=False"):
         block(torch.randn(2, 6, *size))
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "rank"), [(2, 5), (2, 3), (3, 4), (1, 4)], ids=["video", "sequence", "map", "map for a sequence"]
+)
+def test_a_map_of_another_rank_says_which_dimensions_to_build(dimensions, rank, own_errors):
+    block = create("non_local", 8, dimensions=dimensions)
+    with pytest.raises(ValueError, match=rf"got shape .*build the block with dimensions={rank - 2}"):
+        block(torch.zeros(2, 8, *[4] * (rank - 2)))

@@ -200,3 +200,15 @@ def test_a_single_pixel_has_no_variance(own_errors):
 def test_impossible_arguments_are_refused(arguments, error, says, own_errors):
     with pytest.raises(error, match=says):
         create("sasa_stem", 3, **arguments)
+
+
+def test_an_image_of_0_to_255_is_no_nan_in_float16():
+    torch.manual_seed(0)
+    stem = create("sasa_stem", 3)
+    stem.network_init_()
+    image = 255 * torch.rand(1, 3, 16, 16)
+    with torch.autocast("cpu", torch.float16):
+        y = stem(image)
+        shares = stem.weights(image, torch.tensor([0, 100]))
+    assert y.isfinite().all()
+    torch.testing.assert_close(shares.sum(-1), torch.ones(1, 4, 2))
