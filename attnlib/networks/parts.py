@@ -45,7 +45,11 @@ def copy_modules(model: nn.Module, tensor: Callable[[Tensor], Tensor]) -> nn.Mod
 
     What is done to the copy, or left on it by an error half-way, never reaches the model.
     """
-    return copy.deepcopy(model, {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())})
+    held = {id(t): tensor(t) for t in (*model.parameters(), *model.buffers())}
+    for value in (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)):
+        if value.is_meta or not value.is_leaf:  # a plain attribute that cannot be copied, or has no values
+            held[id(value)] = tensor(value.detach())
+    return copy.deepcopy(model, held)
 
 
 def without_values(tensor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attnlib.lazy import later
 
 if TYPE_CHECKING:
-    from attnlib.profiling.cost import Cost, profile
+    from attnlib.profiling.cost import Cost, profile, register
 
-__all__ = ["Cost", "profile"]
-__getattr__, __dir__ = later(__name__, {".cost": ["Cost", "profile"]})
+__all__ = ["Cost", "profile", "register"]
+__getattr__, __dir__ = later(__name__, {".cost": ["Cost", "profile", "register"]})

@@ -3,22 +3,24 @@
 Figures are multiply-adds and are called MACs; the one rule that says what is one stands in `operators.py`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from attnlib.base import check_count, check_size
 from attnlib.profiling.memory import peak_training_bytes
-from attnlib.profiling.operators import UnknownOperatorError
-from attnlib.profiling.trace import count_operations
+from attnlib.profiling.operators import UnknownOperatorError, register
+from attnlib.profiling.trace import count, no_rule
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Cost", "UnknownOperatorError", "profile"]
+__all__ = ["Cost", "UnknownOperatorError", "profile", "register"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Cost:
             tensor that the call reads or writes.
         activations: elements that convolutions, linear maps and matrix products write (fvcore's convention).
         peak_memory_bytes: most bytes that live at once in one training step; see `memory.peak_training_bytes`.
+        unknown: calls of operators without a rule, by their name and module; what they cost is in no other figure.
     """
 
     parameters: int
@@ -39,6 +42,7 @@ class Cost:
     elementwise_by_operator: dict[str, int]
     activations: int
     peak_memory_bytes: int
+    unknown: dict[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
@@ -56,10 +60,12 @@ class Cost:
             _difference(self.elementwise_by_operator, baseline.elementwise_by_operator),
             self.activations - baseline.activations,
             self.peak_memory_bytes - baseline.peak_memory_bytes,
+            _difference(self.unknown, baseline.unknown),
         )
 
     def as_dict(self) -> dict:
-        """All figures under their names, ready for JSON."""
+        """All figures under their names, ready for JSON; `unknown` only where there is something unknown."""
+        unknown = {"unknown_by_operator": dict(self.unknown)} if self.unknown else {}
         return {
             "parameters": self.parameters,
             "macs": self.macs,
@@ -68,6 +74,7 @@ class Cost:
             "elementwise_by_operator": dict(self.elementwise_by_operator),
             "activations": self.activations,
             "peak_memory_bytes": self.peak_memory_bytes,
+            **unknown,
         }
 
     def table(self) -> "pandas.DataFrame":
@@ -93,7 +100,8 @@ def profile(
     model: nn.Module,
     image_size: int | tuple[int, int] = 224,
     in_channels: int = 3,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: Sequence[Any] | Mapping[str, Any] | None = None,
+    strict: bool = False,
 ) -> Cost:
     """Count what `model` costs for one image; the model itself is not changed.
 
@@ -105,14 +113,19 @@ def profile(
         model: any network or module that takes a map (1, in_channels, H, W).
         image_size: H and W in pixels, or (H, W).
         in_channels: 3 for an image; the width C to profile one module on its own.
-        inputs: the arguments of a model that takes anything else, e.g. (noise, labels), in place of the map; the sizes
-            are then theirs.
+        inputs: the arguments of a model that takes anything else, in place of the map; the sizes are then theirs. A
+            sequence such as (noise, labels), or a dict of arguments by name; each may hold tensors in lists and dicts.
+        strict: an operator without a rule is an error. Otherwise the figures leave it out, a warning names it, and
+            `Cost.unknown` lists it; `register` gives it a rule.
 
     Raises:
-        TypeError: `model` is not an nn.Module; a size or a number of channels that is not whole; an input that is no
-            tensor.
-        ValueError: a size or a number of channels below 1.
-        UnknownOperatorError: an operator without a rule; the message names it and the module it is in.
+        TypeError: `model` is not an nn.Module, or is scripted; a size or a number of channels that is not whole; inputs
+            that are neither a sequence nor a dict.
+        ValueError: a size or a number of channels below 1; inputs, or outputs of the model, without a tensor.
+        UnknownOperatorError: with `strict` an operator without a rule; the message names it and the module it is in.
+
+    Warns:
+        UserWarning: operators without a rule.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; build one with networks.create")
@@ -121,14 +134,25 @@ def profile(
         check_count("in_channels", in_channels)
         like = next(model.parameters(), torch.empty(0))
         inputs = [torch.zeros(1, in_channels, *size, dtype=like.dtype, device=like.device)]
-    elif isinstance(inputs, Tensor) or not all(isinstance(each, Tensor) for each in inputs):
-        raise TypeError(f"inputs must be the model's arguments, a sequence of tensors, got {type(inputs).__name__}")
+    elif isinstance(inputs, Tensor | str) or not isinstance(inputs, Sequence | Mapping):
+        raise TypeError(
+            "inputs must be the model's arguments, a sequence such as (noise, labels) or a dict of arguments by name, "
+            f"got {type(inputs).__name__}"
+        )
+    elif not any(isinstance(leaf, Tensor) for leaf in tree_leaves(inputs)):
+        raise ValueError(f"inputs must have a tensor in them, got {inputs!r}")
+    args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})
 
-    counts = count_operations(model, *inputs)
+    counts = count(model, args, kwargs)
+    if counts.unknown:
+        if strict:
+            raise UnknownOperatorError(no_rule(counts.unknown))
+        warnings.warn(f"{no_rule(counts.unknown)}; the figures are without it", stacklevel=2)
     return Cost(
         sum(parameter.numel() for parameter in model.parameters()),
-        counts["macs"],
-        counts["elementwise"],
-        sum(counts["activations"].values()),
-        peak_training_bytes(model, *inputs),
+        counts.macs,
+        counts.elementwise,
+        sum(counts.activations.values()),
+        peak_training_bytes(model, *args, **kwargs),
+        counts.unknown,
     )

@@ -2,14 +2,16 @@
 
 import weakref
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from attnlib.networks.parts import copy_modules
+from attnlib.profiling.trace import tensors_of, uncompiled_, unwrapped
 
 
 class LiveBytes(TorchDispatchMode):
@@ -36,34 +38,44 @@ class LiveBytes(TorchDispatchMode):
         self.live -= size
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except RuntimeError:
+            # A constant made in forward, or a plain attribute, has values and stands beside tensors without.
+            args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs or {}))
+            result = func(*args, **kwargs)
         for value in tree_leaves(result):
             if isinstance(value, Tensor):
                 self.add(value)
         return result
 
 
-def peak_training_bytes(model: nn.Module, *inputs: Tensor) -> int:
-    """Most bytes that live at once while `model(*inputs).sum()` is computed and back-propagated in float32.
+def peak_training_bytes(model: nn.Module, *args: Any, **kwargs: Any) -> int:
+    """Most bytes that live at once while `model(*args, **kwargs).sum()` is computed and back-propagated in float32.
 
     Counted: parameters, buffers, the inputs, everything kept for the backward pass, its intermediate results and the
     gradients. Left out: optimiser state, workspaces inside a kernel, and what an allocator rounds up or holds back.
     Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1. The model
     is not changed.
     """
-    shadow = copy_modules(model, _on_meta).train()
-    inputs = tuple(map(_on_meta, inputs))
+    shadow = uncompiled_(copy_modules(unwrapped(model), _on_meta)).train()
+    args, kwargs = tree_map_only(Tensor, _on_meta, (args, kwargs))
     for module in shadow.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
     memory = LiveBytes()
-    for tensor in (*shadow.parameters(), *shadow.buffers(), *inputs):
-        memory.add(tensor)
+    for tensor in (*shadow.parameters(), *shadow.buffers(), *tree_leaves((args, kwargs))):
+        if isinstance(tensor, Tensor):
+            memory.add(tensor)
     with memory, torch.enable_grad():
-        loss = reduce(torch.add, [output.sum() for output in tree_leaves(shadow(*inputs))])
+        loss = reduce(torch.add, [_real(output).sum() for output in tensors_of(shadow(*args, **kwargs))])
         if loss.requires_grad:  # a module without trainable parameters only runs forward
             loss.backward()
     return memory.peak
+
+
+def _real(output: Tensor) -> Tensor:
+    return output.abs() if output.is_complex() else output
 
 
 def _on_meta(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How each operator of a traced network is counted; an operator that is in none of the tables here is an error.
+"""How each operator of a traced network is counted; one that is in none of the tables here is reported by name.
 
 One rule for all of them:
 
@@ -8,6 +8,8 @@ One rule for all of them:
   one operation per element of the largest tensor that the call reads or writes. A mean over H and W therefore costs the
   same as a global average pool.
 * What only moves, views or makes values counts nothing.
+
+`register` adds a rule for an operator of your own, or for one that is missing.
 """
 
 from collections import Counter
@@ -23,7 +25,7 @@ class UnknownOperatorError(ValueError):
 
 
 Value = torch._C.Value
-Counts = Counter[tuple[str, str]]  # ("macs" | "activations" | "elementwise", kind of operator) -> count
+Counts = Counter[tuple[str, str]]  # ("macs" | "activations" | "elementwise" | "unknown", kind of operator) -> count
 
 
 def shape(value: Value) -> tuple[int, ...] | None:
@@ -91,13 +93,12 @@ def einsum(inputs: list[Value], outputs: list[Value]) -> Counts:
     """A contraction of two tensors is a matrix product; with nothing to contract it is arithmetic."""
     operands, out = [shape(value) for value in inputs[1].node().inputs()], shape(outputs[0])
     if len(operands) > 2:
-        raise UnknownOperatorError(
-            f"einsum of {len(operands)} tensors: its cost depends on the order of the products; write it in pairs"
-        )
+        words = f"einsum of {len(operands)} tensors: its cost depends on the order of the products; write it in pairs"
+        return Counter({("unknown", words): 1})
     equation, arrow, result = inputs[0].toIValue().replace(" ", "").partition("->")
     terms = equation.split(",")
     if arrow and "." in equation and "." not in result:
-        raise UnknownOperatorError(f"einsum {equation}->{result} sums over its ellipsis; name those axes")
+        return Counter({("unknown", f"einsum {equation}->{result} sums over its ellipsis; name those axes"): 1})
     # Without an arrow, what two terms share is summed over.
     contracted = set.intersection(*map(set, terms)) - set(result) - {"."} if len(terms) == 2 else set()
     if not contracted:
@@ -123,31 +124,44 @@ PRODUCTS = {
 
 ELEMENTWISE = frozenset(
     # arithmetic and comparison
-    "abs add addcdiv addcmul clamp clamp_max clamp_min cos div eq erf exp floor_divide ge gt le log log2 logical_and "
-    "logical_not logical_or lt masked_fill maximum minimum mul ne neg pow reciprocal remainder round rsqrt rsub sign "
-    "sin sqrt square sub where "
+    "abs acos acosh add addcdiv addcmul asin asinh atan atan2 atanh ceil clamp clamp_max clamp_min complex copysign "
+    "cos cosh div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac "
+    "ge greater gt heaviside hypot isclose isfinite isinf isnan le lerp less log log10 log1p log2 logaddexp "
+    "logaddexp2 logical_and logical_not logical_or logical_xor logit lt masked_fill maximum minimum mul multiply "
+    "nan_to_num ne neg negative outer polar pow rad2deg deg2rad reciprocal remainder round rsqrt rsub sgn sigmoid "
+    "sign signbit sin sinc sinh special_erf special_expm1 special_logit sqrt square sub subtract tan true_divide "
+    "trunc where xlogy __and__ __or__ __xor__ bitwise_and bitwise_not bitwise_or bitwise_xor "
     # activation
     "celu elu gelu glu hardsigmoid hardswish hardtanh leaky_relu log_sigmoid log_softmax mish prelu relu relu6 selu "
-    "sigmoid silu softmax softplus tanh "
+    "sigmoid silu softmax softplus softshrink hardshrink tanh tanhshrink threshold rrelu "
     # normalisation
     "batch_norm group_norm instance_norm layer_norm linalg_vector_norm local_response_norm norm rms_norm "
     # pooling and reduction
     "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-    "adaptive_max_pool3d amax amin argmax argmin avg_pool1d avg_pool2d avg_pool3d col2im cumsum logsumexp max "
-    "max_pool1d max_pool2d max_pool3d mean min prod std std_mean sum var var_mean "
+    "adaptive_max_pool3d all aminmax amax amin any argmax argmin avg_pool1d avg_pool2d avg_pool3d col2im "
+    "count_nonzero cummax cummin cumprod cumsum diff logcumsumexp logsumexp max max_pool1d max_pool2d max_pool3d "
+    "mean min nanmean nansum prod std std_mean sum var var_mean "
     # resampling
     "grid_sampler upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d "
     "upsample_trilinear3d".split()
 )
 
+
 NOTHING = frozenset(
     # views and copies
-    "alias broadcast_to cat channel_shuffle chunk clone constant_pad_nd contiguous copy detach expand expand_as "
+    "alias as_strided atleast_1d atleast_2d atleast_3d broadcast_tensors broadcast_to cat column_stack concat conj "
+    "data diag_embed diagonal dstack fliplr flipud hsplit hstack imag index_copy index_fill index_put lift lift_fresh "
+    "lift_fresh_copy masked_scatter moveaxis mT numpy_T positive ravel real reflection_pad1d reflection_pad3d "
+    "replication_pad1d replication_pad3d requires_grad resolve_conj resolve_neg rot90 row_stack scatter select_scatter "
+    "slice_scatter swapdims take tensor_split to_dense unsafe_chunk unsafe_split view_as_complex view_as_real vsplit "
+    "vstack fill zero "
+    "cat channel_shuffle chunk clone constant_pad_nd contiguous copy detach expand expand_as "
     "flatten flip gather im2col index index_select masked_select movedim narrow pad permute pixel_shuffle "
     "pixel_unshuffle reflection_pad2d repeat repeat_interleave replication_pad2d reshape reshape_as roll select slice "
     "split split_with_sizes squeeze stack swapaxes t take_along_dim tile to transpose tril triu type_as unbind "
     "unflatten unfold unsqueeze view view_as "
     # look-ups and made values
+    "bucketize hann_window normal one_hot rand randint randn randperm searchsorted tensor uniform "
     "arange bernoulli embedding empty empty_like eye full full_like linspace meshgrid new_empty new_full new_ones "
     "new_zeros ones ones_like rand_like randn_like scalar_tensor zeros zeros_like "
     # the identity in evaluation mode, in which every network is counted
@@ -163,14 +177,76 @@ BOOKKEEPING = frozenset(
 )
 
 
-@cache
+Rule = str | Callable[[list[tuple[int, ...] | None], list[tuple[int, ...] | None]], int]
+_REGISTERED: dict[str, Rule] = {}
+
+
+def register(operator: str, rule: Rule) -> None:
+    """Say what an operator without a rule costs, for all profiles from now on.
+
+    Args:
+        operator: its name as a profile reports it: "fft_fft2" or "aten::fft_fft2", "mylib::op" for one of a library,
+            the class's name for a torch.autograd.Function.
+        rule: "elementwise" for one operation per element of the largest tensor; "nothing" for what only moves or makes
+            values; or a function of the shapes of the inputs and of the outputs, None for what is no tensor, that
+            returns multiply-adds.
+
+    Raises:
+        TypeError: a name that is no string, a rule that is none of the three.
+        ValueError: an operator that has a rule of this package.
+    """
+    if not isinstance(operator, str):
+        raise TypeError(f"operator must be a name, a string such as 'aten::fft_fft2', got {operator!r}")
+    if rule not in ("elementwise", "nothing") and not callable(rule):
+        raise TypeError(f"rule must be 'elementwise', 'nothing' or a function of shapes, got {rule!r}")
+    bare = operator.removeprefix("aten::").removesuffix("_")
+    if bare in PRODUCTS or bare in ELEMENTWISE or bare in NOTHING:
+        raise ValueError(f"operator {operator!r} has a rule already; rules of this package stay as they are")
+    _REGISTERED[operator if "::" in operator else bare] = rule
+
+
+def _registered(kind: str) -> Rule | None:
+    """The rule that was registered for an operator of a trace."""
+    bare = kind.removeprefix("aten::").removeprefix("prim::PythonOp.").removesuffix("_")
+    return _REGISTERED.get(kind, _REGISTERED.get(bare))
+
+
+def _handler(operator: str, rule: Rule) -> Callable[[list[Value], list[Value]], Counts]:
+    name = operator.rpartition("::")[2]
+    if rule == "elementwise":
+        return elementwise(name)
+
+    def handle(inputs: list[Value], outputs: list[Value]) -> Counts:
+        made = list(map(shape, outputs))
+        macs = rule(list(map(shape, inputs)), made)
+        return Counter({("macs", name): macs, ("activations", name): sum(prod(each) for each in made if each)})
+
+    return handle
+
+
 def handlers() -> dict[str, Callable[[list[Value], list[Value]], Counts]]:
-    """Every counted operator under its name in a trace; in-place forms count as the plain ones."""
+    """Every counted operator under its name in a trace, with those that were registered."""
+    counted = {name: rule for name, rule in _REGISTERED.items() if rule != "nothing"}
+    prefixes = ("", "aten::", "prim::PythonOp.")
+    added = {
+        f"{prefix}{name}{suffix}": _handler(name, rule)
+        for name, rule in counted.items()
+        for prefix in (("",) if "::" in name else prefixes)
+        for suffix in ("", "_")
+    }
+    return _handlers() | added
+
+
+@cache
+def _handlers() -> dict[str, Callable[[list[Value], list[Value]], Counts]]:
+    """The rules of this package; in-place forms count as the plain ones."""
     plain = PRODUCTS | {name: elementwise(name) for name in ELEMENTWISE}
     return {f"aten::{name}{suffix}": handle for name, handle in plain.items() for suffix in ("", "_")}
 
 
-def counts_nothing(kind: str) -> bool:
+def counts_nothing(kind: str, python_name: str = "") -> bool:
     """Whether an operator of a trace, such as `aten::view` or `prim::Constant`, is known to compute nothing."""
+    if _registered(f"prim::PythonOp.{python_name}" if python_name else kind) == "nothing":
+        return True
     namespace, _, name = kind.partition("::")
     return name.removesuffix("_") in NOTHING if namespace == "aten" else name in BOOKKEEPING
