@@ -279,7 +279,11 @@ def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     ("network", "module", "counted"),
     [
         ("resnet164", "iebn", r"163 places; parameters 1,704,154 -> 1,728,378 \(\+24,224\)"),
-        ("torchvision:resnet50", "se", r"16 places, 16 of 16 blocks; parameters 25,557,032 -> 28,088,024 \(\+2,530,992\)"),
+        (
+            "torchvision:resnet50",
+            "se",
+            r"16 places, 16 of 16 blocks; parameters 25,557,032 -> 28,088,024 \(\+2,530,992\)",
+        ),
         ("timm:resnet26", "bam", r"3 places; parameters 15,995,176 -> 16,353,243 \(\+358,067\)"),
     ],
 )
