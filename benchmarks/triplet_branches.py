@@ -1,0 +1,151 @@
+"""The branches of triplet attention on generated shapes: trained without each, and exchanged after training.
+
+python -m benchmarks.triplet_branches   some ten minutes on one core
+
+Every network is that of the recipe `smoke`, on one thread; it is tested on images that no run has trained on. Where all
+three branches were trained, a row also says how many points of accuracy the network loses with other gates in all its
+blocks, and which share of what the gates let through above their mean lies on the object, by block, beside the share by
+chance: `turned` is the sum of the two turned gates, averaged over the channels, `spatial` the third gate.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+from unittest.mock import patch
+
+import torch
+import typer
+from rich.progress import track
+from torch import Tensor, nn
+
+from attnlib import plots
+from attnlib.data.looking import share_inside
+from attnlib.data.shapes import generate
+from attnlib.networks import attention_modules
+from attnlib.scale_attention.triplet import BRANCHES, Triplet
+from attnlib.training import Recipe, Trained, train
+from benchmarks.measure import TABLES, header, measured_before, save
+
+TEST_IMAGES, TEST_SEED, LOOKED_AT, ORDERS = 2000, 7, 1000, 2
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "none": ("none", {}),
+    "constant 1/2": ("constant", {"value": 0.5}),
+    "all three": ("triplet", {}),
+    "without C-W": ("triplet", {"channel_width": False}),
+    "without H-C": ("triplet", {"channel_height": False}),
+    "without H-W": ("triplet", {"spatial": False}),
+    "all start at 1/2": ("triplet", {}),
+}
+SHORT = dict(zip(BRANCHES, ("C-W", "H-C", "H-W"), strict=True))
+Gates = dict[str, Tensor]
+
+
+def close(module: Triplet) -> None:
+    """As `network_init_`, but the norm of every branch starts with the scale 0."""
+    for branch in module.branches.values():
+        nn.init.kaiming_normal_(branch.conv.weight, mode="fan_out")
+        nn.init.zeros_(branch.norm.weight)
+
+
+def gates_of(module: Triplet, x: Tensor, order: Tensor | None = None) -> Gates:
+    """The gate of every branch, of length 1 along the axis that it pools; with an order the channels stand in it."""
+    found = {}
+    ordered = x if order is None else x[:, order]
+    for name, branch in module.branches.items():
+        axis = BRANCHES[name]
+        z = torch.cat([ordered.amax(axis, True), ordered.mean(axis, True)], axis).transpose(1, axis)
+        gate = torch.sigmoid(branch(z)).transpose(1, axis)
+        found[name] = gate if order is None or axis == 1 else gate[:, order.argsort()]
+    return found
+
+
+def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor, exchange: Callable[[Triplet, Tensor], Gates]) -> float:
+    """In per cent, with these gates in every block."""
+
+    def scale(module: Triplet, args: Any, output: Tensor) -> Tensor:
+        gates = exchange(module, args[0])
+        return args[0] * sum(gates.values()) / len(gates)
+
+    hooks = [module.register_forward_hook(scale) for module in attention_modules(model).values()]
+    with torch.no_grad():
+        right = model(inputs).argmax(1) == labels
+    for hook in hooks:
+        hook.remove()
+    return 100 * right.double().mean().item()
+
+
+def losses(model: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, float]:
+    """Points of accuracy lost with other gates."""
+
+    def on_each(change: Callable[[str, Tensor], Tensor]) -> float:
+        exchange = lambda module, x: {name: change(name, gate) for name, gate in gates_of(module, x).items()}  # noqa: E731
+        return own - accuracy(model, inputs, labels, exchange)
+
+    def in_random_order(seed: int) -> float:
+        draw = torch.Generator().manual_seed(seed)
+        exchange = lambda module, x: gates_of(module, x, torch.randperm(module.channels, generator=draw))  # noqa: E731
+        return own - accuracy(model, inputs, labels, exchange)
+
+    own = accuracy(model, inputs, labels, gates_of)
+    lost = {f"{SHORT[b]} closed": on_each(lambda n, g, b=b: torch.full_like(g, 0.5) if n == b else g) for b in BRANCHES}
+    lost["all closed"] = on_each(lambda _, gate: torch.full_like(gate, 0.5))
+    lost["average gates"] = on_each(lambda _, gate: gate.mean(0, True))
+    lost["another image's"] = on_each(lambda _, gate: gate.roll(1, 0))
+    lost |= {f"order {seed}": in_random_order(seed) for seed in range(ORDERS)}
+    return {name: round(points, 4) for name, points in lost.items()}
+
+
+def looks(model: nn.Module, inputs: Tensor, masks: Tensor) -> dict[str, float]:
+    """For each block the share on the object and that by chance."""
+    shares = {}
+    with torch.no_grad(), plots.captured(model, gates_of) as seen:
+        model(inputs)
+    for block, gates in enumerate(seen.values(), start=1):
+        turned = gates["channel_width"].mean(1) + gates["channel_height"].mean(1)
+        for name, gate in (("turned", turned), ("spatial", gates["spatial"][:, 0])):
+            own, chance = share_inside(gate, masks)
+            shares[f"{name}_{block}"], shares[f"{name}_{block}_chance"] = round(own, 4), round(chance, 4)
+    return shares
+
+
+def run(variant: str, seed: int) -> Trained:
+    attention, arguments = VARIANTS[variant]
+    start = patch.object(Triplet, "network_init_", close) if variant == "all start at 1/2" else nullcontext()
+    with start:
+        return train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
+
+
+def row(variant: str, seed: int) -> dict[str, Any]:
+    trained = run(variant, seed)
+    images, labels, masks = generate(TEST_IMAGES, TEST_SEED)
+    labels, masks = torch.from_numpy(labels), torch.from_numpy(masks)
+    right = trained.predict(images).argmax(1) == labels
+    found = {"variant": variant, "seed": seed, "accuracy": round(right.double().mean().item(), 4)}
+    if variant == "all three":
+        model, inputs = trained.model.eval(), trained.inputs(images[:LOOKED_AT])
+        found["lost"] = losses(model, inputs, labels[:LOOKED_AT])
+        found["looks"] = looks(model, inputs, masks[:LOOKED_AT])
+    return found
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="Networks of each variant, from seed 0 on.")] = 4,
+    out: Annotated[Path, typer.Option(help="Folder for the table.")] = TABLES,
+) -> None:
+    """Train, and write `triplet-branches.json`; go on where a run was cut off."""
+    torch.set_num_threads(1)
+    path = out / "triplet-branches.json"
+    settings = {"recipe": "smoke", "test_images": TEST_IMAGES, "test_seed": TEST_SEED, "looked_at": LOOKED_AT}
+    head = header(torch.device("cpu"), settings)
+    rows = measured_before(path, head)
+    done = {(each["variant"], each["seed"]) for each in rows}
+    runs = [(variant, seed) for seed in range(seeds) for variant in VARIANTS]
+    for variant, seed in track([each for each in runs if each not in done], "networks"):
+        rows.append(row(variant, seed))
+        save(path, head | {"rows": rows})
+    print(path)
+
+
+if __name__ == "__main__":
+    typer.run(main)
