@@ -93,7 +93,7 @@ def losses(model: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, float]
     lost["average gates"] = on_each(lambda _, gate: gate.mean(0, True))
     lost["another image's"] = on_each(lambda _, gate: gate.roll(1, 0))
     lost |= {f"order {seed}": in_random_order(seed) for seed in range(ORDERS)}
-    return {name: round(points, 4) for name, points in lost.items()}
+    return {f"lost, {name}": round(points, 4) for name, points in lost.items()}
 
 
 def looks(model: nn.Module, inputs: Tensor, masks: Tensor) -> dict[str, float]:
@@ -124,8 +124,7 @@ def row(variant: str, seed: int) -> dict[str, Any]:
     found = {"variant": variant, "seed": seed, "accuracy": round(right.double().mean().item(), 4)}
     if variant == "all three":
         model, inputs = trained.model.eval(), trained.inputs(images[:LOOKED_AT])
-        found["lost"] = losses(model, inputs, labels[:LOOKED_AT])
-        found["looks"] = looks(model, inputs, masks[:LOOKED_AT])
+        found |= losses(model, inputs, labels[:LOOKED_AT]) | looks(model, inputs, masks[:LOOKED_AT])
     return found
 
 
