@@ -121,9 +121,7 @@ paper = attnlib.paper("triplet")
 # has the same value in all rows.
 #
 # **Twice more.** The second branch pools over the columns and gives $g^{HC}_{ic}$; the third pools over the channels and
-# gives $g^{HW}_{ij}$, CBAM's spatial half on the map as it comes. Each branch has a kernel and a norm of its own.
-#
-# **Average.**
+# gives $g^{HW}_{ij}$, CBAM's spatial half on the map as it comes. Each has its own kernel and norm. **Average:**
 #
 # $$\begin{aligned} y_c(i, j) = \tfrac13 \bigl( & g^{CW}_{cj} + g^{HC}_{ic} \\ & {} + g^{HW}_{ij} \bigr)\, x_c(i, j). \end{aligned}$$ (triplet-mean)
 #
@@ -712,13 +710,9 @@ def rows_and_channels(x, kernel):
 
 
 # %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
-wrong = [
-    lambda x, kernel: rows_and_channels(x, kernel.transpose(1, 2)),
-    lambda x, kernel: rows_and_channels(x, kernel.flip(0)),
-]
-exercises.try_judge(
-    "triplet-exercise-branch", right=rows_and_channels, wrong=wrong
-)
+f = rows_and_channels
+wrong = [lambda x, k: f(x, k.mT), lambda x, k: f(x, k.flip(0))]
+exercises.try_judge("triplet-exercise-branch", right=f, wrong=wrong)
 
 # %% [markdown]
 # ````{solution-end}
