@@ -91,7 +91,7 @@ paper = attnlib.paper("triplet")
 # 7 by 7 kernel over these two maps. It knows *where* something strong is, and not *in which channel*. Triplet attention
 # keeps this half, and turns it. A map has three axes: channels, rows, columns. Lay another axis where the channels lay,
 # apply the same small module, and turn the result back: the gates now stand over channels and columns, or over rows and
-# channels. The paper calls this {term}`cross-dimension interaction`: a gate depends on a channel and a place together.
+# channels. The authors call this {term}`cross-dimension interaction`: a gate depends on a channel and a place together.
 #
 # The three gates are averaged. A module has 300 parameters at any width. But a kernel that slides over rows meets
 # neighbours that belong together, and one that slides over channels meets those that happen to be stored side by side.
@@ -100,7 +100,7 @@ paper = attnlib.paper("triplet")
 #
 # Let $x$ be the map behind the last batch norm of a residual branch, with $C$ channels of $H \times W$ pixels.
 #
-# **Pool over one axis.** The paper calls the pair of maximum and mean a {term}`Z-pool`. For channels and columns it goes
+# **Pool over one axis.** The authors call maximum and mean, side by side, a {term}`Z-pool`. For channels and columns it goes
 # over the rows:
 #
 # $$p_{cj} = \max_i\, x_c(i, j),$$ (triplet-peak)
@@ -128,7 +128,7 @@ paper = attnlib.paper("triplet")
 # A mean is not a product. In CBAM a gate near zero closes a pixel, whatever the other gate says. Here each branch has one
 # vote in three: if one gate is 0 and the others are $\tfrac12$, a third of the value still passes.
 #
-# **"Rotations".** The paper turns the tensor by 90 degrees, the released code exchanges two axes. The two differ by the
+# **"Rotations".** The title rotates, the released code exchanges two axes. A turn by 90 degrees differs from that by the
 # direction of one axis, and a learned kernel can be learned either way round (a verdict below).
 #
 # **Parameters.** With $k = 7$,
@@ -308,8 +308,8 @@ finding("more than 0.001", (even - odd).abs().max() > 0.001)
 #
 # ### Ties
 #
-# Where two values of a line are equal, the output does not ask which is the maximum; the gradient does. The released code
-# and `attnlib` call `max`, which sends it to one of them; `amax`, as in the module from scratch, gives each a share.
+# Where two values of a line are equal, the gradient has to know which is the maximum. The released code and `attnlib` call
+# `max`, which sends it to one of them; `amax`, as in the module from scratch, gives each a share.
 
 # %% tags=["nbval-check-output"]
 line = torch.tensor([2.0, 5.0, 5.0, 1.0], requires_grad=True)
@@ -483,8 +483,8 @@ plt.show()
 #
 # ### What the gates look at
 #
-# Five hundred fresh images go through the live network. {numref}`triplet-gates` has for four of them the mean of the turned
-# gates over the channels: a pattern of rows plus one of columns. No single object can be drawn with it, but a cross can.
+# {numref}`triplet-gates` has, for four images in the live network, the mean of the turned gates over the channels: rows plus
+# columns, with which no object can be drawn, but a cross can. In the table below *spatial* is the H–W gate.
 
 # %%
 images, _, _ = generate(500, seed=7)
@@ -797,4 +797,4 @@ exercises.try_judge("triplet-exercise-ends", right=s, wrong=[4.7, 10.9])
 # ## Further reading
 #
 # * [CBAM](cbam.ipynb): the spatial half that is turned here. [ECA](eca.ipynb): the order of channels, with its proof.
-# * The paper {cite}`triplet`, for its tables and for pictures by Grad-CAM.
+# * The paper {cite}`triplet` itself, whose tables were not read for this chapter; its slides have results on detection.
