@@ -129,7 +129,7 @@ paper = attnlib.paper("ge")
 # **Where a gate looks.** Let $e$ divide $H$. Pixel $i = e u + k$ is the $k$-th of its cell, $0 \le k < e$, and its
 # window is centred on the first one. So it looks
 #
-# $$e - 1 + k \;\text{ back}, \quad e - 1 - k \;\text{ ahead}.$$ (ge-sides)
+# $$\begin{aligned} \text{back by } & e - 1 + k, \\ \text{ahead by } & e - 1 - k. \end{aligned}$$ (ge-sides)
 #
 # The first pixel of a cell looks to both sides alike, the last one only back, up to $2e - 2$ pixels. In the mean over
 # $k$ the window is $(e - 1)/2$ pixels too far up and left, 3.5 for $e = 8$. Nothing in the idea asks for this: it comes
