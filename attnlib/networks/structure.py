@@ -209,6 +209,8 @@ class _Reader:
         branch = mixes.index(max(mixes))
         if mixes[1 - branch] > 1 or mixes[0] == mixes[1]:
             return None
+        if any(self.steps[n].kind == "mul" and len(self.steps[n].parents) > 1 for n in _numbers(alone[1 - branch])):
+            return None  # gated itself, as the contexts that focal modulation adds up
         if not step.path and any(self.steps[n].kind.startswith("upsample") for n in _numbers(alone[branch])):
             return None  # a decoder that adds what an encoder gave
         return _Sum(number, step.parents[branch], alone[branch])

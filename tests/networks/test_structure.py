@@ -206,6 +206,24 @@ class OnTokens(nn.Module):
         return (tokens + self.mlp(tokens)).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
+class Contexts(nn.Module):
+    """Adds up gated maps, as focal modulation does: no shortcut."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.gates = nn.Conv2d(width, 2, 1)
+        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        gates, near = self.gates(x), self.first(x)
+        return near * gates[:, :1] + self.second(near) * gates[:, 1:]
+
+
+def test_a_sum_of_gated_maps_is_no_block():
+    with pytest.raises(ValueError, match="Sequential has no place for the module"):
+        attach(nn.Sequential(stem(), Contexts(8)), "eca")
+
+
 def test_blocks_without_a_map_are_counted_as_missed():
     model = nn.Sequential(stem(), PreActivation(8, 8), OnTokens(8))
     with pytest.warns(UserWarning, match="1 of 2 blocks of Sequential have a place for 'eca', not 2, where no layer"):
