@@ -273,6 +273,32 @@ def full_precision(device: str) -> AbstractContextManager:
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
+PLAIN = {
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Sequential),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    nn.SyncBatchNorm,  # among several processes `check_local` refuses it; else it is a batch norm
+}
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether calling a layer does what its class says and nothing else, so that its weight may be read in its place.
+
+    Not where it has another class, as under a parametrisation, LoRA or quantisation, and not where it is hooked, as
+    under pruning, an observer or a counter: those see and change a layer that is called.
+    """
+    return type(layer) in PLAIN and not _hooked(layer)
+
+
+def may_be_read(layer: nn.Module) -> bool:
+    """As `is_plain`, except that the hooks of a tracer, which are on every layer, do not count while it traces."""
+    return type(layer) in PLAIN and (torch.jit.is_tracing() or not _hooked(layer))
+
+
+def _hooked(layer: nn.Module) -> bool:
+    hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
+    return any(hooks)
+
+
 def is_channels_last(x: Tensor) -> bool:
     """Whether x is channels_last and not, as maps of one channel or one pixel are, contiguous as well."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_reduction
+from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_reduction, is_plain
 from attnlib.scale_attention.fused import chunks, differentiable, fusable, ours, sigmoid_backward, to_add_to
 from attnlib.scale_attention.norms import check_values
 
@@ -106,10 +106,13 @@ class BAM(ScaleAttention):
         """x, M_c and M_s."""
         self._check(x)
         first, *others = self.spatial_branch
-        function = Reduced.apply if fusable(x, first.weight) and x.is_contiguous() else reduced
-        x, mean, spatial = function(x, first.weight, first.bias)
-        for layer in others:
-            spatial = layer(spatial)
+        plain = is_plain(self.spatial_branch) and is_plain(first)
+        if plain and fusable(x, first.weight) and x.is_contiguous():
+            x, mean, spatial = Reduced.apply(x, first.weight, first.bias)
+            for layer in others:
+                spatial = layer(spatial)
+        else:
+            mean, spatial = x.mean((2, 3)), self.spatial_branch(x)
         return x, self.channel_branch(mean)[:, :, None, None], spatial
 
     def _check(self, x: Tensor) -> None:

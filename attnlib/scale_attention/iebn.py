@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map, check_number
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map, check_number, may_be_read
 from attnlib.scale_attention.fused import batch_moments, gated
 from attnlib.scale_attention.norms import check_local, check_values
 
@@ -40,8 +40,8 @@ class IEBN(ScaleAttention):
             per channel, or an nn.SyncBatchNorm among several processes.
         TypeError: channels is not an integer, eps or momentum no number; an input that is not floating point.
 
-    Each process has statistics of its own: nn.SyncBatchNorm.convert_sync_batchnorm cannot make this module's norm
-    synchronise, which is read and never called.
+    Each process has statistics of its own: among several, an nn.SyncBatchNorm in the place of this module's norm is
+    refused. A plain norm is read rather than called; one that is hooked, parametrised or of another class is called.
 
     Where the released code differs: its parameters have shape (1, C, 1, 1), here (C) as in nn.BatchNorm2d; it never
     moves num_batches_tracked, here it counts as in nn.BatchNorm2d. The released network keeps plain batch norms in its
@@ -71,6 +71,9 @@ class IEBN(ScaleAttention):
         check_local("IEBN", self.norm)
         check_values("IEBN", self.norm, x.numel() // self.channels, x.shape)
         norm, dtype = self.norm, x.dtype
+        if not may_be_read(norm):  # the layer is called: x_hat gamma is what it gives without its shift
+            shift = norm.bias.view(-1, 1, 1)
+            return ((norm(x) - shift) * self.gate(x) + shift).to(dtype)
         if norm.training:
             x, means, mean, variance = batch_moments(x, norm)
         else:

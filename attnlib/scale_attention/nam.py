@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size
+from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size, may_be_read
 from attnlib.scale_attention.fused import batch_moments, counted, fusable, self_gated, track
 from attnlib.scale_attention.norms import check_local, check_values
 
@@ -44,8 +44,8 @@ class NAM(ScaleAttention):
             in train mode a single value per scale, or an nn.SyncBatchNorm among several processes.
         TypeError: channels or size are not integers; an input that is not floating point.
 
-    Each process has statistics of its own: nn.SyncBatchNorm.convert_sync_batchnorm cannot make this module's norms
-    synchronise, which are read and never called.
+    Each process has statistics of its own: among several, an nn.SyncBatchNorm in the place of this module's norms is
+    refused. A plain norm is read rather than called; one that is hooked, parametrised or of another class is called.
 
     Where the released code differs from the paper: absolute values, the stop-gradient, no spatial part; and it
     multiplies the input by the sigmoid, where the paper's equations stop at the sigmoid.
@@ -96,7 +96,7 @@ class NAM(ScaleAttention):
     def _channel_gated(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """x * channel_gate(x) where the norm's statistics are folded in, so that all is one scale and shift."""
         norm = self.channel_norm
-        if not fusable(x, norm.weight):
+        if not (may_be_read(norm) and fusable(x, norm.weight)):
             return x * self.channel_gate(x)
         if norm.training:
             x, _, mean, variance = batch_moments(x, norm)
@@ -108,6 +108,8 @@ class NAM(ScaleAttention):
     def channel_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_c B(x)). The weight goes into the norm's scale and shift, so that the map is read once for it."""
         norm, weight = self.channel_norm, self.scale_weights(self.channel_norm.weight)
+        if not may_be_read(norm):
+            return torch.sigmoid(weight.view(-1, 1, 1) * norm(x)).to(x.dtype)
         share = counted(norm) if norm.training else 0.0
         z = F.batch_norm(
             x,
@@ -124,6 +126,9 @@ class NAM(ScaleAttention):
     def spatial_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         """sigmoid(w_i B_s(x)), normalised in place of the (N, H W, C) copy that a batch norm layer would need."""
         norm = self.spatial_norm
+        if not may_be_read(norm):
+            z = norm(x.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(x)
+            return torch.sigmoid(self.scale_weights(norm.weight).view(self.size) * z).to(x.dtype)
         if norm.training:
             variance, mean = torch.var_mean(at_least_float32(x), (0, 1), correction=0)
             track(norm, mean, variance, x.shape[0] * x.shape[1])

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlib.base import is_plain
 from attnlib.scale_attention.fused import fusable
 from attnlib.scale_attention.norms import check_values
 
@@ -26,7 +27,8 @@ class PooledGate(nn.Module):
         self.norm = nn.BatchNorm2d(1, momentum=0.01) if norm else None
 
     def forward(self, z: Float[Tensor, "N maps A B"]) -> Float[Tensor, "N 1 A B"]:
-        logits = convolve_in_bands(z, self.conv.weight) if pays(z, self.conv.weight) else self.conv(z)
+        in_bands = is_plain(self.conv) and pays(z, self.conv.weight)
+        logits = convolve_in_bands(z, self.conv.weight) if in_bands else self.conv(z)
         return logits if self.norm is None else self.norm(logits)
 
     def check(self, name: str, size: torch.Size) -> None:

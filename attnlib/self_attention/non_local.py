@@ -19,6 +19,8 @@ from attnlib.base import (
     check_map,
     check_queries,
     check_reduction,
+    is_plain,
+    may_be_read,
 )
 from attnlib.self_attention.positions import attend, chosen_weights, to_map, to_positions
 
@@ -176,6 +178,10 @@ class NonLocal(SelfAttention):
 
     def _pair_weights(self, theta: Float[Tensor, "N Q D"], phi: Float[Tensor, "N keys D"]) -> Float[Tensor, "N Q keys"]:
         """relu(w . [theta_i; phi_j]) / keys. w . [theta; phi] is a sum of two scalars: no pair is ever concatenated."""
+        if not may_be_read(self.pair):
+            size = (-1, theta.shape[1], phi.shape[1], -1)
+            pairs = torch.cat([theta[:, :, None].expand(size), phi[:, None].expand(size)], 3)
+            return torch.relu(self.pair(pairs).squeeze(3)) / phi.shape[1]
         of_query, of_key = self.pair.weight.chunk(2, 1)
         scores = F.linear(theta, of_query) + F.linear(phi, of_key).transpose(1, 2)
         return torch.relu(scores) / phi.shape[1]
@@ -233,9 +239,3 @@ def projections(
     weight = torch.cat([layer.weight.flatten(1) for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
     return F.linear(x, weight, bias).chunk(len(layers), -1)
-
-
-def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution and nothing else: not parametrized, which derives a class, and not hooked."""
-    hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
-    return type(layer) in CONVOLUTIONS.values() and not any(hooks)

@@ -20,6 +20,7 @@ from attnlib.base import (
     check_queries,
     full_precision,
     is_channels_last,
+    may_be_read,
 )
 
 VALUES = ("aware", "convolution", "plain")
@@ -108,8 +109,7 @@ class SASAStem(SelfAttention):
             logits = torch.einsum("nhcbq,nhcbk->nhbqk", query, key)
             logits = logits + torch.einsum("nhcbq,hcqk->nhbqk", query, self._relative())
             shares = logits.masked_fill(self._missing(x)[:, None], -torch.inf).softmax(-1)
-            y = torch.einsum("nhbqk,nhcbk->nhcbq", shares, value)
-        y = self._pixels(y.to(projected.dtype), x)
+            y = self._pixels(torch.einsum("nhbqk,nhcbk->nhcbq", shares, value).to(projected.dtype), x)
         layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         y = self.norm(y.contiguous(memory_format=layout))
         return F.max_pool2d(y, self.kernel_size, ceil_mode=True)
@@ -144,6 +144,9 @@ class SASAStem(SelfAttention):
             )
 
     def _block_values(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N heads width blocks place"]:
+        if self.values == "aware" and not all(map(may_be_read, self.value)):
+            shares = self.block_mixture().flatten(0, 1).T
+            return sum(share * self._blocks(layer(x)) for share, layer in zip(shares, self.value, strict=True))
         if self.values == "aware":
             matrices = torch.stack([layer.weight.flatten(1) for layer in self.value])
             mixed = torch.einsum("abm,moc->aboc", self.block_mixture().to(x.dtype), matrices.to(x.dtype)).flatten(0, 1)

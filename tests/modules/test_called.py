@@ -1,0 +1,113 @@
+"""Layers inside a module are called unless nobody could tell: hooks, parametrisations, other classes do their part."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+
+from attnlib import create
+from attnlib.profiling.trace import count_operations
+
+# What reads a layer's weights in a faster form: the module, its arguments, and the layers.
+READ = {
+    "bam": ({}, ["spatial_branch.0"]),
+    "cbam": ({"reduction": 4}, ["spatial_gate.conv"]),
+    "triplet": ({}, ["branches.channel_width.conv", "branches.channel_height.conv", "branches.spatial.conv"]),
+    "sasa_stem": ({"out_channels": 8, "heads": 2}, ["value.0", "value.3"]),
+    "iebn": ({}, ["norm"]),
+    "nam": ({"spatial": True, "size": (4, 6)}, ["channel_norm", "spatial_norm"]),
+    "non_local": ({"pairwise": "concat"}, ["theta", "phi", "g", "pair"]),
+}
+every_layer = pytest.mark.parametrize(
+    ("key", "path"), [(key, path) for key, (_, paths) in READ.items() for path in paths]
+)
+
+
+def built(key):
+    torch.manual_seed(0)
+    module = create(key, 16, **READ[key][0])
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return module, torch.randn(3, 16, 4, 6)
+
+
+def outcome(module, x, training):
+    """Output, gradient of the input, and statistics after one step."""
+    x = x.clone().requires_grad_()
+    y = module.train(training)(x)
+    (gradient,) = torch.autograd.grad(y.square().sum(), x)
+    return y, gradient, *(buffer.double() for buffer in module.buffers())
+
+
+@every_layer
+@pytest.mark.parametrize("training", [True, False])
+def test_a_hook_sees_the_layer_and_changes_nothing(key, path, training):
+    module, x = built(key)
+    expected = outcome(copy.deepcopy(module), x, training)
+    seen = []
+    module.get_submodule(path).register_forward_hook(lambda layer, args, output: seen.append(tuple(output.shape)))
+    got = outcome(module, x, training)
+    assert len(seen) >= 1
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("key", ["bam", "cbam", "sasa_stem"])
+def test_spectral_norm_trains_and_pruning_lasts_two_steps(key):
+    path = READ[key][1][0]
+    module, x = built(key)
+    layer = module.get_submodule(path)
+    parametrizations.spectral_norm(layer)
+    layer.parametrizations.weight.original.data.normal_()  # as an optimiser moves it
+    before = layer.parametrizations.weight[0]._v.clone()
+    module.train()(x)
+    assert not torch.equal(layer.parametrizations.weight[0]._v, before)
+
+    module, x = built(key)
+    layer = module.get_submodule(path)
+    prune.l1_unstructured(layer, "weight", 0.5)
+    for _ in range(2):
+        module.train()(x).sum().backward()
+    assert layer.weight_orig.grad[layer.weight_mask == 0].eq(0).all()
+
+
+class Adapted(nn.Module):
+    """A layer with a low-rank addition, as LoRA wraps it: it has no weight of its own."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.scale = layer, nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.scale * self.layer(x)
+
+
+@pytest.mark.parametrize("key", ["bam", "cbam", "triplet", "sasa_stem"])
+def test_a_wrapped_layer_takes_part(key):
+    path = READ[key][1][0]
+    module, x = built(key)
+    plain = module.train()(x)
+    wrapper = Adapted(module.get_submodule(path))
+    module.set_submodule(path, wrapper)
+    changed = module(x)
+    changed.sum().backward()
+    assert wrapper.scale.grad is not None
+    wrapper.scale.data.fill_(1.0)
+    torch.testing.assert_close(module(x), plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("key", ["bam", "cbam", "triplet", "iebn", "nam", "se", "eca"])
+def test_a_counter_that_hooks_layers_agrees_with_ours(key):
+    """As thop and torchinfo count: convolutions and linear layers, by hooks on each of them."""
+    module = create(key, 16, **READ.get(key, ({}, []))[0])
+    x, seen = torch.randn(3, 16, 4, 6), []
+    expected = sum(count_operations(module, x)["macs"].values())
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(
+                lambda layer, args, output: seen.append(output.numel() * layer.weight[0].numel())
+            )
+    module.eval()(x)
+    assert sum(seen) == expected
