@@ -228,8 +228,9 @@ class _Reader:
         inside = [(each, step) for each, step in self.calls if each != path and _inside(each, path)]
         ends = [(chain.index(step), each.count("."), each) for each, step in inside if step in chain]
         ends = [each for _, _, each in sorted(ends, reverse=True) if each in self.weighted]
-        shape = self.steps[end].shape
-        wide = sum(1 << n for n in _numbers(self.mixing & self.steps[end].before) if self.steps[n].shape == shape)
+        # Layers that give as many values as the map: a linear layer gives rows of them, one inside a gate fewer.
+        size = self._values(end)
+        wide = sum(1 << n for n in _numbers(self.mixing & self.steps[end].before) if self._values(n) == size)
         branch = {
             each for each, step in inside if self.steps[end].before >> step & 1 and not wide & ~self.steps[step].before
         }

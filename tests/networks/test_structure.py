@@ -206,6 +206,35 @@ class OnTokens(nn.Module):
         return (tokens + self.mlp(tokens)).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
+class GatedConvBlock(nn.Module):
+    """A map (N, H, W, C) whose last convolution is in the middle of the branch."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + self.out(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+class Stage(nn.Module):
+    """By its names, a residual block whose branch ends in the last block's convolution."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.downsample = nn.Identity()
+        self.blocks = nn.Sequential(GatedConvBlock(width), GatedConvBlock(width))
+
+    def forward(self, x):
+        return self.blocks(self.downsample(x))
+
+
+def test_a_name_that_leads_into_the_middle_of_a_branch_is_not_followed():
+    attached = attach(nn.Sequential(stem(), ToLast(), Stage(8)), "eca", dry_run=True)
+    assert [entry.path for entry in attached] == ["2.blocks.0.out", "2.blocks.1.out"]
+
+
 class Contexts(nn.Module):
     """Adds up gated maps, as focal modulation does: no shortcut."""
 
