@@ -126,7 +126,7 @@ def within(ours: np.ndarray, reference: np.ndarray, atol: float, rtol: float) ->
     ours, reference = ours.astype(wide), reference.astype(wide)
     with np.errstate(invalid="ignore", over="ignore"):
         close = abs(ours - reference) <= atol + rtol * abs(reference)
-    return close & np.isfinite(ours) & np.isfinite(reference)
+    return np.asarray(close & np.isfinite(ours) & np.isfinite(reference))  # of two numbers it would be a number
 
 
 def array(value: object) -> np.ndarray:
