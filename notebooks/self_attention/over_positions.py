@@ -169,8 +169,11 @@ finding("64, 16 and 49", *list(met.values())[1:])
 plt.show()
 
 # %% [markdown]
-# **How to read it.** Of 256 in all, the query meets 64, 16 and 49 keys in the cheaper forms. It lies in the corner of its cell:
-# the grid lets it look three positions to one side, and to its nearest neighbour on the other side not at all.
+# :::{admonition} Finding
+# :class: finding
+# The query meets, of 256 in all, 64, 16 and 49 keys in the cheaper forms. It lies in the corner of its cell: the grid lets it look
+# three positions to one side, and to its nearest neighbour on the other side not at all.
+# :::
 #
 # ## They are right
 #
@@ -285,7 +288,7 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # In blocks, dense attention is 6.9 times as fast on 32 positions a side, 13.6 times on 64, where it holds 10.6 MB and the stored
-# form 1,615 MB. It has as many multiply-adds; what takes the time is to write the weights and to read them again. So pooled
+# form 1,615 MB, 152 times the memory. It has as many multiply-adds; what takes the time is to write the weights and to read them again. So pooled
 # attention, with a quarter of the multiply-adds and its weights stored, takes 2.8 times as long as all of dense attention in
 # blocks, and the grid, with a sixteenth, is only 1.7 times as fast. Local attention is the fastest from 32 on, at 128 positions
 # 17.3 times. From 16 to 32 positions a side the stored form takes 33 times as long, where its multiply-adds are 16 times as many:

@@ -279,8 +279,8 @@ plots.table(saved, "Saved by attention throughout (%)", digits=1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In ResNet-50 attention throughout saves 29.4 % of the parameters and 12.2 % of the operations. These are the 29 % and the 12 %
-# of the abstract; a text on the field has the two the other way round. The caption of Table 1 claims them for all depths, but in
+# In ResNet-50 attention throughout saves 29.4 % of the parameters and 12.2 % of the operations. These are the two numbers of the
+# abstract; a text on the field has them the other way round. The caption of Table 1 claims them for all depths, but in
 # ResNet-26 it is 24.5 % of the parameters and no operations at all: 0.3 % more.
 # :::
 
