@@ -384,8 +384,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # With one plus the mask each three modules more lower the error, from 5.52 to 4.31 %. With the mask alone it is higher
-# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: the deeper, the worse. Single runs of the authors, as far as the
-# paper says.
+# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: the deeper, the worse. How many runs stand behind a number is not
+# known here.
 # :::
 #
 # ### Live, on generated shapes
