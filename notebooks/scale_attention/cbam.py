@@ -160,7 +160,7 @@ paper = attnlib.paper("cbam")
 #
 # **Parameters.** SE's, and $2 \cdot 49 + 2$ of the spatial half:
 #
-# $$P = \frac{2\,C^2}{r} + C + \frac{C}{r} + 100.$$ (cbam-parameters)
+# $$\begin{aligned} P = {} & \frac{2\,C^2}{r} + C \\ & {} + \frac{C}{r} + 100. \end{aligned}$$ (cbam-parameters)
 #
 # ## The module from scratch
 

@@ -97,7 +97,7 @@ check("mean logit = slid beta", logits.mean(0), slid, atol=1e-12)
 #
 # A pixel has the share $1 / HW$ in its mean. So the map receives
 #
-# $$\bar x_c(i, j) = g_c\, \bar y_c(i, j) + \frac{\bar z_c}{HW}.$$ (eca-gradient)
+# $$\begin{aligned} \bar x_c(i, j) = {} & g_c\, \bar y_c(i, j) \\ & {} + \frac{\bar z_c}{HW}. \end{aligned}$$ (eca-gradient)
 #
 # Written out step by step, against automatic differentiation:
 

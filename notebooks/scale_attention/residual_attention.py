@@ -132,7 +132,7 @@ paper = attnlib.paper("residual_attention")
 # In both the mask does not depend on the parameters $\phi$ of the trunk. So the gradient of a parameter passes the same
 # factor as the signal. For naive learning, with $\bar y$ for $\partial L / \partial y$,
 #
-# $$\frac{\partial L}{\partial \phi} = \sum_{i, c} \bar y_{ic}\, M_{ic}\, \frac{\partial T_{ic}}{\partial \phi}:$$ (residual-attention-filter)
+# $$\frac{\partial L}{\partial \phi} = \sum_{i, c} \bar y_{ic} M_{ic} \frac{\partial T_{ic}}{\partial \phi}:$$ (residual-attention-filter)
 #
 # the mask *filters* gradients. Where it is near zero, the trunk does not learn from what is there, for instance from a
 # wrong label. That is the paper's argument for noisy data.
@@ -140,7 +140,7 @@ paper = attnlib.paper("residual_attention")
 # **A stack, along the straight way.** Let the branches of all units in the trunk be zero for a moment, so that only
 # shortcuts are left. Then $n$ modules multiply the input by $n$ factors:
 #
-# $$\prod_{k=1}^{n} M_k \approx 2^{-n}, \quad \prod_{k=1}^{n} (1 + M_k) \approx 1.5^{\,n}$$ (residual-attention-product)
+# $$\begin{aligned} \prod_{k=1}^{n} M_k &\approx 2^{-n}, \\ \prod_{k=1}^{n} (1 + M_k) &\approx 1.5^{\,n} \end{aligned}$$ (residual-attention-product)
 #
 # for masks near one half. The first goes to zero. The second never falls below one; but it grows, up to $2^n$. If the
 # aim is to keep the straight way open, there is another factor, $2M$: about one at the start, and it can still turn
@@ -149,7 +149,7 @@ paper = attnlib.paper("residual_attention")
 # **A stack, with its norms.** What a unit adds has a size of its own, say $\rho$, whatever comes in. So a module with
 # the factor $f$ does roughly
 #
-# $$x_k = f\, x_{k-1} + r_k, \quad |r_k| \approx \rho.$$ (residual-attention-recursion)
+# $$\begin{aligned} x_k &= f\, x_{k-1} + r_k, \\ |r_k| &\approx \rho. \end{aligned}$$ (residual-attention-recursion)
 #
 # With $f = \tfrac12$ the size does not go to zero, but to a constant, near $\rho$: the *signal* does not fade; what
 # fades is the part of it that came from the input. Backwards, a norm divides by the size of what it got. In a stack
@@ -287,28 +287,25 @@ for_both = (
 )
 check("the mask filters", *for_both, atol=1e-9)
 
+# %% tags=["nbval-check-output"]
 channel = attnlib.create("residual_attention", 16, activation="channel")
 _, M = channel.double().branches(x)
 ones = torch.ones(4, 9, 7).double()
-check(
-    "channel: mean square = 1 / C",
-    M.square().mean(1),
-    ones / 16,
-    atol=1e-12,
-)
+check("channel: mean square", M.square().mean(1), ones / 16, atol=1e-12)
 spatial = attnlib.create("residual_attention", 16, activation="spatial")
 _, M = spatial.double().branches(x)
 mean = torch.logit(M).mean((2, 3))
-check(
-    "spatial: mean logit = 0", mean, torch.zeros(4, 16).double(), atol=1e-9
-)
-for p, t, r, l in ((1, 2, 1, 1), (1, 2, 1, 3), (2, 4, 3, 2)):
-    form = {"p": p, "t": t, "r": r, "levels": l}
+zeros = torch.zeros(4, 16).double()
+check("spatial: mean logit = 0", mean, zeros, atol=1e-9)
+
+# %% tags=["nbval-check-output"]
+for p, t, r, levels in ((1, 2, 1, 1), (1, 2, 1, 3), (2, 4, 3, 2)):
+    form = {"p": p, "t": t, "r": r, "levels": levels}
     module = attnlib.create("residual_attention", 64, **form)
-    units = 2 * p + t + (l + 1) * r + (l - 1) * (r + 1)
+    units = 2 * p + t + (levels + 1) * r + (levels - 1) * (r + 1)
     derived = units * (17 * 64**2 // 16 + 3 * 64) + 2 * 64**2 + 4 * 64
     counted = sum(v.numel() for v in module.parameters())
-    check(f"parameters, p = {p}, l = {l}", counted, derived)
+    check(f"parameters, p = {p}, l = {levels}", counted, derived)
 
 # %% [markdown]
 # ## What it costs
@@ -495,7 +492,7 @@ def through(name, depth):
 
 
 names = ["factor", "modules", "straight", "signal", "gradient"]
-rows = [through(name, depth) for name in factors for depth in range(1, 9)]
+rows = [through(name, depth) for name in factors for depth in (1, 2, 4, 8)]
 measured = pd.DataFrame(rows, columns=names).set_index(
     ["modules", "factor"]
 )
@@ -558,8 +555,9 @@ print(f"straight {(y / x).mean():.2f}")
 # Code judges the claims; these matter most, the unkind first. All others are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
-claims = """parameters-attention92 flops-test-size mask-margin error-cifar100
-    signal-naive signal-residual gradient-filter accuracy-noise"""
+claims = """parameters-attention92 flops-test-size mask-margin
+    error-cifar100 signal-naive signal-residual gradient-filter
+    accuracy-noise"""
 plots.verdicts(paper.verdicts(claims.split()))
 
 # %% [markdown]

@@ -123,7 +123,7 @@ paper = attnlib.paper("triplet")
 # **Twice more.** The second branch pools over the columns and gives $g^{HC}_{ic}$; the third pools over the channels and
 # gives $g^{HW}_{ij}$, CBAM's spatial half on the map as it comes. Each has its own kernel and norm. **Average:**
 #
-# $$\begin{aligned} y_c(i, j) = \tfrac13 \bigl( & g^{CW}_{cj} + g^{HC}_{ic} \\ & {} + g^{HW}_{ij} \bigr)\, x_c(i, j). \end{aligned}$$ (triplet-mean)
+# $$\begin{aligned} y_c(i, j) = {} & \tfrac13 \bigl( g^{CW}_{cj} + g^{HC}_{ic} \\ & {} + g^{HW}_{ij} \bigr)\, x_c(i, j). \end{aligned}$$ (triplet-mean)
 #
 # A mean is not a product. In CBAM a gate near zero closes a pixel, whatever the other gate says. Here each branch has one
 # vote in three: if one gate is 0 and the others are $\tfrac12$, a third of the value still passes.
