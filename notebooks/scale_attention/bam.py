@@ -152,7 +152,7 @@ paper = attnlib.paper("bam")
 #
 # $$\begin{aligned} P = {} & 3\,C\,h + C \\ & {} + 18\,h^2 + 13\,h + 1, \end{aligned}$$ (bam-parameters)
 #
-# $$\begin{aligned} M = {} & HW\,(C\,h + 18\,h^2 + h) \\ & {} + 2\,C\,h. \end{aligned}$$ (bam-macs)
+# $$\begin{aligned} M = {} & HW\,(C + 18\,h + 1)\,h \\ & {} + 2\,C\,h. \end{aligned}$$ (bam-macs)
 #
 # ## The module from scratch
 

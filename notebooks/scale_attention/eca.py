@@ -37,7 +37,7 @@
 # ![Where ECA sits in a residual block](../../book/figures/eca-block.svg)
 # ![Squeeze, slide one kernel, scale, for six channels](../../book/figures/eca-steps.svg)
 #
-# Where ECA sits in a residual block, and what it does to six channels of one image.
+# Where ECA sits in a residual block, and what it does to six channels.
 # :::
 #
 # :::{admonition} Before you start

@@ -100,7 +100,7 @@ paper = attnlib.paper("residual_attention")
 #
 # **Unit.** Trunk and mask are made of residual units that keep width and size. With $a$ for a batch norm and a ReLU,
 #
-# $$u(x) = x + W_3\, a(W_2\, a(W_1\, a(x))).$$ (residual-attention-unit)
+# $$\begin{aligned} u(x) &= x + W_3\, a(W_2\, h), \\ h &= a(W_1\, a(x)). \end{aligned}$$ (residual-attention-unit)
 #
 # $W_1$ and $W_3$ are 1 by 1, $W_2$ is 3 by 3, with $C/4$ channels in between. Note that the norm comes *first*: what a
 # unit adds does not depend on how large its input is.
@@ -159,7 +159,7 @@ paper = attnlib.paper("residual_attention")
 #
 # **Parameters.** A unit has $17 C^2 / 16 + 3C$. One with $l$ poolings has
 #
-# $$n_u = 2p + t + (l + 1)\, r + (l - 1)(r + 1)$$ (residual-attention-count)
+# $$\begin{aligned} n_u = {} & 2p + t + (l + 1)\, r \\ & {} + (l - 1)(r + 1) \end{aligned}$$ (residual-attention-count)
 #
 # units, and $2C^2 + 4C$ for the last two convolutions of the mask with their norms.
 #
