@@ -24,8 +24,8 @@
 # Keys pooled to a quarter end at 135, cells of a sixteenth at 190.
 #
 # **Do not store them, and time is what ends it.** Dense attention in blocks gives the same numbers. At 64 positions a side, to
-# store the weights takes 152 times the memory and 13.6 times the time. The blocks are faster than *pooled* attention, which has a
-# quarter of its multiply-adds.
+# store the weights takes 152 times the memory and 13.6 times the time. There the blocks are also faster than *pooled* attention,
+# which has a quarter of its multiply-adds.
 #
 # **What a cheaper form gives up is what it does not meet.** On a task that asks for any position of 16, dense attention finds all
 # values, a window of 3 by 3 52.4 %, a grid of four cells 40.0 %, and pooled keys, which see everything in groups, 40.4 %.
@@ -171,8 +171,8 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The query meets, of 256 in all, 64, 16 and 49 keys in the cheaper forms. It lies in the corner of its cell: the grid lets it look
-# three positions to one side, and to its nearest neighbour on the other side not at all.
+# The query meets, of 256 in all, 64, 16 and 49 keys in the cheaper forms. It lies in the corner of its cell: the grid lets it
+# look three positions to one side, and to its nearest neighbour on the other side not at all.
 # :::
 #
 # ## They are right
@@ -282,17 +282,20 @@ finding("1.7 times", seconds["fused", 64] / seconds["grid", 64])
 ratio = seconds["fused"] / seconds["local"]
 finding("from 32 on", ratio.index[ratio > 1].min())
 finding("17.3 times", ratio[128])
+first = seconds.unstack("form").dropna(subset="local").idxmin(axis=1)
+finding("from 64 on", first.index[first == "local"].min())
 plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
 # In blocks, dense attention is 6.9 times as fast on 32 positions a side, 13.6 times on 64, where it holds 10.6 MB and the stored
-# form 1,615 MB, 152 times the memory. It has as many multiply-adds; what takes the time is to write the weights and to read them again. So pooled
-# attention, with a quarter of the multiply-adds and its weights stored, takes 2.8 times as long as all of dense attention in
-# blocks, and the grid, with a sixteenth, is only 1.7 times as fast. Local attention is the fastest from 32 on, at 128 positions
-# 17.3 times. From 16 to 32 positions a side the stored form takes 33 times as long, where its multiply-adds are 16 times as many:
-# there its weights leave the cache. (CPU seconds of one core, while the machine had other work; the median of five steps.)
+# form 1,615 MB, 152 times the memory. It has as many multiply-adds; what is left to take the time is to write the weights and to
+# read them again. So pooled attention, with a quarter of the multiply-adds and its weights stored, takes 2.8 times as long as all
+# of dense attention in blocks, and the grid, with a sixteenth, is only 1.7 times as fast. Local attention is faster than dense
+# attention in blocks from 32 on, at 128 positions 17.3 times, and the fastest of all from 64 on. From 16 to 32 positions a side
+# the stored form takes 33 times as long, where its multiply-adds are 16 times as many, likely because its weights leave the
+# cache. (CPU seconds of one core, while the machine had other work; the median of five steps.)
 # :::
 #
 # ## Where each form ends
@@ -401,8 +404,8 @@ plt.show()
 # square only the maxima are left, and a key among them cannot be told from its neighbours.
 # :::
 #
-# On pictures the reach matters less than on this task, which was made for it: what a pixel needs is mostly near. OCNet's chapter
-# has the other side of it, [on two objects a picture](ocnet.ipynb), where the grid is better than dense attention.
+# This task was made for it: it asks for nothing but reach. On [OCNet's scenes](ocnet.ipynb), with two objects a picture, the grid
+# is better than dense attention.
 #
 # ## Quiz
 #
@@ -489,8 +492,7 @@ exercises.answer("over-positions-exercise-early", ...)  # GB for the dots
 # :class: dropdown
 # ````
 #
-# For one layer, and the peak of a training step is about three times that. It is why SAGAN, OCNet and Non-local stand in late
-# stages, or pool their keys.
+# For one layer, and the peak of a training step is about three times that. A reason to stand in late stages, or to pool keys.
 
 # %%
 N = 56**2
