@@ -20,15 +20,15 @@
 # :::{admonition} Does attention help, when every module gets the same images, epochs and seeds?
 # :class: question
 #
-# The runs at hand are short: a ResNet-20, 4,500 images of CIFAR-10, four epochs, three to eight seeds. In them
+# The runs at hand are short: a ResNet-20, 4,500 images of CIFAR-10, four epochs, three to eight seeds. In these runs
 #
 # **some modules beat no module.** Over eight seeds SE gains 2.42 points and a gate that is one half for every image
-# 3.58; these two gains hold even when all 25 rows are allowed for.
+# 3.58; these two gains hold even when one allows for having compared 25 rows.
 #
 # **No module is shown to beat that constant gate.** Of 21 rows with a module two have the higher mean, by 0.05 and 0.01 points.
 #
-# **Three seeds rank little.** Of 276 pairs of rows 113 have a 95 % interval that leaves zero out, of which 14 would by
-# chance; two pairs remain when all pairs are allowed for.
+# **Three seeds rank little.** Of 276 pairs of rows 113 have a 95 % interval that leaves zero out, and 14 would if
+# nothing differed. When one allows for having compared all pairs, two remain.
 # :::
 #
 # :::{admonition} What you will be able to do
@@ -160,7 +160,8 @@ if whole:
 #
 # * *One seed, one start.* Under one seed all networks begin with the same weights outside of their attention and see the images in the same order. So runs are compared seed by seed. The images are the same under every seed.
 # * *The test set is read once*, after the last epoch. What has to be chosen is chosen on the images held back (the protocol `clean`).
-# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that needs others is at a disadvantage.
+# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that
+#   needs others is at a disadvantage: how large that can be, [the next page](accuracy_deeper.ipynb) shows for SASA.
 #
 # *Controls* are networks with a constant gate: no attention. Each is what some modules are before they have learned:
 # `constant` halves the branches, as a sigmoid of zero does; 0.731 is the sigmoid of one, where SA and SGE begin; 0.269 in the
@@ -330,10 +331,10 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Of 21 rows with a module two have a higher mean than the constant, by 0.05 points with NAM and 0.01 with ECA; none has an interval above zero;
-# 12 have one below, of which SA and SEM stay below when corrected. NAM, with eight seeds, is known best: -0.98 to 1.07.
-# What its gates know of the image is worth a point at most beside a factor that knows nothing. For Triplet, from three
-# seeds, 3.66 points cannot be excluded.
+# Of 21 rows with a module two have a higher mean than the constant, by 0.05 points with NAM and 0.01 with ECA; none has
+# an interval above zero; 12 have one below, of which SA and SEM stay below when corrected. NAM, with eight seeds, is
+# known best: -0.98 to 1.07. So what its gates know of the image is worth a point at most, beside a factor that knows
+# nothing. For Triplet, from three seeds, 3.66 points cannot be excluded.
 # :::
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
@@ -423,12 +424,13 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Of 276 pairs 113 have a 95 % interval that leaves zero out; 14 would by chance if nothing differed. Two remain when all pairs are allowed for: SE
-# above no module, and the constant 0.269 in the norms above SGE. With one scatter for all, two means of three seeds are told apart
-# from a distance of 2.47 points, or 4.90 where the pair is chosen because of its means; the first nine rows lie closer together than
-# that. Which three seeds one has decides much: the gain over no module leaves zero out in 50 of 56 ways for SE and 15 for NAM, whose gain is
-# larger but scatters by more: 0.69 points with SE and 2.17 with NAM. And in 8 of the 56 SE would have come out above the
-# constant.
+# Of 276 pairs 113 have a 95 % interval that leaves zero out; 14 would by chance if nothing differed. Two remain when
+# all pairs are allowed for: SE above no module, and the constant 0.269 in the norms above SGE. If all rows scatter
+# alike, two means of three seeds are told apart from a distance of 2.47 points, or 4.90 where the pair is chosen
+# because of its means; the first nine rows lie closer together than that, and their order says nothing. Which three
+# seeds one has decides much: the gain over no module leaves zero out in 50 of 56 ways for SE and 15 for NAM, whose gain
+# is larger but scatters by more: 0.69 points with SE and 2.17 with NAM. And in 8 of the 56 SE would have come out above
+# the constant.
 # :::
 #
 # ## What a gate is at the start
@@ -587,9 +589,9 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# By this measure gates are free: Nine of 20 rows with a module add less than 0.01 % of multiply-adds. The front has two rows, NAM with 53.8 %
-# and SASA with 46.4 % and 7.1 % less to compute; ECA has 53.7 for 0.002 %, which is not to be told from NAM. The 18.6 % of Non-local
-# buy nothing here.
+# By this measure gates are free: Nine of 20 rows with a module add less than 0.01 % of multiply-adds. The front has two
+# rows, NAM with 53.8 % and SASA with 46.4 % and 7.1 % less to compute; ECA has 53.7 for 0.002 %, which is not to be
+# told from NAM. The 18.6 % of Non-local buy nothing here.
 # :::
 #
 # Time is another cost. A gate has next to no multiply-adds, but it reads and writes the whole map:

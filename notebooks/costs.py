@@ -24,8 +24,8 @@
 # operations or parameters are counted as their table counts them. Few of the rest are far off; eight of those that were
 # read in print are off by more than 5 %.
 #
-# **What is advertised is not what is felt.** In ResNet-50 a gate adds between nothing and 10 % of parameters and at most
-# 2.0 % of multiply-adds. But it adds 28 to 188 % of the work that goes through a map value by value.
+# **What is advertised is not what is felt.** In ResNet-50 a gate adds between nothing and 10 % of parameters and at
+# most 2.0 % of multiply-adds. But of the work that goes through a map value by value it adds 28 to 188 %.
 #
 # **The time follows that work.** Over 13 additions to ResNet-20, the measured step time ranks as the work value by value
 # does (rank correlation 0.82), less as parameters do (0.53) or multiply-adds (0.38).
@@ -340,10 +340,10 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Who is cheapest depends on what is counted. In parameters: GE none, ECA 86, SA 708 and SGE 2,048; SE, CBAM and SEM 9.9 to
-# 10.2 % of the network, Non-local 28.8 %. In multiply-adds: GE, SA, SGE, NAM and IEBN have none, every gate at most 2.0 %,
-# Non-local 68.5 %. In work value by value no gate is free: 28 % with BAM and 188 % with Triplet are the ends. In
-# memory: IEBN adds 0.1 % of memory, GE and ECA 6.0 %, CBAM 19.4 %.
+# Who is cheapest depends on what is counted. In parameters: GE none, ECA 86, SA 708 and SGE 2,048; SE, CBAM and SEM 9.9
+# to 10.2 % of the network, Non-local 28.8 %. In multiply-adds: GE, SA, SGE, NAM and IEBN have none, every gate at most
+# 2.0 %, Non-local 68.5 %. In work value by value no gate is free: it is between 28 % with BAM and 188 % with Triplet.
+# In memory: IEBN adds 0.1 % of memory, GE and ECA 6.0 %, CBAM 19.4 %.
 # :::
 
 # %% mystnb={"code_prompt_show": "All modules in ResNet-50 and ResNet-20: the tables"} tags=["nbval-check-output", "hide-cell"]
@@ -405,8 +405,8 @@ plt.show()
 # :class: finding
 # Over 13 additions the rank correlation is 0.82 between time and work value by value, 0.53 for parameters and 0.38 for
 # multiply-adds. SGE adds no multiply-add and 76 % of time; and SE 13.8 %, with five times SGE's parameters. Memory
-# ranks like time, too (0.87): both are about maps that are written and kept. This is one network on one processor; on
-# others the time was not measured.
+# ranks like time, too (0.87): both are about maps that are written and kept. So to guess what a gate will cost in time,
+# count how often it goes over the map. This is one network on one processor; on others the time was not measured.
 # :::
 #
 # ## Parameters against multiply-adds

@@ -23,20 +23,23 @@
 # **Size.** At 256 channels the twenty modules have between none (GE) and 1.45 million parameters (Pyramid-OC); seven of
 # them have fewer than 2,000.
 #
-# **What it listens to.** The same input goes through every module. Fresh, six of them answer at a pixel to that pixel and
-# channel alone. With their weights moved, NAM alone still does; GE, IEBN and SA hear the whole map of their own channel,
-# and thirteen hear all channels.
+# **What it listens to.** The same input goes through every module. As they are made, six of them answer at a pixel to
+# that pixel and channel alone. With their weights moved, NAM alone still does; GE, IEBN and SA hear the whole map of
+# their own channel, and thirteen hear all channels.
 #
-# **Speed.** No gate is a matter of arithmetic. NAM takes 0.27 times as long as the operations of its released code, if
-# one pass over the map does what several did; SE and ECA, which made few passes from the start, cannot get faster.
+# **Speed.** A gate's time is not arithmetic, but passes over the map. Where one pass does what several did, NAM takes
+# 0.27 times as long as the operations of its released code; SE and ECA, which made few passes from the start, cannot
+# get faster.
 # :::
 #
 # :::{admonition} What is compared
 # :class: tip
 #
-# Sizes and what a module listens to are computed while the page is made. Times are read from files that
-# `python -m benchmarks.modules` and `python -m benchmarks.local` wrote on one machine; nothing is timed here. What whole networks cost with
-# each module is on [the page on costs](costs.ipynb).
+# Sizes, and what a module listens to, are computed while the page is made. [One
+# equation](scale_attention/one_equation.ipynb) derives from the modules' definitions what a gate *can* tell apart; here
+# the modules are asked. Times are read from files that `python -m benchmarks.modules` and `python -m benchmarks.local`
+# wrote on one machine; nothing is timed here. What whole networks cost with each module is on [the page on
+# costs](costs.ipynb).
 # :::
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
@@ -217,10 +220,11 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# As they are made, IEBN, NAM, Non-local, SA, SAGAN and SGE answer to the pixel itself alone. With moved weights NAM alone still
-# does: it is the one module here that brings nothing from elsewhere. GE, IEBN and SA answer to all 225 pixels of its own channel
-# each, ECA to 3 channels, SGE to its group of 4. Thirteen modules answer to all 48 channels, but not all of them to all pixels:
-# 161 pixels in Triplet, 49 in SASA (its window of 7 x 7), 196 in SAGAN, whose pooling drops the last row and column of an odd map.
+# As they are made, IEBN, NAM, Non-local, SA, SAGAN and SGE answer to the pixel itself alone. With moved weights NAM
+# alone still does: it is the one module here that brings nothing from elsewhere. GE, IEBN and SA answer to all 225
+# pixels of its own channel each, ECA to 3 channels, SGE to its group of 4. Thirteen modules answer to all 48 channels,
+# but not all of them to all pixels: 161 pixels in Triplet, 49 in SASA (its window of 7 x 7), 196 in SAGAN, whose
+# pooling drops the last row and column of an odd map.
 # :::
 #
 # What the modules do to the length of the input, as they are made, tells how differently they begin: a gate that starts near one half

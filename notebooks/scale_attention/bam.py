@@ -20,16 +20,18 @@
 # :::{admonition} Add or multiply?
 # :class: question
 #
-# **The paper adds its two branches, the released code multiplies them,** and no published number tells which is better.
-# On this book's shapes the released code with + for × is better on each of three seeds, by 1.60 to 2.85 points; a
-# network that is the same but for rounding moves by up to 2.65.
+# BAM makes a number for each channel and one for each pixel, and one gate out of both.
 #
-# **But they are two kinds of gate.** Of the sixteen ways in which two channels can be open or closed at two places, the
-# sum reaches 14 and the product 8. Of what trained product gates do, 44 to 79 % is beyond any sum; without it the
+# **The paper adds the two, the released code multiplies them,** and no published number tells which is better. On this
+# book's shapes the sum is better on each of three seeds, by 1.60 to 2.85 points; but two runs that differ by rounding
+# alone are up to 2.65 points apart.
+#
+# **They are two kinds of gate.** Of the sixteen ways in which two channels can be open or closed at two places, the sum
+# reaches 14 and the product 8. Of what gates that multiply learn, 44 to 79 % is beyond any sum; without this part their
 # network loses 19.0 points.
 #
-# **And "never suppresses" means little here.** The next batch norm undoes a constant gate of 1.5 to five digits. What
-# counts is the ratio of two gates, which BAM keeps below 2.
+# **That its gates lie above one means little.** The next batch norm undoes a constant gate of 1.5 to five digits. What
+# counts is the ratio of two gates, and BAM keeps it below 2.
 # :::
 #
 # :::{mechanism}
@@ -88,9 +90,9 @@ paper = attnlib.paper("bam")
 # ## The idea
 #
 # [SE](se.ipynb) puts a small gate into every block. BAM puts a larger one where it is about to matter most: behind the
-# first three stages of a network, just before the map is halved to a quarter of its pixels. It has a gate for each
-# channel *and* each pixel. A **channel branch** gives each channel a number, a **spatial branch** gives each pixel one,
-# and the two are combined under one sigmoid.
+# first three stages of a network, just before height and width are halved. It has a gate for each channel *and* each
+# pixel. A **channel branch** gives each channel a number, a **spatial branch** gives each pixel one, and the two are
+# combined under one sigmoid.
 #
 # How? To add two logits and to multiply them look like two spellings of "both count". They are not. A sum can say *red
 # counts, and so does the middle*; a product can say *red counts in the middle, and blue outside*.
@@ -113,9 +115,9 @@ paper = attnlib.paper("bam")
 #
 # How far does $t$ see? Two steps of $-d$, 0 or $d$ end at five places along each side: a window of 17 by 17 pixels, of
 # which 25 count. Larger gaps only spread them. Behind the third stage of ResNet-50, on 14 by 14 pixels, no gate sees
-# more than 16 pixels; the [deeper page](bam_deeper.ipynb) draws them by a gradient, and changes all the others.
+# more than 16 pixels; the [deeper page](bam_deeper.ipynb) draws them, and shows that all others may change.
 #
-# **Combine.** The paper adds, the released code multiplies:
+# **Combine.** The paper adds the two logits, the released code multiplies them:
 #
 # $$g_c(i, j) = 1 + \sigma(s_c + t_{ij}),$$ (bam-sum)
 #
@@ -142,11 +144,11 @@ paper = attnlib.paper("bam")
 #
 # $$N(W\,(k\, y)) = N(W\, y),$$ (bam-invariance)
 #
-# because mean and deviation grow with the factor and are taken out again. So gates $1 + \sigma$ act as $(1 + \sigma) /
-# 2$, between one half and one, would act. Only **ratios** of gates reach the network, and with the "1 +" any two have a
-# ratio below two; without it the ratio has no bound. Residual attention has the same range, on a trunk of its
-# own. [SE](se.ipynb) and [CBAM](cbam.ipynb) sit on a branch, and the shortcut beside it is not scaled. There a
-# constant counts: a half in a fresh SE, a quarter in a fresh CBAM.
+# because mean and deviation grow with the factor and are taken out again. So gates $1 + \sigma$ act just as gates $(1 +
+# \sigma) / 2$ would, which lie between one half and one. Only **ratios** of gates reach the network, and with the "1 +"
+# any two have a ratio below two; without it the ratio has no bound. [Residual attention](residual_attention.ipynb) has
+# the same range, on a trunk of its own. [SE](se.ipynb) and [CBAM](cbam.ipynb) sit on a branch, and the shortcut beside
+# it is not scaled. There a constant counts: a half in a fresh SE, a quarter in a fresh CBAM.
 #
 # **Parameters and multiply-adds** of one module:
 #
@@ -389,8 +391,7 @@ plots.table(share, "What is added to ResNet-50", digits=2)
 #
 # ### As published
 #
-# ResNet-50 on CIFAR-100, single runs: the paper, quoted in an issue of its repository; two users there; another
-# project.
+# ResNet-50 on CIFAR-100, single runs: the paper, as an issue quotes it; two users there; another project.
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"code_prompt_show": "Make the table"}
 quoted = paper.table("issue-16").set_index("what")["accuracy"]
@@ -415,7 +416,6 @@ plots.table(runs, "ResNet-50 on CIFAR-100", digits=2)
 # :::
 #
 # That the sum beats product and maximum is the paper's ablation, known from issues that ask why the code multiplies.
-# The authors did not answer.
 #
 # ### Live, on generated shapes
 #
@@ -508,7 +508,7 @@ plt.show()
 # ## Look inside
 #
 # Any table of gates, a row for each channel and a column for each place, splits in one way into a mean, a part of the
-# channel, a part of the place, and a rest that belongs to neither: the **interaction**. In logits a sum has none.
+# channel, a part of the place, and a rest that belongs to neither: the {term}`interaction`. In logits a sum has none.
 # Through the sigmoid a little appears. How much of the variance of trained gates, within an image, is interaction?
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Share of interaction for four forms: near zero for the sum, the sum with norms and the product of gates; between four and eight tenths for the product."}, "figure": {"caption": "Share of interaction in the gates' variance within an image: a point for each seed, filled in block 1, hollow in block 2.", "name": "bam-interaction"}}
@@ -651,7 +651,6 @@ plots.differences(SimpleNamespace(differences=chosen))
 # :label: bam-exercise-reach
 #
 # *Easy, 5 minutes.* A map has 14 by 14 pixels, and $d = 4$. How many pixels does the spatial logit see that sees most?
-# Count by hand.
 #
 # :::{dropdown} Hint
 # Along one side: which of the places 0 to 13 differ from $i$ by 0, 4 or 8?
@@ -698,7 +697,7 @@ exercises.answer("bam-exercise-ratio", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# Less than two each time. The gates of SE have no such bound.
+# It stays below $2 \cdot 2 \cdot 2$, less than two each time. The gates of SE have no such bound.
 
 # %%
 print(factor := 2**3)
@@ -786,11 +785,11 @@ exercises.try_judge("bam-exercise-zero", right=n, wrong=[0, 324, 320])
 #
 # :::{admonition} In five lines
 # :class: takeaway
-# 1. BAM gives each channel a logit and each pixel a logit. The paper adds them, the released code multiplies them.
+# 1. BAM gives each channel and each pixel a {term}`logit`. The paper adds the two, the released code multiplies them.
 # 2. A sum keeps the order of the channels at every pixel; a product turns it over where the pixel's logit is negative.
 # 3. At a bottleneck a constant does nothing, since the next norm undoes it. Only ratios of gates count, and they stay below 2.
 # 4. Gaps widen the window and not the number of pixels seen: 25 at most, and 4 of 64 on a map of 8 by 8.
-# 5. Without norms at the ends of its branches a fresh sum stands at the ends of its sigmoid.
+# 5. The paper's sum needs its two last norms: without them fresh gates stand at the ends of the sigmoid.
 # :::
 #
 # ## Further reading

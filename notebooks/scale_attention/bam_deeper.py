@@ -49,14 +49,15 @@ paper = attnlib.paper("bam")
 # ## A fresh module
 #
 # Why would one multiply? The norms at the ends of the branches are a hint: the paper's equations have them, the
-# released code has none. Its network draws $f_4$ with the variance 2, since that layer has *one* output. A unit behind
-# a norm and a ReLU has the mean square $\tfrac12$ (exactly, where what enters the ReLU is symmetric about zero), and
-# there are $h$ of them, so that
+# released code has none. Its network draws a convolution's weights with the variance 2 over the number of outputs
+# (times the size of the kernel), and $f_4$ has *one* output: variance 2. A unit behind a norm and a ReLU has the mean
+# square $\tfrac12$ (exactly, where what enters the ReLU is symmetric about zero), and there are $h$ of them, so that
 #
 # $$\mathbb{E}\, t^2 = h \cdot 2 \cdot \tfrac12 = h.$$ (bam-deeper-start)
 #
-# In ResNet-50 that is a $t$ of about 4, 6 and 8, far out on the sigmoid. The channel branch keeps PyTorch's weights, of
-# variance $1 / (3 h)$, so that $\mathbb{E}\, s^2 = \tfrac16$. Added to such a $t$, it is lost.
+# In ResNet-50, where $h$ is 16, 32 and 64, that is a $t$ of about 4, 6 and 8, far out on the sigmoid. The channel
+# branch keeps PyTorch's weights, of variance $1 / (3 h)$, so that $\mathbb{E}\, s^2 = \tfrac16$. Added to such a $t$,
+# it is lost.
 
 
 # %%
@@ -131,12 +132,13 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# It is 25 pixels in each, the middle one in 9 ways. With the paper's $d = 4$ they lie four apart.
+# It is 25 pixels in each, the middle one in 9 ways. With the paper's $d = 4$ they lie four apart: a wide gap sees
+# farther, and misses what lies between.
 # :::
 #
 # So a spatial logit depends on the pixels whose row and column differ from its own by multiples of four, and on no
-# other. The sixteen classes of such pixels never hear of each other. Change 15 of 16 pixels at random, and it stays as
-# it was:
+# other. The map falls into sixteen such sets of pixels, and none hears of another. Change 15 of 16 pixels at random,
+# and the logit stays as it was:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -157,7 +159,7 @@ finding("more than 0.001", moved.abs() > 1e-3)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With the few pixels of its own class changed, the same logit moves by more than 0.001.
+# With the few pixels of its own set changed, the same logit moves by more than 0.001.
 # :::
 #
 # That is in evaluation; in training the batch norms mix all pixels. And each pixel of a late map has seen a part of the

@@ -23,11 +23,13 @@
 # **In print, 0.14 points,** which is 70 of ImageNet's 50,000 validation images, from one run each. The maximum, pooled
 # beside the mean in the channel half, is printed with 0.34 points.
 #
-# **On this book's shapes, after three epochs, it costs 8.66 points** against the channel half alone, in the mean of four
-# seeds. But with it the branch starts at a quarter in place of one half, which costs a constant 13.46 points.
+# **On this book's shapes, after three epochs, it costs 8.66 points** against the channel half alone, in the mean of
+# four seeds. But with it a branch starts at a quarter of its size, not at one half, and this alone can account for the
+# loss: a constant quarter is 13.46 points worse than a constant half.
 #
-# **It does not look at the object there.** Of what the spatial gate of the first block lets through above its mean, 4.5 % lies
-# on the object, in the mean of four seeds. Chance would give 14.3 %. The maxima that the gate is made from show the object.
+# **It does not look at the object there.** Of what the spatial gate of the first block lets through above its mean,
+# 4.5 % lies on the object, in the mean of four seeds, where chance would give 14.3 %; yet the maxima that it is made
+# from show the object.
 # :::
 #
 # :::{mechanism}
@@ -89,11 +91,11 @@ paper = attnlib.paper("cbam")
 # [SE](se.ipynb) asks *which channels* matter, and gives all pixels of a channel the same gate. But an object fills a
 # part of the image, so one may ask *which pixels* as well. CBAM asks both, one after the other. Its **channel half** is
 # SE with a second pooling: beside the mean of each channel, its maximum. Its **spatial half** turns the same idea by a
-# right angle: it pools over the channels, keeps a mean and a maximum for each pixel, and lets one convolution make a
-# gate for each pixel out of them.
+# right angle: it pools over the channels, keeps a mean and a maximum for each pixel, and lets one convolution make each
+# pixel's gate.
 #
-# The spatial half is cheap: 100 parameters in a layer of any width. That makes it a good question. What can 100 numbers add
-# that SE does not have? This chapter takes the two halves apart: what each cannot see, and what it costs.
+# The spatial half is cheap: 100 parameters in a layer of any width. That makes it a good question. What can 100 numbers
+# add that SE does not have? This chapter takes the two halves apart: what each cannot see, and what it costs.
 #
 # ## Derivation
 #
@@ -395,8 +397,7 @@ plt.show()
 #
 # ### Live, on generated shapes
 #
-# The cell trains a small ResNet with CBAM on generated shapes. With `ATTNLIB_LANE=full` it trains ResNet-20 on CIFAR-10
-# for thirty epochs, and writes the record.
+# A small ResNet with CBAM. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty epochs and the record.
 
 # %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "cbam-live"}}
 trained = train(chapter_recipe("cbam", seed=0))
@@ -410,8 +411,7 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 30 % of the held-out images, three times as many as chance: the code
-# trains.
+# After three epochs the network names more than 30 % of the held-out images, three times chance: the code trains.
 # :::
 #
 # ### The halves, over seeds
@@ -490,9 +490,8 @@ plt.show()
 # ### Where does the spatial gate look?
 #
 # On `shapes` a mask says where the object is. Take what a gate lets through *above its own mean*: which share of it
-# lies on the object? A gate that is high in the middle of every image would have a good share, too, since objects stand
-# in the middle. So *chance* is the same gate held against the masks of all images. The same is asked of the maxima $p$
-# that the spatial half is given.
+# lies on the object? A gate that is high in the middle of every image would do well, too, as objects stand there. So
+# *chance* is the same gate held against the masks of all images. The same is asked of the maxima $p$.
 
 
 # %%
@@ -622,6 +621,9 @@ plots.differences(SimpleNamespace(differences=chosen))
 # - [ ] The spatial half.
 #
 #   The maximum and the mean over the channels are the same in any order of the channels.
+# - [ ] Neither: the map still holds the same numbers.
+#
+#   It does. But a channel's mean asks which of them stand in this channel.
 # ```
 #
 # ```{quiz} Which order can open the pixels of one channel's spot and close those of another's?
@@ -653,9 +655,8 @@ plots.differences(SimpleNamespace(differences=chosen))
 # ````{exercise} The spatial half's share
 # :label: cbam-exercise-share
 #
-# *Easy, 5 minutes.* In ResNet-50 the spatial halves have 0.06 % of CBAM's parameters. In the first stage of ResNet-20 a
-# block has 16 channels, and $r = 16$. Which share of its CBAM's parameters has the spatial half, in per cent, to one
-# decimal?
+# *Easy, 5 minutes.* In ResNet-50 the spatial halves have 0.06 % of CBAM's parameters. Which share has the spatial half
+# in a block of 16 channels, with $r = 16$, in per cent, to one decimal?
 #
 # :::{dropdown} Hint
 # {eq}`cbam-parameters`, with one hidden unit.
@@ -736,7 +737,7 @@ exercises.answer("cbam-exercise-seventy", ...)  # your answer
 # :class: dropdown
 # ````
 #
-# That is a fortieth of 50,000 images, and it counts the chance of the test set alone, not that of the seeds.
+# That is a fortieth of 50,000 images, and counts the chance of the test set alone, not that of the seeds.
 
 # %%
 D = math.ceil((70 / 1.96) ** 2) - 1
@@ -769,8 +770,7 @@ exercises.answer("cbam-exercise-seeds", ...)  # pairs of runs
 # :class: dropdown
 # ````
 #
-# The rest is an experiment, and yours: say the number of seeds, the mean of the paired differences and its interval,
-# whatever comes out.
+# The rest is an experiment, and yours: say seeds, paired differences and interval, whatever comes out.
 
 # %%
 n = round((1.96 / 0.14) ** 2)

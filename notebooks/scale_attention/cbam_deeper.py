@@ -256,9 +256,9 @@ plt.show()
 # all pixels of an image, its mean logit, costs less than 7 points.
 # :::
 #
-# Why not the means? Behind a batch norm a channel's mean is near zero, and its maximum over a thousand pixels is large and
-# varies more. The same layers see both, and what is larger speaks louder. What the other exchanges cost differs much from
-# seed to seed; try another seed in the cell that trains.
+# Why not the means? Behind a batch norm the mean of a channel is near zero, while its maximum over a thousand pixels is
+# large and varies more. The same layers see both, and what is larger speaks louder. What the other exchanges cost
+# differs much from seed to seed; try another seed in the cell that trains.
 #
 # :::{admonition} Try it
 # :class: try-it

@@ -20,15 +20,15 @@
 # :::{admonition} Do neighbouring channels mean anything?
 # :class: question
 #
-# **Before training, nothing.** Let the gates look along any other order of the channels, and the network is the same but for the
-# names of its channels: a theorem, proven and tried below. Whatever training makes of the one, it makes of the other as often.
+# **Before training, nothing.** A gate of ECA hears its own channel and those stored beside it. Let it look along any
+# other order of the channels, and the network is the same but for names: a theorem, proven and tried below.
 #
-# **After training, what the network made of them, and that is little here.** Give the gates of a small trained network a random
-# order, and it loses less than 7 points of accuracy in the mean, less than with the gates of another image.
+# **After training, only what the network made of them.** Give the gates of a small trained network a random order, and
+# it loses less than 7 points of accuracy in the mean, less than with the gates of another image.
 #
-# **What the short kernel saves is parameters, not time,** and it is not shown to beat a constant: 86 parameters in ResNet-50 in
-# place of SE's 2,530,992, a training step that takes nearly as long, and 53.66 % in this book's short runs on CIFAR-10 where
-# gates of one half have 53.65 %.
+# **What the short kernel saves is parameters, not time,** and it is not shown to beat a constant: 86 parameters in
+# ResNet-50 in place of SE's 2,530,992, a training step nearly as long, and 53.66 % in this book's short runs on
+# CIFAR-10, where gates of one half have 53.65 %.
 # :::
 #
 # :::{mechanism}
@@ -264,7 +264,7 @@ print(adaptive_kernel_size(256, gamma=2, b=1))
 # %% [markdown]
 # ### Parameters, work and time
 #
-# The whole network, by the listing, beside SE; *one by one* counts the work that multiplies no matrix: to read, to scale.
+# The whole network, by the listing, beside SE; *one by one* as in [SE's chapter](se.ipynb).
 
 # %% tags=["nbval-check-output"]
 counted = costs().query("network == 'resnet50'").set_index("module")
@@ -380,8 +380,8 @@ finding("not renamed, its outputs differ", apart > 0.01)
 # outputs differ: the check can fail.
 # :::
 #
-# So a paper that finds neighbours useful has not found them in the order, but that a gate which hears a few other channels,
-# whichever they are, does well enough. Which channels share a group is as arbitrary, by the same proof.
+# So a paper that finds neighbours useful has not found something about the order. It has found that a gate may hear a
+# few other channels, whichever they are, and do well. Which channels share a group is as arbitrary, by the same proof.
 #
 # ## Does it train, does it help?
 #
@@ -405,16 +405,16 @@ finding("76.71 % for SE", printed["SE"], abs(same) < 1e-9)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With three weights a block the paper prints 77.43 %, with 65,536 weights 77.42 %. Groups of any size lie between 76.95 and 76.98
-# %; one scale each 77.07 %, without a word from any other channel. A gate with no weight at all already gains 0.80 points. And
-# the 76.71 % for SE are those of the SE paper, which trained by another recipe, so that the step from SE to the others is a step
-# of recipes, too. Each number is a single run. What others found, [ECA, deeper](eca_deeper.ipynb) tells.
+# With three weights a block the paper prints 77.43 %, with 65,536 weights 77.42 %. Groups of any size lie between 76.95
+# and 76.98 %; one scale each 77.07 %, without a word from any other channel. A gate with no weight at all already gains
+# 0.80 points. And the 76.71 % for SE are those of the SE paper, which trained by another recipe, so that the step from
+# SE to the others is a step of recipes, too. Each number is a single run; what others found is on the [deeper
+# page](eca_deeper.ipynb).
 # :::
 #
 # ### Live, on generated shapes
 #
-# The cell below trains a small ResNet with ECA on generated shapes for three epochs. With `ATTNLIB_LANE=full` it trains ResNet-20
-# on CIFAR-10 for thirty, and writes the record.
+# A small ResNet with ECA, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10 for thirty.
 
 # %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "eca-live"}}
 trained = train(chapter_recipe("eca", seed=0))
@@ -537,9 +537,10 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Eight random orders cost the live network less than 7 points in the mean, less than the gates of another image do. Whatever the
-# order is worth by now, the network has put there: from the start with another order, it would have learned around that. [ECA,
-# deeper](eca_deeper.ipynb) looks at the kernels: in the last block they follow their own channel, which is the same in any order.
+# Eight random orders cost the live network less than 7 points in the mean, less than the gates of another image do.
+# Whatever the order is worth by now, the network has put there: from the start with another order, it would have
+# learned around that. [ECA, deeper](eca_deeper.ipynb) looks at the kernels: in the last block a gate opens where its
+# own channel is strong, and this part of it is the same in any order.
 # :::
 #
 # :::{admonition} Try it
@@ -631,7 +632,7 @@ plots.differences(SimpleNamespace(differences=chosen))
 #   Which channels are neighbours is arbitrary at the start, by the theorem.
 # - [ ] Nothing can follow from ImageNet runs.
 #
-#   Over several seeds it could show whether hearing two other channels helps.
+#   Over several seeds they could show whether hearing two other channels helps.
 # - [x] Perhaps that hearing two other channels helps, whichever they are; a single run of each does not tell.
 #
 #   The order is arbitrary, and 0.36 points between single runs may be seeds.
@@ -657,7 +658,7 @@ exercises.answer("eca-exercise-nine", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# From 8 on, so $C = 2^{15}$; {eq}`eca-width` gives $2^{17}$, where the value before rounding is 9 exactly.
+# At least 8 means $\log_2 C \ge 15$. {eq}`eca-width` gives $2^{17}$, where the value before rounding is 9 exactly.
 
 # %%
 nine = 2 ** (2 * 8 - 1)
@@ -677,8 +678,8 @@ exercises.try_judge(
 # ````{exercise} In millions
 # :label: eca-exercise-millions
 #
-# *Easy, 5 minutes.* The paper's Table 3 prints 47.01 M parameters for ResNet-101 with SE. How many million are that, to two
-# decimals?
+# *Easy, 5 minutes.* The paper's Table 3 has 47.01 M parameters for ResNet-101 with SE. How many million are that, to
+# two decimals?
 #
 # :::{dropdown} Hint
 # M is no million here: the network of Table 3 with 24.37 M parameters has 25.56 million ([ECA, deeper](eca_deeper.ipynb)).
@@ -766,9 +767,8 @@ exercises.answer("eca-exercise-blocks", ...)  # pairs, in the mean
 # :class: dropdown
 # ````
 #
-# A given pair is side by side with the probability $63 / (64 \cdot 63 / 2) = 1 / 32$, and 63 pairs have this chance: a random
-# order keeps two of 63, and makes next to all neighbours new. The rest is an experiment, and yours: say seeds, differences and
-# interval, whatever comes out.
+# A given pair is side by side with the probability $63 / (64 \cdot 63 / 2) = 1 / 32$, and 63 pairs have it: a random
+# order keeps two of 63. The rest is yours: say seeds, differences and interval, whatever comes out.
 
 # %%
 kept = 63 * 63 / math.comb(64, 2)
@@ -785,8 +785,8 @@ exercises.try_judge("eca-exercise-blocks", right=kept, wrong=[0.98, 1, 2])
 #
 # :::{admonition} In five lines
 # :class: takeaway
-# 1. ECA's gate is a sigmoid of a weighted sum over the means of a few neighbouring channels: three, five or seven weights
-#    a block, and no bias.
+# 1. ECA's gate is a sigmoid of a weighted sum over the means of three, five or seven neighbouring channels, without
+#    bias.
 # 2. The order of channels means nothing before training: any order gives the same networks, under other names.
 # 3. It keeps every mean, where SE's bottleneck keeps a few combinations; but it does not hear far channels, and does not
 #    know which channel it gates.

@@ -275,9 +275,9 @@ finding("more from image to image", *more)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In all three blocks the mean gate of every channel lies between 0.3 and 0.7, and gates vary more from image to image than
-# mean gates do from channel to channel. ECA has no way to close a channel for good, as SE's biases have: it leans to one
-# side and the other of one half.
+# In all three blocks the mean gate of every channel lies between 0.3 and 0.7, and gates vary more from image to image
+# than mean gates do from channel to channel. ECA has no way to close a channel for good, as SE has by its biases: a
+# gate only leans to one side of one half or the other, image by image.
 # :::
 #
 # ## What the paper prints
@@ -305,7 +305,8 @@ axis.set(xlim=(75, 77.7), xlabel="top-1 accuracy, printed (%)")
 plt.show()
 
 # %% [markdown]
-# **How to read it.** From top to bottom a gate has more weights. The chapter says what follows, and what does not.
+# **How to read it.** From top to bottom a gate has more weights, and the accuracy does not rise with them. [The
+# chapter](eca.ipynb) says what follows from it, and what does not.
 #
 # Printed costs beside the same figures recomputed, in the paper's units:
 

@@ -20,18 +20,20 @@
 # :::{admonition} How far must a gate look?
 # :class: question
 #
+# A gate of GE looks at a window around each pixel; how far it reaches is its *extent*.
+#
 # **As far as its question has one answer.** On maps whose regions are 8 pixels wide, a gate that has to tell the state
 # of its region is right in 79 % of all pixels with a window of 7 by 7, in 59 % with the whole map. Where the map is one
 # region, the whole map is right in 100 %.
 #
-# **It looks to the wrong side.** A window is centred on the first pixel of the cell that it gates. On regions of 16
-# pixels that costs the window of 15 by 15 more than 7 points.
+# **It looks to the wrong side.** Several pixels share one window, and it is centred on the first of them, up and to the
+# left. On regions of 16 pixels that costs the window of 15 by 15 more than 7 points.
 #
 # **Looking is not enough.** With the mean alone, trained networks are right in at most 65 % on such maps; with a batch
 # norm behind the same mean, in up to 100 %. It is the norm that opens the gate.
 #
-# **Finer extents are not dearer.** Without parameters none has any; learned, they add at most 498,432 to ResNet-50, and
-# the global one 5,549,568. In the authors' table they lose up to 0.97 points.
+# **Small windows are not dearer.** A learned one adds at most 498,432 parameters to ResNet-50, the whole map 5,549,568;
+# but in the authors' table small windows lose up to 0.97 points.
 # :::
 #
 # :::{mechanism}
@@ -94,8 +96,7 @@ paper = attnlib.paper("ge")
 # why the whole image? Whether an eye is a cat's eye shows in the face around it, and not in the carpet. Gather-Excite
 # makes the distance a choice. It **gathers** each channel over windows of a chosen {term}`extent`: the mean, or a small
 # convolution that is learned. It **excites**: the sigmoid of what was gathered, brought back to the size of the map, is
-# the gate of every pixel. And channels do not speak to each other: what a channel has around a pixel gates this channel
-# at this pixel.
+# the gate of every pixel. Channels do not speak to each other.
 #
 # In its plainest form, $\theta^-$, the module has no parameters. A channel that is strong around a pixel is let through
 # there; where its mean is negative it is turned down to less than a half. The abstract says that this helps more than
@@ -111,7 +112,7 @@ paper = attnlib.paper("ge")
 # $$z_u = \operatorname{mean}\{x_i : |i - e u| < e\}.$$ (ge-gather)
 #
 # There are $h = \lceil H / e \rceil$ windows; with the *global* extent there is one, the whole map. At the border the
-# mean is taken of the pixels that are there; a padding of zeros would pull it to zero.
+# mean is taken of the pixels that are there; zeros in place of the missing ones would pull it to zero.
 #
 # **Excite.** Each pixel takes the nearest gathered value, by its index:
 #
@@ -195,8 +196,7 @@ class GatherExcite(nn.Module):
 # %% [markdown]
 # ## It is right
 #
-# In double precision, on maps of 13 by 10 pixels, which no extent divides both ways, without parameters. The loops know
-# nothing of tensors.
+# In double precision, on maps of 13 by 10 pixels, which no extent divides both ways. The loops know no tensors.
 
 
 # %% mystnb={"code_prompt_show": "The loop reference"} tags=["hide-input"]
@@ -266,8 +266,7 @@ for e in (2, 4, 8):
 # %% [markdown]
 # :::{admonition} Try it
 # :class: try-it
-# A map of 9 rows has two windows of extent 8, centred on rows 0 and 8. Which rows does each of them gate? Say first;
-# then run, and change `H`.
+# A map of 9 rows has two windows of extent 8, on rows 0 and 8. Which rows does each gate? Say first; then run.
 # :::
 
 # %%
@@ -353,8 +352,7 @@ else:
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 30 % of the test images, three times as many as chance: the code
-# trains.
+# After three epochs the network names more than 30 % of the test images, three times chance: the code trains.
 # :::
 #
 # ### On CIFAR-10, recorded
@@ -381,7 +379,7 @@ plt.show()
 # :class: finding
 # Over three seeds, 49.79 % with GE: 0.24 points below no module, with an interval that holds zero (-3.13 to 3.62). It
 # is 3.86 points below the constant one half (95 % interval 1.79 to 5.93), on each seed. What a factor of one half gains
-# here, a factor near one half that depends on the image does not.
+# here, a factor near one half that depends on the image does not: to look at the image costs more here than it brings.
 # :::
 #
 # ## Look inside
@@ -440,8 +438,9 @@ plt.show()
 # :class: finding
 # The best extent is 1 for regions of 2 pixels, 2 for 4, 4 for 8 and 16, and the whole map where it is one region. To
 # look too far is worse than to look too near: on regions of 8 pixels extent 4 is right in 79 %, the whole map in 59 %;
-# a single hint is right in 63 %. Centred windows are never less often right. On regions of 16 pixels the window of
-# extent 8 would be right in 90 % instead of 83 %, if it stood where it is used.
+# a single hint is right in 63 %. The mean of the whole map is the vote of 16 coins, of which the pixel's own is one.
+# Centred windows are never less often right. On regions of 16 pixels the window of extent 8 would be right in 90 %
+# instead of 83 %, if it stood where it is used.
 # :::
 #
 # :::{admonition} Try it
@@ -566,7 +565,7 @@ plots.verdicts(paper.verdicts(claims.split()))
 # %% [markdown]
 # ## Where the paper and the released code differ
 #
-# Six differences. The other two: how parameters were rounded, and the SRM authors' port.
+# Here are six differences. The other two are how parameters were rounded, and the SRM authors' port.
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 most = "released theta-plus bias resolution windows timm"
@@ -657,7 +656,8 @@ exercises.answer("ge-exercise-side", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# $S^2 + 2 < 33$. On such maps finer extents do add parameters. ResNet-50 has none for images of 224 pixels.
+# $S^2 + 2 < 33$ holds up to $S = 5$. On such maps finer extents do have more parameters. ResNet-50 has no such map for
+# images of 224 pixels; its smallest is 7 by 7.
 
 # %%
 side = max(s for s in range(1, 57) if s * s + 2 < 11 * math.log2(8))
@@ -690,8 +690,8 @@ exercises.answer("ge-exercise-blocks", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# One window, $\lceil H / 8 \rceil = 1$. Maps of 9 by 9 have two by two: a network looks in another way when images
-# grow.
+# A map has one window where $\lceil H / 8 \rceil = 1$, that is up to 8 rows. Maps of 9 by 9 have two by two: the same
+# network looks in another way when its images grow.
 
 # %%
 same = [3 * (image // 32 <= 8) for image in (224, 288)]

@@ -281,9 +281,9 @@ finding("same gates, to 0.0001", moved < 1e-4)
 #
 # ## What it costs
 #
-# NAM is called light, and it is, if one counts parameters. *One by one* counts the work that multiplies no matrix: to read a
-# value for a norm, to scale it, to add it. The constant is a gate of one half, which only scales. Work is that of ResNet-50,
-# the time is that of a training step of ResNet-20 on two CPU cores.
+# NAM is called light, and it is, if one counts parameters. *One by one* as in [SE's chapter](se.ipynb). The constant is
+# a gate of one half, which only scales. Work is that of ResNet-50, the time is that of a training step of ResNet-20 on
+# two CPU cores.
 
 
 # %% tags=["nbval-check-output"]
@@ -530,10 +530,10 @@ finding("more than 10", change["one"] < -10)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With one half, with average gates and with those of another image the accuracy changes by less than 3 points, up or down. With
-# gates of one, which scale the branches as no network in training saw them, it falls by more than 10. The network is used
-# to branches of half their size. It does not listen to the gates: in the [SE chapter](se.ipynb) those of another image cost
-# more than twice as much.
+# With one half, with average gates and with those of another image the accuracy changes by less than 3 points, up or
+# down. With gates of one, which leave the branches twice as large as training knew them, it falls by more than 10. The
+# network is used to branches of half their size. It does not listen to the gates: in the [SE chapter](se.ipynb) those
+# of another image cost more than twice as much.
 # :::
 #
 # :::{admonition} Try it

@@ -20,15 +20,18 @@
 # :::{admonition} What can a gate tell apart?
 # :class: question
 #
-# **Twelve modules are one equation.** Squeeze, transform, gate, scale: each has a line of its own, and each line equals
-# the package's module to 1e-12.
+# Twelve modules have twelve names and twelve papers. This page puts them side by side.
 #
-# **Some are one gate under two names.** NAM in training on one image standardises as the spatial half of SA does, and
-# so does SGE with one channel a group, but for a factor of 0.992 and a sign. The formula "SGE = Group + SE" is not so.
+# **They are one equation.** Squeeze, transform, gate, scale: each module is a few lines of code here, and the lines
+# equal the package's module to twelve digits.
 #
-# **What is squeezed decides what is seen.** Five of the twelve see only the means: move all pixels of a map, in each
-# channel in another way, and not one gate changes. To two more it does not matter where a value stands: their gates
-# move with it.
+# **Some are one gate under two names.** In training on a single image NAM standardises as the spatial half of SA does.
+# SGE with one channel a group does it, too, but for a factor of 0.992 and a sign. But SGE is not, as one may read, SE
+# in groups.
+#
+# **What a gate can see is decided before anything is learned.** Five of the twelve see only the means: move all pixels
+# of a map, in each channel in another way, and not one gate changes. For two more, NAM and SA, a gate goes where its
+# pixel goes. If *where* matters for your task, no training makes these seven see it.
 # :::
 #
 # :::{mechanism}
@@ -42,8 +45,8 @@
 # :::{admonition} Before you start
 # :class: tip
 #
-# **You need:** [SE](se.ipynb), and as many chapters of this part as you like: each module has its line here and its own
-# page there. **Time:** twenty minutes.
+# **You need:** [SE](se.ipynb), and as many chapters of this part as you like: each module has its lines here and its
+# own page there. **Time:** twenty minutes.
 #
 # Afterwards you can write any of the twelve from memory, say which of two are the same, and build two maps that a given
 # gate cannot tell apart. Symbols are those of the [notation page](../../book/notation.md).
@@ -96,8 +99,8 @@ plots.use()
 # ## Twelve lines
 #
 # `m` is a module of the package, which lends its weights. First the five whose $S$ is the mean of a channel. They
-# differ in which means a gate may mix: none but its own ([GE](ge.ipynb), [IEBN](iebn.ipynb)), those of neighbours
-# ([ECA](eca.ipynb)), or all ([SE](se.ipynb)).
+# differ in which means a gate may mix: none but its own ([GE](ge.ipynb), here without parameters and with the whole map
+# as its extent, and [IEBN](iebn.ipynb)), those of neighbours ([ECA](eca.ipynb)), or all ([SE](se.ipynb)).
 
 
 # %%
@@ -126,7 +129,8 @@ def se(m, x):
 
 
 # %% [markdown]
-# SEM asks the last three for a logit each, weighs each by a number $w$ of this image, and multiplies three sigmoids:
+# SEM (switchable excitation) asks the last three, IEBN, ECA and SE, for a {term}`logit` each, weighs each by a number
+# $w$ that it computes from this image, and multiplies three sigmoids:
 
 
 # %%
@@ -168,8 +172,10 @@ def sa(m, x):
 
 
 # %% [markdown]
-# Last, four that convolve. [CBAM](cbam.ipynb) and Triplet pool along an axis, to a maximum and a mean; [BAM](bam.ipynb)
-# has a branch of convolutions, and residual attention a small network, its mask, whose gates scale its trunk.
+# Last, four that convolve. [CBAM](cbam.ipynb) and [Triplet](triplet.ipynb) pool along an axis, to a maximum and a mean;
+# [BAM](bam.ipynb) has a branch of convolutions, and [residual attention](residual_attention.ipynb) a small network, its
+# mask, whose gates scale its trunk. The last of these lines leaves the work to the package: a mask has dozens of
+# layers.
 
 
 # %%
@@ -250,10 +256,10 @@ check("modules on a residual branch", rules.count("block-end"), 9)
 # %% [markdown]
 # ## What is the same as what
 #
-# Two formulas are passed on in this field, in no copy that could be read: *SGE = Group + SE* and *SA = Group + Cat(SPA,
-# CA)*, with CA for a {term}`channel attention` and SPA for a {term}`spatial attention`; a third of the kind would be
-# *BAM = SPA + CA*. With lines in hand, such sentences can be tried. First, those that hold exactly, with the same
-# weights on both sides:
+# Two formulas are passed on in this field; where they come from could not be read. They are *SGE = Group + SE* and *SA
+# = Group + Cat(SPA, CA)*, with CA for a {term}`channel attention`, SPA for a {term}`spatial attention`, and Cat for one
+# behind the other; a third of the kind would be *BAM = SPA + CA*. With lines in hand, such sentences can be tried.
+# First, those that hold exactly, with the same weights on both sides:
 
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"code_prompt_show": "Lend the weights, and compare"}
@@ -315,9 +321,9 @@ same(
 # *SA = Group + Cat(SPA, CA)* is the line `sa` itself: within each group the gates of a channel half and of a spatial
 # half, one behind the other. It holds exactly, for the gates; the output's channels are then shuffled.
 #
-# Next, to a constant. Standardise each channel of an image, as SA's second half does. NAM standardises over the batch;
-# on a batch of one image that is the same. SGE with one channel a group compares each value with the channel's mean
-# $\mu$, which is $\mu x_i$; standardised, $\mu$ drops out, all but its sign.
+# Next, those that hold up to a factor. Standardise each channel of an image, as SA's second half does. NAM standardises
+# over the batch; on a batch of one image that is the same. SGE with one channel a group compares each value with the
+# channel's mean $\mu$, which is $\mu x_i$; standardised, $\mu$ drops out, all but its sign.
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"code_prompt_show": "Compare"}
 image = second[:1]
@@ -350,7 +356,7 @@ finding(
 #
 # The sign matters: where a channel's mean is negative, SGE opens for what SA closes for.
 #
-# And what does not hold at all:
+# So the two are alike, and yet not exchangeable. And what does not hold at all:
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Measure"}
 gate = modules["sge"].gate(x)
@@ -377,7 +383,7 @@ finding("by more than 0.9", far > 0.9)
 # *SGE = Group + SE*: the gates of SE in a group are one number for all pixels, those of SGE span more than 0.1 of the
 # range on every map here. On maps that are constant in each channel it is the other way round. SGE's gates differ there
 # by less than 0.000001 between images, those of SE in groups by more than 0.1. SE sees nothing but means; SGE sees
-# nothing where there is nothing but means.
+# nothing where there is nothing but means. So the formula names two modules that answer to opposite things.
 #
 # *BAM = SPA + CA* as released: its gates differ from those of the sum by more than 0.9, since it multiplies.
 # :::
@@ -558,7 +564,7 @@ print(answer(even.gate, changes["mirrored"]))
 #   They grow fourfold, and so does their deviation.
 # - [ ] NAM's: it normalises.
 #
-#   In evaluation by fixed statistics; the values are doubled and the divisor is not.
+#   In evaluation it does so by fixed statistics; the values are doubled and the divisor is not.
 # ```
 #
 # ```{quiz} A gate hears a change of the map. What follows for a trained network?
@@ -567,7 +573,7 @@ print(answer(even.gate, changes["mirrored"]))
 #   It may have learned weights near zero there.
 # - [x] That it can; nothing about whether it does.
 #
-#   What is deaf by construction can never, what hears may.
+#   What is deaf by construction can never use a change; what hears it may.
 # - [ ] That its accuracy is better.
 #
 #   In this book's short runs modules that hear little often do as well.
@@ -695,9 +701,11 @@ exercises.try_judge(
 # :class: takeaway
 # 1. All twelve modules squeeze, transform, make gates and scale; each is one line.
 # 2. What the squeeze drops no weight brings back: maps with the same squeeze have the same gates.
-# 3. Five of twelve see nothing but channel means; NAM and SA add each pixel's own value, SGE its likeness to the mean.
-# 4. SE from CBAM, IEBN from SA or ECA, NAM from SA: many modules are others with weights fixed. "SGE = Group + SE" is not so.
-# 5. A gate that hears a change need not use it.
+# 3. Five of twelve see nothing but channel means; NAM and SA add each pixel's own value, SGE its similarity to the
+#    mean.
+# 4. Some modules hold others: CBAM and SEM hold SE, SA's first half is IEBN, and IEBN with fixed weights is GE. "SGE =
+#    Group + SE" is not so.
+# 5. A gate that hears a change need not use it; one that is deaf to it can never.
 # :::
 #
 # ## Further reading

@@ -20,8 +20,8 @@
 # :::{admonition} 300 parameters or 708, and what is the shuffle for?
 # :class: question
 #
-# **708.** The abstract says that SA adds 300 parameters to ResNet-50. The released module has 708, six vectors that count 118
-# each, and no choice among them gives 300.
+# **708.** The abstract says that SA adds 300 parameters to ResNet-50. The released module adds 708, in six vectors of
+# 118, and no choice among them gives 300.
 #
 # **In such a network the shuffle is for nothing.** It gives the channels other names; every layer that reads them can read
 # them under these names. Networks with and without it have the same distribution of accuracies: a theorem, proven and tried
@@ -346,11 +346,10 @@ print(f"{groups} groups: {sum(p.numel() for p in parameters)} parameters")
 # columns.
 # ```
 #
-# The theorem speaks of a function. For training, three more steps. Renamed weights have renamed gradients, so that after each
-# step of SGD the weights of the two networks are still the same but for names. Fresh weights are drawn independently for all
-# channels, so that a renamed network is as likely as the first. And the order of the images is drawn apart from the weights.
-# Hence **over all seeds, training with and without the shuffle has the same distribution of results** (but for rounding, as
-# sums run in another order).
+# The theorem speaks of a function. From there to training it is the three steps behind {prf:ref}`eca-theorem`: renamed
+# weights have renamed gradients, a renamed start is as likely as the first, and the images come in an order of their
+# own. Hence **over all seeds, training with and without the shuffle has the same distribution of results** (but for
+# rounding, as sums run in another order).
 #
 # Here is one stage: a dense layer writes the shortcut, two blocks add to it, a dense layer reads it. The check leaves out the
 # shuffles and reorders the weights as the theorem says.

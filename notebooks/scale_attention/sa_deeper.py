@@ -172,21 +172,10 @@ finding("the channel half change", brighter[:, ~spatial].min() > 0)
 # $$\bar x = g\, r + W_1 \langle e \rangle.$$ (sa-deeper-channel)
 #
 # **To the map, spatial half.** This has to go through a norm. Let $v = W_2 \gamma\, e$ be what arrives at $\hat{x}$, and
-# $\rho = 1 / \sqrt{\nu + \varepsilon}$. A pixel $x_p$ moves every $\hat{x}_q = \rho\, (x_q - \mu)$ in three ways: directly
-# if $p = q$, through the mean, and through the deviation:
-#
-# $$\frac{\partial \mu}{\partial x_p} = \frac{1}{n},$$ (sa-deeper-mean)
-#
-# $$\frac{\partial \nu}{\partial x_p} = \frac{2}{n} (x_p - \mu),$$ (sa-deeper-variance)
-#
-# since the mean's own motion drops out of the second: it would multiply $\sum_q (x_q - \mu) = 0$. Further, by the chain
-# rule,
-#
-# $$\frac{\partial \rho}{\partial \nu} = -\tfrac12 \rho^3,$$
-#
-# $$\frac{\partial \rho}{\partial x_p} = -\tfrac1n\, \rho^2\, \hat{x}_p,$$ (sa-deeper-deviation)
-#
-# and the three ways together are
+# $\rho = 1 / \sqrt{\nu + \varepsilon}$. A pixel $x_p$ moves every $\hat{x}_q = \rho\, (x_q - \mu)$ in three ways:
+# directly if $p = q$, through the mean, and through the deviation. [NAM, deeper](nam_deeper.ipynb) takes them one by one,
+# over the values of a batch. Over the $n$ pixels of a map they are, by the same steps, $[p = q]$, $-\tfrac1n$ and
+# $-\tfrac1n \hat{x}_p \hat{x}_q$, each times $\rho$:
 #
 # :::{div} wide
 # $$\frac{\partial \hat{x}_q}{\partial x_p} = \rho\, \bigl([p = q] - \tfrac1n - \tfrac1n \hat{x}_p \hat{x}_q\bigr).$$ (sa-deeper-jacobian)
@@ -198,8 +187,7 @@ finding("the channel half change", brighter[:, ~spatial].min() > 0)
 # $$\sum_q v_q \frac{\partial \hat{x}_q}{\partial x_p} = \rho\, \bigl(v_p - \langle v \rangle - \hat{x}_p \langle v \hat{x} \rangle\bigr).$$ (sa-deeper-norm)
 # :::
 #
-# Whatever would only shift or stretch the channel is taken out, since the norm would undo it. With $a = W_2 \gamma \rho$,
-# as in {eq}`sa-line-spatial`,
+# That is {eq}`nam-back-three`, found by another way. With $a = W_2 \gamma \rho$, as in {eq}`sa-line-spatial`,
 #
 # :::{div} wide
 # $$\bar x = g\, r + a\, \bigl(e - \langle e \rangle - \hat{x}\, \langle e\, \hat{x} \rangle\bigr).$$ (sa-deeper-spatial)
@@ -527,5 +515,6 @@ plots.table(work, "Element-wise work that SA adds to ResNet-50", digits=2)
 # 24.88 million. (The rule is our reading. For ResNet-101 it gives less than the figure that is passed on.)
 # :::
 #
-# Table 1 (recalled) has 25.557 million parameters in all. ResNet-50 alone has 25,557,032. With 300 more this is 25.557 million
-# when rounded; with 708 more it is so only when the rest is cut off.
+# Table 1 (recalled) has 25.557 million parameters in all. ResNet-50 alone has 25,557,032. With 300 more this is 25.557
+# million when rounded; with 708 more it rounds to 25.558, and is 25.557 only when the rest is cut off. So the table's
+# total fits either number, by one rule or the other.

@@ -89,7 +89,7 @@ paper = attnlib.paper("se")
 # image and some do not, but the sum cannot know: it sees a small window, and what an image is about shows only in the
 # whole of it. Squeeze-and-Excitation lets the whole image speak. It **squeezes** each channel to one number, its mean
 # over the map. It lets a small network look at all these numbers together and answer with one number between 0 and 1
-# for each channel: the **excitation**. And it **scales** each channel by its answer.
+# for each channel, its {term}`gate`: the **excitation**. And it **scales** each channel by its answer.
 #
 # Nothing is added and nothing moves: the output is the input with every channel turned down by some factor. This makes
 # the block easy to put anywhere, and easy to look at: the gates are $C$ numbers per image. It also makes it easy to
@@ -105,8 +105,8 @@ paper = attnlib.paper("se")
 #
 # $$z_c = \frac{1}{HW} \sum_{i=1}^{H} \sum_{j=1}^{W} x_c(i, j).$$ (se-squeeze)
 #
-# There is more to it, which the paper does not mention. The batch norm before the block gives channel $c$ the mean
-# $\beta_c$ over the batch and over all pixels, so that over the $N$ images of a batch
+# There is more to it, which the paper does not mention. In training, the batch norm before the block gives channel $c$
+# the mean $\beta_c$ over the batch and over all pixels, so that over the $N$ images of a batch
 #
 # $$\frac{1}{N} \sum_{n=1}^{N} z_{nc} = \beta_c.$$ (se-mean-of-means)
 #
@@ -127,9 +127,9 @@ paper = attnlib.paper("se")
 #
 # $$g_c = \sigma(s_c) = \frac{1}{1 + e^{-s_c}}.$$ (se-gate)
 #
-# A gate can turn a channel down, and never blow it up. Where the logits are near zero, as they are at the start of training,
-# every gate is near $\sigma(0) = \tfrac12$: a fresh SE block halves its branch. Keep this number in mind: it is the
-# constant that SE has to beat.
+# A gate can turn a channel down, and never blow it up. Where the logits are near zero, as they are at the start of
+# training, every gate is near $\sigma(0) = \tfrac12$: a fresh SE block halves its branch. This is the constant that SE
+# has to beat: the {term}`control` of this chapter, and of most chapters after it.
 #
 # **Scale.** Each channel is multiplied by its gate:
 #
@@ -333,7 +333,7 @@ print(
 # ### As published
 #
 # The paper trains ResNet-50 on ImageNet by two recipes: a shorter one to compare networks (its Table 2), and a longer
-# one, with label smoothing, for its ablations (Table 10).
+# one, with label smoothing, for its {term}`ablations <ablation>` (Table 10).
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Top-1 error of ResNet-50 as printed. Shorter recipe: 24.80 per cent plain, 23.29 with SE. Longer recipe: 23.30 plain, 22.28 with SE."}, "figure": {"caption": "Printed top-1 error of ResNet-50 with and without SE, by recipe.", "name": "se-recipes"}} tags=["hide-input"]
 short = paper.table("table-2").set_index("model").loc["ResNet-50"]
@@ -600,7 +600,7 @@ plots.differences(paper)
 # ```{quiz} In the last block 90 % of the gates' variance lies between classes. What follows?
 # - [ ] The network uses the gates to tell the classes apart.
 #
-#   Average gates in that block cost hardly any accuracy here. Knowing is not using.
+#   Average gates in that block cost less than 4 points here. Knowing is not using.
 # - [x] The gates of an image depend mostly on its class; not that the network needs them.
 #
 #   The channel means, which the gates are computed from, depend on it as well.

@@ -140,9 +140,10 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# From $r = 2$ to $r = 16$ the parameters that SE adds fall from 20.1 to 2.5 million, and the printed error moves by 0.04 points;
-# from 16 to 32 it rises by 0.44. Each point is one printed number without a spread, so that differences of a few
-# hundredths rank nothing. In that range, $r$ is a choice of size.
+# From $r = 2$ to $r = 16$ the parameters that SE adds fall from 20.1 to 2.5 million, and the printed error moves by
+# 0.04 points; from 16 to 32 it rises by 0.44. Each point is one printed number without a spread, so that differences of
+# a few hundredths rank nothing. Up to 16, $r$ is a choice of size: whoever wants a smaller SE may take 16 without a
+# second thought, and nothing printed speaks for 2.
 # :::
 #
 # ## Which channels are let through
@@ -266,7 +267,7 @@ exercises.answer("se-exercise-rounding", ...)  # your answer for the dots
 # :class: dropdown
 # ````
 #
-# More than twice the parameters of attention, under the same name and the same $r$: when two papers compare
+# That is more than twice the parameters of attention, under the same name and the same $r$: when two papers compare
 # "SE-ResNet-20", ask for the hidden width.
 
 

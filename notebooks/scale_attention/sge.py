@@ -20,16 +20,19 @@
 # :::{admonition} Does the similarity find the object?
 # :class: question
 #
-# **Before training it does.** In a fresh network a pixel of the object is more similar to the mean than a pixel
-# beside it in 76 % of all pairs in the first block; chance is 50 %. But the length of its vector says so in 90 %.
+# SGE opens its gates where a pixel is similar to the mean of its map.
+#
+# **Before training that finds the object.** In the first block of a fresh network a pixel of the object is more similar
+# to the mean than a pixel beside it in 76 % of all pairs; chance is 50 %. But the mere length of its vector tells in
+# 90 %.
 #
 # **After training it finds large objects and misses small ones.** In the first block it is right in 64 % of the pairs
-# where the object is large, in 28 % where it is small. For a group that has learned to answer to objects, the norm in
-# front takes the average answer away, and the mean that is left tells the object's size. The distance from that same
-# mean is right in 96 %.
+# where the object is large, in 28 % where it is small. Where a group has learned to answer to objects, the norm in
+# front takes the average answer away, and the mean that is left only tells the object's size. The distance from that
+# same mean is right in 96 %.
 #
-# **In short runs on CIFAR-10 SGE is worse than no module** on each of three seeds, by 2.32 points in the mean, and by
-# 4.24 points worse than the constant gate that it starts as.
+# **In short runs on CIFAR-10 SGE is worse than no module** on each of three seeds, by 2.32 points in the mean, and
+# worse than the constant gate that it starts as, by 4.24.
 # :::
 #
 # :::{mechanism}
@@ -251,8 +254,7 @@ check("from scratch = loops", by_pixel(scratch(x)), by_loops, atol=1e-12)
 check("attnlib = loops", by_pixel(library(x)), by_loops, atol=1e-12)
 
 # %% [markdown]
-# Then what was derived: the start {eq}`sge-start`; mean and deviation of the logits; one channel a group
-# {eq}`sge-one`.
+# Then what was derived: the start {eq}`sge-start`; mean and deviation of the logits; {eq}`sge-one`.
 
 # %% tags=["nbval-check-output"]
 fresh = SGE(12, groups=3).double()
@@ -380,7 +382,7 @@ else:
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 30 % of the test images, three times as many as chance.
+# After three epochs the network names more than 30 % of the test images, three times chance.
 # :::
 #
 # ### On CIFAR-10, recorded
@@ -550,8 +552,7 @@ plt.show()
 #
 # ## What holds
 #
-# Code judges what is claimed of SGE: the claims that matter most, the unkind ones first. All others are in [the
-# ledger](../../book/ledger.md).
+# Code judges the claims; these matter most, the unkind first. All others are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 claims = """gflops-all-work gflops-detection-se gain-resnet50 best-epoch
@@ -561,7 +562,7 @@ plots.verdicts(paper.verdicts(claims.split()))
 # %% [markdown]
 # ## Where the paper and the released code differ
 #
-# The six differences that matter most. The other two: how the paper is cited, and that the README's SK is modified.
+# These six differences matter most. The other two: how the paper is cited, and that the README's SK is modified.
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 most = "deviation one-pixel initial-values best-epoch decay operations"
@@ -636,8 +637,7 @@ plots.differences(SimpleNamespace(differences=chosen))
 # ````{exercise} The largest similarity
 # :label: sge-exercise-largest
 #
-# *Easy, 5 minutes.* How large can a standardised similarity be on a map of 2 by 2 pixels, with the released
-# deviation? To two decimals.
+# *Easy, 5 minutes.* How large can $z$ be on a map of 2 by 2 pixels, with the released deviation? To two decimals.
 #
 # :::{dropdown} Hint
 # Let three similarities be 0 and the fourth 1.

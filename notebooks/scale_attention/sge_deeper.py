@@ -101,8 +101,9 @@ finding("less than 0.1", faint < 0.1)
 # :class: finding
 # The unbiased deviation is larger by 15.5 % on four pixels and 1.0 % on 49: it matters little. But on a constant map
 # with values up to 100, rounding in float32 makes $|z|$ more than 0.3 where nothing is to be seen; in double
-# precision it is less than 0.001. And on a map whose own deviation is 0.001, that of $z$ is less than 0.1. For $c$ is
-# a sum of squares, and $\varepsilon$ one fixed number for all sizes of it: "standardised" holds in between.
+# precision it is less than 0.001. And on a map whose own deviation is 0.001, that of $z$ is less than 0.1. The
+# reason: $c$ is a product of two vectors, and $\varepsilon$ one fixed number for all sizes of it. So $z$ can be
+# trusted on maps that are neither faint nor constant, as most are behind a batch norm.
 # :::
 #
 # :::{admonition} Try it
