@@ -154,19 +154,18 @@ if whole:
 # %% [markdown]
 # ## The slice: five thousand images
 #
-# All findings below are on the recipe `cifar10-slice`: a tenth of CIFAR-10, of which 500 images are held back, and four epochs. A run takes minutes on one processor
-# core, so that anyone can repeat it. It is far from what a network can reach: the best rows are right on about half of the test images. Three rules make the runs
-# comparable:
+# All findings below are on the recipe `cifar10-slice`: a tenth of CIFAR-10, of which 500 images are held back, and four
+# epochs. A run takes minutes on one processor core. It is far from what a network can reach: the best rows are right on
+# half of the test images. Three rules make the runs comparable:
 #
 # * *One seed, one start.* Under one seed all networks begin with the same weights outside of their attention and see the images in the same order. So runs are compared seed by seed. The images are the same under every seed.
 # * *The test set is read once*, after the last epoch. What has to be chosen is chosen on the images held back (the protocol `clean`).
-# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that
-#   needs others is at a disadvantage: how large that can be, [the next page](accuracy_deeper.ipynb) shows for SASA.
+# * *Nothing is tuned for a module.* The rate, the decay and the schedule are those of the plain network. A module that needs others is at a disadvantage; [the next page](accuracy_deeper.ipynb) shows it for SASA.
 #
-# *Controls* are networks with a constant gate: no attention. Each is what some modules are before they have learned:
-# `constant` halves the branches, as a sigmoid of zero does; 0.731 is the sigmoid of one, where SA and SGE begin; 0.269 in the
-# norms that of minus one, where IEBN does; 0 cuts the branches off. Where a module has no place of its own in a ResNet
-# for small images (a segmentation head, a layer of a GAN), the label says where it was put.
+# {term}`Controls <control>` are networks with a constant gate: no attention. Each is what some modules are before they
+# have learned: `constant` halves the branches, as a sigmoid of zero does; 0.731 is the sigmoid of one, where SA and SGE
+# begin; 0.269 in the norms that of minus one, where IEBN does; 0 cuts the branches off. Where a module has no place of
+# its own in a ResNet for small images (a segmentation head, a layer of a GAN), the label says where it was put.
 
 # %% mystnb={"code_prompt_show": "The recipe, and how the runs were made"} tags=["nbval-check-output", "hide-cell"]
 recipe = Recipe.named("cifar10-slice")
@@ -216,9 +215,9 @@ plots.table(
 #
 # ### What eight seeds say
 #
-# Seven rows have eight seeds. *95 %* is Student's interval of the mean difference over common seeds; *corrected* is the
-# same with Bonferroni's correction for all 25 rows that are compared with the baseline: all 25 such intervals hold their
-# true values at once in 95 % of all cases or more.
+# Seven rows have eight seeds. *95 %* is Student's {term}`interval <confidence interval>` of the mean difference over
+# common seeds; *corrected* is the same with Bonferroni's correction for all 25 rows that are compared with the
+# baseline: all 25 such intervals hold their true values at once in 95 % of all cases or more.
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 found = report(runs)
@@ -292,11 +291,11 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Six of 25 rows have an interval above zero, all with eight seeds; by chance 1.25 of 25 would leave zero out. Five lie below, all with three
-# seeds; corrected, `constant 0` alone. ECA gains 3.62 points on three seeds, as much as the constant on eight, and its interval is -0.91
-# to 8.16: three seeds cannot say that it gains. Nor does the correction help them: it makes an interval of three seeds
-# 5.2 times as long, one of eight 2.0 times. All rows share the runs of the plain network, so that one lucky or unlucky run of it moves
-# all of them.
+# Six of 25 rows have an interval above zero, all with eight seeds; by chance 1.25 of 25 would leave zero out. Five lie
+# below, all with three seeds; corrected, `constant 0` alone. ECA gains 3.62 points on three seeds, as much as the
+# constant on eight, and its interval is -0.91 to 8.16: three seeds cannot say that it gains. Nor does the correction
+# help them: it makes an interval of three seeds 5.2 times as long, one of eight 2.0 times. All rows share the runs of
+# the plain network: one lucky run of it moves all of them.
 # :::
 #
 # ## Beside a constant gate
@@ -356,8 +355,8 @@ standing_table([found, beside_constant], caption)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Nine rows are not told apart from the constant, SE, NAM, ECA and CBAM among them. That is not to be equal to it: for ASP-OC the interval
-# is -9.34 to 0.82 points.
+# Nine rows are not told apart from the constant, SE, NAM, ECA and CBAM among them. That is not to be equal to it: for
+# ASP-OC the interval is -9.34 to 0.82.
 # :::
 #
 # ## What three seeds can show
@@ -794,7 +793,7 @@ print(f"narrower in {(widths < 1).sum()} of {len(widths)}")
 #
 # ## Further reading
 #
-# * [More from short runs](accuracy_deeper.ipynb): one rate for all, augmentation, wrong labels, IEBN and SEM.
+# * [More from short runs](accuracy_deeper.ipynb): one rate for all, augmentation, wrong labels and SEM.
 # * [The ledger](../book/ledger.md) has what the papers claim about accuracy, and which records would settle it.
 # * [What attention costs](costs.ipynb) counts parameters, multiply-adds and memory of all networks;
 #   [all modules side by side](side_by_side.ipynb) measures the modules' time.

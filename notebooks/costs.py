@@ -34,11 +34,12 @@
 # :::{admonition} How it is counted
 # :class: tip
 #
-# A *multiply-add* (MAC) is one product and one sum in a convolution, a linear map or a matrix product. *Work value by value*
-# is everything else that computes: norms, pooling, activations, the product of a map with its gate; one operation for
-# each value of the largest tensor that a call reads or writes. *Memory* is the most that a training step holds at once.
-# None of this depends on a machine. `python -m benchmarks.costs` counts it, and a sample is counted again in every test
-# run. Papers count otherwise, each in its own way: what they print is converted before it is compared.
+# A *multiply-add* ({term}`MAC`) is one product and one sum in a convolution, a linear map or a matrix product. *Work
+# value by value* is everything else that computes: norms, pooling, activations, the product of a map with its gate; one
+# operation for each value of the largest tensor that a call reads or writes. *Memory* is the most that a training step
+# holds at once. None of this depends on a machine. `python -m benchmarks.costs` counts it, and a sample is counted
+# again in every test run. Papers count otherwise, each in its own way: what they print is converted before it is
+# compared.
 # :::
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}

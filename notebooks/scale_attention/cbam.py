@@ -88,11 +88,11 @@ paper = attnlib.paper("cbam")
 # %% [markdown]
 # ## The idea
 #
-# [SE](se.ipynb) asks *which channels* matter, and gives all pixels of a channel the same gate. But an object fills a
-# part of the image, so one may ask *which pixels* as well. CBAM asks both, one after the other. Its **channel half** is
-# SE with a second pooling: beside the mean of each channel, its maximum. Its **spatial half** turns the same idea by a
-# right angle: it pools over the channels, keeps a mean and a maximum for each pixel, and lets one convolution make each
-# pixel's gate.
+# [SE](se.ipynb) asks *which channels* matter ({term}`channel attention`), and gives all pixels of a channel one gate.
+# But an object fills a part of the image, so one may ask *which pixels* ({term}`spatial attention`). CBAM asks both.
+# Its **channel half** is SE with a second pooling: beside the mean of each channel, its maximum. Its **spatial half**
+# turns the same idea by a right angle: it pools over the channels, keeps a mean and a maximum for each pixel, and lets
+# one convolution make each pixel's gate.
 #
 # The spatial half is cheap: 100 parameters in a layer of any width. That makes it a good question. What can 100 numbers
 # add that SE does not have? This chapter takes the two halves apart: what each cannot see, and what it costs.

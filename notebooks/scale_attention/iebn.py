@@ -88,11 +88,11 @@ paper = attnlib.paper("iebn")
 # %% [markdown]
 # ## The idea
 #
-# In training, a batch norm subtracts the mean of the *batch* and divides by the deviation of the *batch*. So what
-# comes out for one image depends on the images that happen to be beside it. This noise is not only bad, as it keeps a
-# network from relying on details; but one would like to say how much of it there is. Instance enhancement batch
-# normalization gives each image a say of its own. The mean of a channel *in this image* goes through a sigmoid, with
-# one weight and one bias for the channel, and the result multiplies the norm's scale.
+# In training, a {term}`batch norm <batch normalization>` subtracts the mean of the *batch* and divides by the deviation
+# of the *batch*. So what comes out for one image depends on the images that happen to be beside it. This noise is not
+# only bad, as it keeps a network from relying on details; but one would like to say how much of it there is. Instance
+# enhancement batch normalization gives each image a say of its own. The mean of a channel *in this image* goes through
+# a sigmoid, with one weight and one bias for the channel, and the result multiplies the norm's scale.
 #
 # It is the smallest gate there can be: each channel looks at its own mean alone, through two numbers. And it is
 # hidden in a layer that every network has. This makes it cheap; and it makes one thing hard to see. A norm has a

@@ -20,9 +20,9 @@
 # :::{admonition} Is a gate that starts at one half more than the constant one half?
 # :class: question
 #
-# **It hardly moves.** In a layer of 256 channels a fresh gate is one half, give or take 0.005. After this chapter's training
-# the gates of the last block are still less than 0.005 from one half in the mean. What moved the weights behind them is
-# weight decay, not the images.
+# **It hardly moves.** NAM gives every value of a map its own gate. In a layer of 256 channels a fresh gate is one half,
+# give or take 0.005. After this chapter's training the gates of the last block are still less than 0.005 from one half
+# in the mean. What moved the weights behind them is weight decay, not the images.
 #
 # **The network does not notice when the gates go.** Put one half in the place of all gates of a trained network, and its
 # accuracy changes by less than 3 points. With gates of one it loses more than 10: it needs the half, not the attention.
@@ -89,11 +89,11 @@ paper = attnlib.paper("nam")
 # %% [markdown]
 # ## The idea
 #
-# A batch norm learns one scale for each channel. *Network slimming* {cite}`slimming` reads these scales as importance: a
-# channel whose scale is near zero is nearly flat, and can be deleted. NAM makes a gate of this reading. It puts one more
-# batch norm at the end of a residual branch, divides each of its scales by the sum of all, and multiplies the normalised
-# map by this share before a sigmoid. It needs no pooling and no hidden layer, and it has no other weights than those of
-# the norm.
+# A {term}`batch norm <batch normalization>` learns one scale for each channel. *Network slimming* {cite}`slimming`
+# reads these scales as importance: a channel whose scale is near zero is nearly flat, and can be deleted. NAM makes a
+# gate of this reading. It puts one more batch norm at the end of a residual branch, divides each of its scales by the
+# sum of all, and multiplies the normalised map by this share before a sigmoid. It needs no pooling and no hidden layer,
+# and it has no other weights than those of the norm.
 #
 # So each value of the map gets its own gate: a value above its channel's mean is let through a little more, a value
 # below it a little less. How much "a little" is depends on the channel's share. Shares sum to one, and a layer has tens to

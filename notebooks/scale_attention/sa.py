@@ -320,9 +320,10 @@ print(f"{groups} groups: {sum(p.numel() for p in parameters)} parameters")
 # (sa-shuffle)=
 # ## What the shuffle is for
 #
-# Channel shuffle comes from networks of grouped convolutions {cite:p}`shufflenet_v2`: a layer in groups never looks outside
-# its part of the channels, so that somebody has to carry information across. SA shuffles for the same reason. In
-# {numref}`sa-mechanism` channels 0 and 4 become neighbours, then 1 and 5: groups meet.
+# {term}`Channel shuffle <channel shuffle>` comes from networks of {term}`grouped convolutions <grouped convolution>`
+# {cite:p}`shufflenet_v2`: a layer in groups never looks outside its part of the channels, so that somebody has to carry
+# information across. SA shuffles for the same reason. In {numref}`sa-mechanism` channels 0 and 4 become neighbours,
+# then 1 and 5: groups meet.
 #
 # A *dense* layer, such as an ordinary convolution, sums over all channels, with a weight for each. Reorder its inputs,
 # reorder the columns of its weights likewise, and nothing has changed. In a ResNet the shuffled channels are first added to
