@@ -421,7 +421,7 @@ plots.table(runs, "ResNet-50 on CIFAR-100", digits=2)
 #
 # A small ResNet with BAM as released; with `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty epochs.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "bam-live"}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch. Three epochs are a beginning.", "name": "bam-live"}}
 trained = train(chapter_recipe("bam", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -441,7 +441,7 @@ plt.show()
 # Three seeds of each form in the small network, with $r = 4$ (sixteen and 32 channels are too few for $r = 16$), tested
 # on 2,000 fresh images (`benchmarks/bam_forms.py`). All forms of a seed begin with the same weights.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, three points a row. In the order of their means, from below: constant 1.5; product without 1 +; none; channel half alone; product; sum, norms; product of gates; sum; spatial half alone."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of three seeds, a bar at the mean.", "name": "bam-forms"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, three points a row. In the order of their means, from below: constant 1.5; product without 1 +; none; channel half alone; product; sum, norms; product of gates; sum; spatial half alone."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of three seeds, a bar at the mean. The spatial half alone stands where the whole sum does.", "name": "bam-forms"}}
 forms = pd.DataFrame(measurements("bam-forms").rows)
 by = 100 * forms.pivot(index="variant", columns="seed", values="accuracy")
 by = by.loc[by.mean(axis=1).sort_values().index]
@@ -483,7 +483,7 @@ plt.show()
 # ResNet-20, four epochs on 4,500 real images, three seeds of each. BAM stands at two bottlenecks, with $r = 16$, as
 # released; the constant has gates of one half on the branch of every block.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module and BAM on one level, SE above them, the constant of one half on the branches highest."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "bam-cifar"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module and BAM on one level, SE above them, the constant of one half on the branches highest."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. BAM stands where no module does.", "name": "bam-cifar"}}
 keys = ("none", "bam", "se", "constant")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 seeds = {run.seed for run in records("cifar10-slice", "bam")}
@@ -511,7 +511,7 @@ plt.show()
 # channel, a part of the place, and a rest that belongs to neither: the {term}`interaction`. In logits a sum has none.
 # Through the sigmoid a little appears. How much of the variance of trained gates, within an image, is interaction?
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Share of interaction for four forms: near zero for the sum, the sum with norms and the product of gates; between four and eight tenths for the product."}, "figure": {"caption": "Share of interaction in the gates' variance within an image: a point for each seed, filled in block 1, hollow in block 2.", "name": "bam-interaction"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Share of interaction for four forms: near zero for the sum, the sum with norms and the product of gates; between four and eight tenths for the product."}, "figure": {"caption": "Share of interaction in the gates' variance within an image: a point for each seed, filled in block 1, hollow in block 2. Only the product's points lie far from zero.", "name": "bam-interaction"}}
 whole = ["sum", "sum, norms", "product of gates", "product"]
 two = forms[forms["variant"].isin(whole)].set_index("variant")
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.6))

@@ -399,7 +399,7 @@ plt.show()
 #
 # A small ResNet with CBAM. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty epochs and the record.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "cbam-live"}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch. Three epochs are a beginning.", "name": "cbam-live"}}
 trained = train(chapter_recipe("cbam", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -419,7 +419,7 @@ plt.show()
 # Four seeds of each form of the module in the small network, tested on 2,000 fresh images (`benchmarks/cbam_halves.py`). A
 # fresh CBAM divides its branch by about four, one half alone or both in parallel by two: the constants are the controls.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant quarter lowest; then the spatial half first, a constant of one half, the spatial half alone and the whole, close together; both in parallel; the channel half alone highest."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of four seeds, a bar at the mean.", "name": "cbam-halves"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant quarter lowest; then the spatial half first, a constant of one half, the spatial half alone and the whole, close together; both in parallel; the channel half alone highest."}, "figure": {"caption": "Accuracy on shapes by form of the module: a point for each of four seeds, a bar at the mean. The channel half alone stands highest, the constant quarter lowest.", "name": "cbam-halves"}}
 halves = pd.DataFrame(measurements("cbam-halves").rows)
 by = 100 * halves.pivot(index="variant", columns="seed", values="accuracy")
 by = by.loc[by.mean(axis=1).sort_values().index]
@@ -456,7 +456,7 @@ plt.show()
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, three seeds of each network. The
 # control has gates of one half for every channel, pixel and image.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest, SE next, the constant gate of one half and CBAM highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "cbam-cifar"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest, SE next, the constant gate of one half and CBAM highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. CBAM and the constant share their mean.", "name": "cbam-cifar"}}
 keys = ("none", "se", "constant", "cbam")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 seeds = {run.seed for run in records("cifar10-slice", "cbam")}
@@ -512,7 +512,7 @@ model = trained.model.cpu().eval()
 with torch.no_grad(), plots.captured(model, looked) as seen:
     model(trained.inputs(images))
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Four images of shapes, each with its map of maxima in block 1, in which the object stands out, and the spatial gates of the three blocks, in which it does not."}, "figure": {"caption": "Four images, the maxima p of block 1 (scaled to 0 to 1), and the spatial gates of the three blocks.", "name": "cbam-gates"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Four images of shapes, each with its map of maxima in block 1, in which the object stands out, and the spatial gates of the three blocks, in which it does not."}, "figure": {"caption": "Four images, the maxima p of block 1 (scaled to 0 to 1), and the spatial gates of the three blocks. The object stands out in p, and not in the gates.", "name": "cbam-gates"}}
 peaks, *_ = (p[:4] for p, _ in seen.values())
 gates = [gate[:4] for _, gate in seen.values()]
 low = peaks.amin((1, 2), keepdim=True)
@@ -521,7 +521,7 @@ titles = ("p, block 1", "block 1", "block 2", "block 3")
 plots.show_maps(images[:4], [peaks, *gates], titles, (0, 1), "gate")
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "For the three blocks, the share on the object of the maxima and of the spatial gate, beside chance. In block 1 the maxima are far above chance and the gate below it; in block 3 both are a little above chance."}, "figure": {"caption": "Share on the object of what lies above the mean: a point, and a line to the share by chance.", "name": "cbam-looks"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "For the three blocks, the share on the object of the maxima and of the spatial gate, beside chance. In block 1 the maxima are far above chance and the gate below it; in block 3 both are a little above chance."}, "figure": {"caption": "Share on the object of what lies above the mean: a point, and a line to the share by chance. Left of the bar means: away from the object.", "name": "cbam-looks"}}
 shares = {}
 for n, (p, gate) in enumerate(seen.values(), start=1):
     shares[f"maxima, block {n}"] = share_inside(p, masks)

@@ -138,7 +138,7 @@ def height(told, A, P=1024):
     return low
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Needed height of a patch by its area, both axes logarithmic. By the mean it falls in a straight line from 58 at one pixel; by the maximum it falls slowly from 4.3. The lines cross between 30 and 31 pixels."}, "figure": {"caption": "How high a patch of a noisy channel must be to be told by each pooling.", "name": "cbam-patch"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Needed height of a patch by its area, both axes logarithmic. By the mean it falls in a straight line from 58 at one pixel; by the maximum it falls slowly from 4.3. The lines cross between 30 and 31 pixels."}, "figure": {"caption": "How high a patch of a noisy channel must be to be told by each pooling. Left of the crossing the maximum is the better pooling.", "name": "cbam-patch"}}
 areas = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.9))
 for told, name, style in (
@@ -223,7 +223,7 @@ average = lambda v: v.mean(0, keepdim=True).expand_as(v)
 another = lambda v: v.roll(1, 0)  # of the image before
 even = lambda t: t.mean((2, 3), keepdim=True).expand_as(t)
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by what is exchanged, a point each for average means, average maxima, another image's channel gate, another image's spatial gate, and one spatial gate for all pixels; average means cost next to none."}, "figure": {"caption": "What the live network loses when one thing is exchanged in all blocks.", "name": "cbam-exchange"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by what is exchanged, a point each for average means, average maxima, another image's channel gate, another image's spatial gate, and one spatial gate for all pixels; average means cost next to none."}, "figure": {"caption": "What the live network loses when one thing is exchanged in all blocks. Average means cost little.", "name": "cbam-exchange"}}
 own = accuracy()
 of_means = accuracy("channel_gate", vectors=lambda z, m: (average(z), m))
 of_peaks = accuracy("channel_gate", vectors=lambda z, m: (z, average(m)))
@@ -275,7 +275,7 @@ print(f"{own - accuracy('spatial_gate', logits=half):.1f} points lost")
 #
 # What has the 7 by 7 kernel become? The recipe draws the same first weights again, so both can be seen.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Seven by seven kernels of three blocks, fresh and trained, for the maxima and for the means. Each trained kernel has the same random pattern as the fresh one beside it."}, "figure": {"caption": "The kernels of the three blocks as the seed drew them, and after training; one scale of colour.", "name": "cbam-kernels"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Seven by seven kernels of three blocks, fresh and trained, for the maxima and for the means. Each trained kernel has the same random pattern as the fresh one beside it."}, "figure": {"caption": "The kernels of the three blocks as the seed drew them, and after training; one scale of colour. Trained kernels still show the pattern that was drawn.", "name": "cbam-kernels"}}
 fresh_model = build(trained.record.recipe, 10, 32)
 pairs = [
     (before.spatial_gate.conv.weight[0], after.spatial_gate.conv.weight[0])

@@ -416,7 +416,7 @@ finding("76.71 % for SE", printed["SE"], abs(same) < 1e-9)
 #
 # A small ResNet with ECA, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10 for thirty.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "eca-live"}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch. Three epochs are a beginning.", "name": "eca-live"}}
 trained = train(chapter_recipe("eca", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -437,7 +437,7 @@ plt.show()
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images. The
 # control has gates of one half for every channel and image.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest, SE next, the constant gate of one half and ECA highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "eca-cifar"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest, SE next, the constant gate of one half and ECA highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. ECA and the constant share their mean.", "name": "eca-cifar"}}
 keys = ("none", "se", "constant", "eca")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 seeds = {run.seed for run in records("cifar10-slice", "eca")}
@@ -520,7 +520,7 @@ lost = {
     for what, each in exchanges.items()
 }
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by the live network: eight random orders scatter from next to none to a few points; average gates, gates of one half and the gates of another image stand below, a point each, to the right of most of them."}, "figure": {"caption": "What the live network loses with other gates; a point for each of eight random orders.", "name": "eca-orders"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by the live network: eight random orders scatter from next to none to a few points; average gates, gates of one half and the gates of another image stand below, a point each, to the right of most of them."}, "figure": {"caption": "What the live network loses with other gates; a point for each of eight random orders. In the mean an order costs less than the gates of another image.", "name": "eca-orders"}}
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.6))
 style = plots.look("eca").points(ls="", alpha=0.7)
 for what, points in lost.items():

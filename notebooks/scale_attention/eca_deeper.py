@@ -284,7 +284,7 @@ finding("more from image to image", *more)
 #
 # Accuracy first, of ResNet-50 on ImageNet. Behind each form stand the weights of a block of 256 channels.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed top-1 accuracy of seven networks, one a row, by number of weights. No module lowest at 75.20, a gate without weights 76.00, SE 76.71, grouped forms near 76.96, one scale each 77.07, ECA 77.43 and the full matrix 77.42."}, "figure": {"caption": "Printed top-1 accuracy of ResNet-50 by form of the gate; weights are those of a block of 256 channels.", "name": "eca-printed"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Printed top-1 accuracy of seven networks, one a row, by number of weights. No module lowest at 75.20, a gate without weights 76.00, SE 76.71, grouped forms near 76.96, one scale each 77.07, ECA 77.43 and the full matrix 77.42."}, "figure": {"caption": "Printed top-1 accuracy of ResNet-50 by form of the gate; weights are those of a block of 256 channels. More weights do not mean more accuracy.", "name": "eca-printed"}}
 C = 256
 forms = {  # the paper's name: ours, weights in a block
     "Vanilla": ("no module", 0),

@@ -360,7 +360,7 @@ else:
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test
 # images. GE is the global $\theta^-$; the control is the constant one half, the gate of a mean of zero.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module and GE lie at the same height, the constant gate of one half above them."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "ge-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module and GE lie at the same height, the constant gate of one half above them."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. GE stands where no module does.", "name": "ge-cifar"}} tags=["hide-input"]
 keys = ("none", "constant", "ge")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 plots.accuracies(runs)
@@ -407,7 +407,7 @@ def right(maps, on, e, centred=False):
     return 100 * ((gate[:, 0] > 0.5) == on).double().mean().item()
 
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Share of right pixels against the extent, a line for each side of the regions. Each line has a peak, which moves to larger extents as the regions grow; hollow points of centred windows lie above, most at extent 8 on regions of 16."}, "figure": {"caption": "How often a gate knows the state of its region, by extent and side of the regions; hollow: windows that are centred on every pixel.", "name": "ge-regions"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Share of right pixels against the extent, a line for each side of the regions. Each line has a peak, which moves to larger extents as the regions grow; hollow points of centred windows lie above, most at extent 8 on regions of 16."}, "figure": {"caption": "How often a gate knows the state of its region, by extent and side of the regions; hollow: windows that are centred on every pixel. The peak moves to the right as regions grow.", "name": "ge-regions"}} tags=["hide-input"]
 by_side, centred = {}, {}
 for side in SIDES:
     maps, _, on = regions(500, side, torch.Generator().manual_seed(0))
@@ -460,7 +460,7 @@ print([f"{right(maps, on, e):.0f} %" for e in EXTENTS])
 # rest. Three kinds of gate were trained (`benchmarks/gather_extent.py`), three seeds each: the *mean*, which is
 # $\theta^-$; the *mean and norm*, with a batch norm behind it; and *learned*, which is $\theta$.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three panels, for regions of 4, 8 and 32 pixels: right answers against the extent for three kinds of gate. The mean alone stays near the line of no gate; mean and norm and learned lie far above it, with a peak at a small extent for small regions and rising for large ones."}, "figure": {"caption": "Right answers of trained networks by extent, mean over three seeds. The line is a network without a gate.", "name": "ge-kinds"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three panels, for regions of 4, 8 and 32 pixels: right answers against the extent for three kinds of gate. The mean alone stays near the line of no gate; mean and norm and learned lie far above it, with a peak at a small extent for small regions and rising for large ones."}, "figure": {"caption": "Right answers of trained networks by extent, mean over three seeds. The line is a network without a gate. The mean alone hardly leaves it.", "name": "ge-kinds"}} tags=["hide-input"]
 trials = pd.DataFrame(measurements("ge-regions").rows)
 trials = trials.fillna({"extent": -1}).astype({"extent": int})
 by = 100 * trials.groupby(["side", "gate", "extent"])["accuracy"].mean()

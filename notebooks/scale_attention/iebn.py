@@ -363,7 +363,7 @@ else:
 # images. The control has plain batch norms, and behind each a constant factor of 0.269: the gain that IEBN starts
 # with. (There it multiplies the shift, too, which IEBN's gate does not.)
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module, the constant gain of 0.269, IEBN and SE; the points of all rows overlap."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "iebn-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module, the constant gain of 0.269, IEBN and SE; the points of all rows overlap."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. All rows overlap.", "name": "iebn-cifar"}} tags=["hide-input"]
 names = ("none", gained, "iebn", "se")
 runs = [r for label in names for r in records("cifar10-slice", label)]
 plots.accuracies(runs)
@@ -409,7 +409,7 @@ with (
 varied = {p: 100 * g.std(0) / g.mean(0) for p, g in gates.items()}
 typical = [each.mean().item() for each in varied.values()]
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points for all channels of seven norms. In the first norm gates vary over the images by ten per cent and more; in the six others nearly all by less than five."}, "figure": {"caption": "Deviation of a gate over 1,000 images, in per cent of its mean: a point for each channel, a line at the mean of the norm.", "name": "iebn-gates"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points for all channels of seven norms. In the first norm gates vary over the images by ten per cent and more; in the six others nearly all by less than five."}, "figure": {"caption": "Deviation of a gate over 1,000 images, in per cent of its mean: a point for each channel, a line at the mean of the norm. Zero would be a constant gain.", "name": "iebn-gates"}} tags=["hide-input"]
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.8))
 for at, each in enumerate(varied.values()):
     places = torch.linspace(at - 0.3, at + 0.3, each.numel())

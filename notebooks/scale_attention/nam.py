@@ -365,7 +365,7 @@ else:
 # Real images: ResNet-20, 4,500 training images, four epochs. NAM draws no random numbers when it is made: for each seed the
 # networks with NAM and the constant have the same initial weights and the same batches. The gate is all that differs.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. No module lowest; the points of the constant gate of one half and of NAM cover the same range."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "nam-cifar"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. No module lowest; the points of the constant gate of one half and of NAM cover the same range."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. NAM and the constant cover the same range.", "name": "nam-cifar"}}
 names = ("none", "constant", "nam")
 runs = [run for key in names for run in records("cifar10-slice", key)]
 plots.accuracies(runs)
@@ -415,7 +415,7 @@ norms = [module.channel_norm for module in modules.values()]
 sizes_of = [norm.weight.detach().abs() for norm in norms]
 decayed = by_decay(trained.record.recipe, images=1800)
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The sizes of all scales in each of the three blocks, as points. They lie in a narrow heap at the dashed line of weight decay, at 0.92, well away from the start at 1."}, "figure": {"caption": "Every scale of NAM after training; where training started (solid) and where weight decay alone ends (dashed).", "name": "nam-scales"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The sizes of all scales in each of the three blocks, as points. They lie in a narrow heap at the dashed line of weight decay, at 0.92, well away from the start at 1."}, "figure": {"caption": "Every scale of NAM after training; where training started (solid) and where weight decay alone ends (dashed). All scales lie near the dashed line.", "name": "nam-scales"}}
 figure, axis = plt.subplots(figsize=(plots.COLUMN, 2.4))
 for row, sizes in enumerate(sizes_of):
     heights = row + 0.25 * torch.linspace(-1, 1, len(sizes))
@@ -513,7 +513,7 @@ exchanges = {
     "one": torch.ones_like,
 }
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Change of accuracy with exchanged gates. One half, the average and another image's gates: close to zero. Gates of one: a loss of more than ten points."}, "figure": {"caption": "What the trained network gains or loses when other gates take the place of its own.", "name": "nam-exchange"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Change of accuracy with exchanged gates. One half, the average and another image's gates: close to zero. Gates of one: a loss of more than ten points."}, "figure": {"caption": "What the trained network gains or loses when other gates take the place of its own. Only gates of one cost much.", "name": "nam-exchange"}}
 own = accuracy(lambda gate: gate)
 change = {k: accuracy(gates) - own for k, gates in exchanges.items()}
 figure, axis = plt.subplots(figsize=(plots.COLUMN, 2.2))

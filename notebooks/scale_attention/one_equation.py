@@ -434,7 +434,7 @@ halves = {
 }
 gates = {attnlib.info(k).name: m.gate for k, m in modules.items()} | halves
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "A table of colours: twelve modules and three halves in rows, seven changes in columns. The five that squeeze to means are deaf to all moves of pixels and to noise; NAM and SA follow moves of pixels; BAM, CBAM, Triplet and residual attention hear everything."}, "figure": {"caption": "What the gates of each module do when the map is changed.", "name": "one-deaf"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "A table of colours: twelve modules and three halves in rows, seven changes in columns. The five that squeeze to means are deaf to all moves of pixels and to noise; NAM and SA follow moves of pixels; BAM, CBAM, Triplet and residual attention hear everything."}, "figure": {"caption": "What the gates of each module do when the map is changed. The first five rows are deaf to moves of pixels, the last four of the twelve to nothing.", "name": "one-deaf"}}
 short = ("GE", "IEBN", "ECA", "SE", "SEM", "NAM", "SGE", "SA", "CBAM")
 short += ("BAM", "Triplet", "Residual attention", *halves)
 asked = ["pixels moved alike"]

@@ -424,7 +424,7 @@ else:
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images. The
 # control has the gates SA starts with, $\sigma(1)$ for every channel and image, and never learns them.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module lowest, SA next, then SA without its shuffle, the constant gate and SE; all rows overlap."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "sa-cifar"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: no module lowest, SA next, then SA without its shuffle, the constant gate and SE; all rows overlap."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. The two rows of SA are one network under two names.", "name": "sa-cifar"}}
 start = f"constant(value={1 / (1 + math.exp(-1))})"
 labels = ("none", "se", start, "sa", "sa(shuffle=False)")
 runs = [run for label in labels for run in records("cifar10-slice", label)]
@@ -457,7 +457,7 @@ plt.show()
 # The last two rows of {numref}`sa-cifar` are one distribution, by {prf:ref}`sa-theorem`. Whatever difference the runs show
 # between them is made by seeds alone: this is a comparison whose true answer is known. Let the seeds come in one by one.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Differences between the networks without and with shuffle, seed by seed, as open points; beside each the mean of all so far with its interval, which shrinks as seeds come in and always holds zero."}, "figure": {"caption": "Accuracy without minus with the shuffle: each seed, the mean of all seeds so far, and its 95 % interval (Student's).", "name": "sa-seeds"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Differences between the networks without and with shuffle, seed by seed, as open points; beside each the mean of all so far with its interval, which shrinks as seeds come in and always holds zero."}, "figure": {"caption": "Accuracy without minus with the shuffle: each seed, the mean of all seeds so far, and its 95 % interval (Student's). Every interval holds zero.", "name": "sa-seeds"}}
 with_it, without = row["sa"], row["sa(shuffle=False)"]
 differences = np.array(without.differences)
 ends = [student(differences[:n]) for n in range(2, len(differences) + 1)]

@@ -187,7 +187,7 @@ finding("the channel half change", brighter[:, ~spatial].min() > 0)
 # $$\sum_q v_q \frac{\partial \hat{x}_q}{\partial x_p} = \rho\, \bigl(v_p - \langle v \rangle - \hat{x}_p \langle v \hat{x} \rangle\bigr).$$ (sa-deeper-norm)
 # :::
 #
-# That is {eq}`nam-back-three`, found by another way. With $a = W_2 \gamma \rho$, as in {eq}`sa-line-spatial`,
+# That is {eq}`nam-back-three` again. With $a = W_2 \gamma \rho$, as in {eq}`sa-line-spatial`,
 #
 # :::{div} wide
 # $$\bar x = g\, r + a\, \bigl(e - \langle e \rangle - \hat{x}\, \langle e\, \hat{x} \rangle\bigr).$$ (sa-deeper-spatial)
@@ -393,7 +393,7 @@ with (
     named = model(inputs).argmax(1)
 blocks = {f"block {n}": path for n, path in enumerate(seen, start=1)}
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points for all channels of the spatial half of three blocks, some above and some below zero in each block, closest to zero in the third."}, "figure": {"caption": "Mean gate on the object minus mean gate beside it: a point for each channel of the spatial half.", "name": "sa-contrast"}}
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points for all channels of the spatial half of three blocks, some above and some below zero in each block, closest to zero in the third."}, "figure": {"caption": "Mean gate on the object minus mean gate beside it: a point for each channel of the spatial half. Above zero a channel lets the object through, below it turns it down.", "name": "sa-contrast"}}
 inside = torch.tensor(masks).float()[:, None]
 
 

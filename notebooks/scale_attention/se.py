@@ -335,7 +335,7 @@ print(
 # The paper trains ResNet-50 on ImageNet by two recipes: a shorter one to compare networks (its Table 2), and a longer
 # one, with label smoothing, for its {term}`ablations <ablation>` (Table 10).
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Top-1 error of ResNet-50 as printed. Shorter recipe: 24.80 per cent plain, 23.29 with SE. Longer recipe: 23.30 plain, 22.28 with SE."}, "figure": {"caption": "Printed top-1 error of ResNet-50 with and without SE, by recipe.", "name": "se-recipes"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Top-1 error of ResNet-50 as printed. Shorter recipe: 24.80 per cent plain, 23.29 with SE. Longer recipe: 23.30 plain, 22.28 with SE."}, "figure": {"caption": "Printed top-1 error of ResNet-50 with and without SE, by recipe. SE by the shorter recipe stands where the plain network stands by the longer one.", "name": "se-recipes"}} tags=["hide-input"]
 short = paper.table("table-2").set_index("model").loc["ResNet-50"]
 long = paper.table("table-10").set_index("r")["top1_err"]
 errors = {
@@ -366,7 +366,7 @@ plt.show()
 # The cell below trains a small ResNet with SE on generated shapes for three epochs. With `ATTNLIB_LANE=full` it
 # trains ResNet-20 on CIFAR-10 for thirty, and writes the record.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "se-live"}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, both rising over three epochs."}, "figure": {"caption": "The live network by epoch. Three epochs are a beginning.", "name": "se-live"}}
 trained = train(chapter_recipe("se", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -388,7 +388,7 @@ plt.show()
 # control has gates that are one half for every channel and every image. It costs nothing and knows nothing; but like SE at
 # its start it halves every branch, and a factor on the branches changes how a network learns.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. No module lowest, SE above it, the constant gate of one half highest."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "se-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point. No module lowest, SE above it, the constant gate of one half highest."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. The constant stands right of SE, and SE right of no module.", "name": "se-cifar"}} tags=["hide-input"]
 keys = ("none", "constant", "se")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 plots.accuracies(runs)
@@ -443,7 +443,7 @@ with (
 ):
     model(inputs)
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three heat maps, one for each block, of the mean gate by class and channel. In the third the rows differ most."}, "figure": {"caption": "The mean gate of each class and channel in the three blocks of the live network.", "name": "se-gates"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three heat maps, one for each block, of the mean gate by class and channel. In the third the rows differ most."}, "figure": {"caption": "The mean gate of each class and channel in the three blocks of the live network. In the third block the rows differ most.", "name": "se-gates"}} tags=["hide-input"]
 shares = [[share_between(v.flatten(1)) for v in p] for p in seen.values()]
 gates = {
     f"block {n}: {of_gates:.0%} between classes": seen[path][1]
@@ -492,7 +492,7 @@ own = accuracy(lambda gate: gate, [])
 average = lambda gate: gate.mean(0, keepdim=True)
 another = lambda gate: gate.roll(1, 0)  # the gates of the image before
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by block, with average gates and with the gates of another image. The third block loses little; all blocks together lose most, and more with another image's gates."}, "figure": {"caption": "What the live network loses when its gates are exchanged.", "name": "se-exchange"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost by block, with average gates and with the gates of another image. The third block loses little; all blocks together lose most, and more with another image's gates."}, "figure": {"caption": "What the live network loses when its gates are exchanged. In all blocks together another image's gates cost more than average ones.", "name": "se-exchange"}} tags=["hide-input"]
 places = {f"block {n}": [path] for n, path in enumerate(seen, start=1)}
 places["all blocks"] = list(seen)
 exchanges = {"average gates": average, "another image's gates": another}

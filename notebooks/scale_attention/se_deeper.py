@@ -69,7 +69,7 @@ names = ["squeeze", "gate", "parameters", "MACs"]
 squeezes = pd.DataFrame(rows, columns=names)
 plots.table(squeezes, "One SE block, three squeezes")
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The gate of one channel over three images, for mean, maximum and no squeeze: one shade each for the first two, a picture that follows the image for the third."}, "figure": {"caption": "One gate over three images under three squeezes, with the same weights.", "name": "se-squeezes"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "The gate of one channel over three images, for mean, maximum and no squeeze: one shade each for the first two, a picture that follows the image for the third."}, "figure": {"caption": "One gate over three images under three squeezes, with the same weights. Only without a squeeze does the gate follow the picture.", "name": "se-squeezes"}} tags=["hide-input"]
 images, classes, masks = generate(1000, seed=7)
 labels = torch.tensor(classes)
 chosen = [int(np.flatnonzero(classes == k)[0]) for k in (0, 4, 6)]
@@ -108,7 +108,7 @@ plt.show()
 #
 # ## What the reduction buys
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels over the reduction from 2 to 32. Parameters added to ResNet-50 fall from 20 to 1.3 million. The printed top-1 error stays near 22.3 per cent up to 16 and rises to 22.7 at 32; without SE it is 23.3."}, "figure": {"caption": "Parameters added to ResNet-50, and the printed error, by reduction.", "name": "se-reduction"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels over the reduction from 2 to 32. Parameters added to ResNet-50 fall from 20 to 1.3 million. The printed top-1 error stays near 22.3 per cent up to 16 and rises to 22.7 at 32; without SE it is 23.3."}, "figure": {"caption": "Parameters added to ResNet-50, and the printed error, by reduction. Up to 16 the error stays where it is, while the parameters fall.", "name": "se-reduction"}} tags=["hide-input"]
 widths = {256: 3, 512: 4, 1024: 6, 2048: 3}  # width: blocks in ResNet-50
 table = paper.table("table-10").set_index("r")["top1_err"]
 without = table[table.index.isna()].item()

@@ -390,7 +390,7 @@ else:
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test
 # images. The control is the constant that SGE starts with, $\sigma(1)$ for every pixel.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: SGE lowest, then no module, the constant gate of 0.731, SE and the constant gate of one half."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "sge-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: SGE lowest, then no module, the constant gate of 0.731, SE and the constant gate of one half."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. SGE stands left of all others.", "name": "sge-cifar"}} tags=["hide-input"]
 start = f"constant(value={1 / (1 + math.exp(-1))})"
 labels_of = ("none", "constant", start, "se", "sge")
 runs = [r for label in labels_of for r in records("cifar10-slice", label)]
@@ -512,7 +512,7 @@ for when, network in {"before training": fresh, "after": model}.items():
     maps = list(seen.values())[1]  # of the second block
     found[when] = agreement(maps, masks).mean(1)
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Agreement against the object's share of the map. Both rise with the size: before training from above one half, after it from below 0.3 for the smallest to above 0.55 for the largest objects."}, "figure": {"caption": "Agreement of the similarity with the masks in the second block, by the size of the object.", "name": "sge-size"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Agreement against the object's share of the map. Both rise with the size: before training from above one half, after it from below 0.3 for the smallest to above 0.55 for the largest objects."}, "figure": {"caption": "Agreement of the similarity with the masks in the second block, by the size of the object. After training large objects are found and small ones missed.", "name": "sge-size"}} tags=["hide-input"]
 sixths = share.argsort().tensor_split(6)
 sizes = [100 * share[part].mean() for part in sixths]
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.6))
