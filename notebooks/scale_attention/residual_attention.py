@@ -15,23 +15,20 @@
 # ---
 
 # %% [markdown]
+# %% [markdown]
 # # Residual attention
 #
 # :::{admonition} Why one plus a mask?
 # :class: question
 #
-# A module of residual attention has a *trunk* that computes, and a *mask* that says, pixel by pixel, how much of the
-# trunk's answer counts. The trunk is multiplied by one plus the mask.
+# **So that the way stays open.** Eight fresh modules leave less than 1 % of the input on the straight way where the
+# trunk is multiplied by the mask alone; by one plus the mask they make it more than 20 times as large.
 #
-# **So that the way stays open.** Multiply by the mask alone, and eight untrained modules leave less than 1 % of what
-# came in along their shortcuts; with one plus the mask it becomes more than 20 times as large.
+# **But not because the signal fades.** The norms restore it. What goes wrong under the mask alone is the gradient: at
+# the input of a fresh stack it is more than 15 times that of a stack without masks.
 #
-# **But not because the signal fades.** The norms restore it. What goes wrong with the mask alone is the gradient: at
-# the input of an untrained stack it is more than 15 times as long as without masks.
-#
-# **Wrong labels do no less harm with it here.** In this book's short runs on CIFAR-10 the modules are below no module
-# with clean labels, by 2.16 points, and at each of four levels of wrong ones, by 0.39 to 2.63; three seeds do not rank
-# them.
+# **Wrong labels are not better borne here.** In this book's short runs on CIFAR-10 the modules are below no module with
+# clean labels, by 2.16 points, and at each of four levels of wrong ones, by 0.39 to 2.63; three seeds do not rank them.
 # :::
 #
 # :::{mechanism}
@@ -141,7 +138,7 @@ paper = attnlib.paper("residual_attention")
 # wrong label. That is the paper's argument for noisy data.
 #
 # **A stack, along the straight way.** Let the branches of all units in the trunk be zero for a moment, so that only
-# shortcuts are left. Then $n$ modules multiply the input by $n$ factors, and this product is the *straight way*:
+# shortcuts are left. Then $n$ modules multiply the input by $n$ factors:
 #
 # $$\begin{aligned} \prod_{k=1}^{n} M_k &\approx 2^{-n}, \\ \prod_{k=1}^{n} (1 + M_k) &\approx 1.5^{\,n} \end{aligned}$$ (residual-attention-product)
 #
@@ -155,11 +152,10 @@ paper = attnlib.paper("residual_attention")
 # $$\begin{aligned} x_k &= f\, x_{k-1} + r_k, \\ |r_k| &\approx \rho. \end{aligned}$$ (residual-attention-recursion)
 #
 # With $f = \tfrac12$ the size does not go to zero, but to a constant, near $\rho$: the *signal* does not fade; what
-# fades is the part of it that came from the input. Backwards, a norm divides by the size of what it got. If a branch
-# adds the size $\rho$ to a map of the size $s$, its derivative is of the order of $\rho / s$. In a stack whose maps
-# grow, later units pass less gradient down through their branches; in one whose maps stay as small as $\rho$, every
-# branch passes about all of it, beside the shortcut, and the gradients of all ways add up. So naive learning should not
-# have too little gradient at the input of a fresh stack, but too much.
+# fades is the part of it that came from the input. Backwards, a norm divides by the size of what it got. In a stack
+# whose maps grow, later units pass less gradient down; in one whose maps stay small, every unit passes all of it, and
+# the gradients of all ways add up. So naive learning should not have too little gradient at the input of a fresh stack,
+# but too much.
 #
 # **Parameters.** A unit has $17 C^2 / 16 + 3C$. One with $l$ poolings has
 #
@@ -274,8 +270,8 @@ check("up = loops", enlarged[0, 0], up(down(plane), 9, 7), atol=1e-12)
 
 # %% [markdown]
 # Then what was derived: the filter {eq}`residual-attention-filter`; the length of {eq}`residual-attention-channel` and
-# the mean of {eq}`residual-attention-spatial`; and the count {eq}`residual-attention-count`, for other $p$, $t$, $r$
-# and $l$.
+# the mean of {eq}`residual-attention-spatial`; and the number of parameters {eq}`residual-attention-count`, for other
+# $p$, $t$, $r$ and $l$.
 
 # %% tags=["nbval-check-output"]
 naive = attnlib.create("residual_attention", 16, learning="naive").double()
@@ -385,8 +381,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # With one plus the mask each three modules more lower the error, from 5.52 to 4.31 %. With the mask alone it is higher
-# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: the deeper, the worse. How many runs stand behind it is not
-# known.
+# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: the deeper, the worse. How many runs stand behind a number is not
+# known here.
 # :::
 #
 # ### Live, on generated shapes
@@ -535,8 +531,8 @@ finding("between 0.8 and 1.3", 0.8 < twice["straight"] < 1.3)
 # Of eight modules. **Along the straight way** the mask alone leaves less than 1 % of the input; one plus the mask makes
 # it more than 20 times as large; with twice the mask a factor between 0.8 and 1.3 is left.
 #
-# **The signal does not fade.** It is below 2 with the mask alone, below 8 without a mask, and grows to more than 40
-# with one plus it.
+# **The signal does not fade.** It stays below 2 with the mask alone, is below 8 without a mask, and grows to more than
+# 40 with one plus the mask.
 #
 # **The gradient does not fade either.** With the mask alone it is more than 15 times as long as without one. The stack
 # is followed by a norm, which divides it by the signal: then it is more than 300 with the mask alone, and below 10 with
@@ -567,7 +563,7 @@ plots.verdicts(paper.verdicts(claims.split()))
 # %% [markdown]
 # ## Where the paper and the released code differ
 #
-# Six of fifteen differences; most of the others are printed numbers that disagree with each other.
+# Six of fifteen differences; most others are printed numbers that disagree.
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 most = "pooling older-file port-additions port-shortcuts port-cifar cifar"
@@ -643,7 +639,7 @@ plots.differences(SimpleNamespace(differences=chosen))
 # :label: residual-attention-exercise-fade
 #
 # *Easy, 5 minutes.* All masks are one half. Behind how many modules is less than a thousandth of the input left on the
-# straight way?
+# straight way of naive learning?
 #
 # :::{dropdown} Hint
 # Each module halves what is left.
@@ -658,8 +654,7 @@ exercises.answer("residual-attention-exercise-fade", ...)  # your number
 # :class: dropdown
 # ````
 #
-# $2^{-10} = 1/1024$ is less than a thousandth, and $2^{-9} = 1/512$ is not. The paper's Attention-164 has twelve
-# modules.
+# $2^{-10} = 1/1024$. Attention-164 has twelve modules, four in each stage.
 
 # %%
 modules = next(n for n in range(100) if 0.5**n < 0.001)
@@ -692,7 +687,7 @@ exercises.answer("residual-attention-exercise-size", ...)  # your number
 # :class: dropdown
 # ````
 #
-# There are six units, of 4,544 parameters each: 17 times 64 times 64 over 16, and 192. The end of the mask has 8,448.
+# Six units of 4,544 and 8,448 for the end of the mask.
 
 # %%
 module = attnlib.create("residual_attention", 64)
@@ -790,8 +785,7 @@ exercises.try_judge(
 # :class: takeaway
 # 1. A module is a piece of network: a trunk, and an hourglass that makes a mask for every pixel and channel of it.
 # 2. One plus the mask keeps the straight way open; the mask alone closes it, by a half with each fresh module.
-# 3. With norms in front, the signal survives either way. What differs is the gradient, which the mask alone makes too
-#    long.
+# 3. With norms in front, the signal survives either way. What differs is the gradient, which the mask alone blows up.
 # 4. Channel attention of length one is close to no mask at all; spatial attention says where, and never how much.
 # 5. In short runs here the masks keep wrong labels out no better than no module does. In the paper's long ones they do.
 # :::

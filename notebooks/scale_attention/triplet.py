@@ -17,19 +17,18 @@
 # %% [markdown]
 # # Triplet attention (TAM)
 #
-# :::{admonition} What does a module see that looks at a map from three sides?
+# :::{admonition} What do rotations see?
 # :class: question
 #
-# Triplet attention looks along the rows, along the columns and along the channels, as if it turned the map.
+# **Shadows.** A turned kernel is given the maximum and the mean of each channel along one axis of the image, and cannot
+# know where on that axis anything is. All three branches together get the same from two maps that differ at every place
+# of a cube; CBAM tells the two apart.
 #
-# **It sees shadows.** From each side it is given the maximum and the mean along one axis, and cannot know where on that
-# axis anything is. Two maps that differ at every place of a small cube look alike to it; CBAM tells them apart.
+# **At first, what is not the object.** In the first block 0.13 % of what the turned gates let through above their mean lies
+# on the object, where chance would give 5.62 %; in the last block it is 42.11 %, where chance would give 32.34 %.
 #
-# **Early in the network, what is not the object.** In the first block 0.13 % of what the two turned gates let through
-# above their mean lies on the object, where chance would give 5.62 %; in the last block it is 42.11 %, by chance 32.34.
-#
-# **Here the turned branches do better by themselves.** On this book's shapes, leaving out the branch that is *not*
-# turned gains 10.6 points in the mean of four seeds. And the module is slow: it has 300 parameters, and a training step
+# **Here the turned branches do better by themselves.** On this book's shapes, leaving out the branch that is *not* turned
+# gains 10.6 points in the mean of four seeds. In time the module is dear: with 300 parameters a block, a training step
 # of ResNet-20 takes 85.0 % longer.
 # :::
 #
@@ -101,7 +100,8 @@ paper = attnlib.paper("triplet")
 #
 # Let $x$ be the map behind the last batch norm of a residual branch, with $C$ channels of $H \times W$ pixels.
 #
-# **Pool over one axis.** Maximum and mean, side by side, are a {term}`Z-pool`; for channels and columns, over the rows:
+# **Pool over one axis.** The authors call maximum and mean, side by side, a {term}`Z-pool`. For channels and columns it goes
+# over the rows:
 #
 # $$p_{cj} = \max_i\, x_c(i, j),$$ (triplet-peak)
 #
@@ -117,8 +117,8 @@ paper = attnlib.paper("triplet")
 #
 # $$g^{CW}_{cj} = \sigma(t_{cj}).$$ (triplet-gate)
 #
-# The kernel slides along channels *and* columns: a gate hears seven of each, and zeros beyond the ends. It is the same
-# in all rows.
+# The kernel slides along channels *and* columns: a gate hears seven of each, and zeros beyond the first and the last. It
+# has the same value in all rows.
 #
 # **Twice more.** The second branch pools over the columns and gives $g^{HC}_{ic}$; the third pools over the channels and
 # gives $g^{HW}_{ij}$, CBAM's spatial half on the map as it comes. Each has its own kernel and norm. **Average:**
@@ -151,10 +151,10 @@ paper = attnlib.paper("triplet")
 #
 # Of the seven rows of a turned kernel one hears the gate's own channel, and six hear channels stored beside it. What is
 # *beside* worth? ECA slides a kernel over channels, too, and its chapter has the answer for the time before training:
-# {prf:ref}`eca-theorem`. The proof uses of a gate only that the same channels stand in its window when rows and columns
-# of the dense layers around it are renamed. So it holds for the turned branches as it stands, and the H–W branch hears
-# no order at all: over all seeds, any order is as good as the stored one. What that is worth *after* training is
-# measured below.
+# {prf:ref}`eca-theorem`. The proof uses of a gate only that the same channels stand in its window when rows and columns of
+# the dense layers around it are renamed. So it holds for the turned branches as it stands, and the H–W branch hears no
+# order at all: over all seeds, the stored order is as good as any other, and no better. What it is worth *after* training
+# is measured below.
 #
 # ## The module from scratch
 
@@ -398,7 +398,8 @@ plots.table(printed.reset_index(), "Printed top-1 error (%)", digits=2)
 #
 # ### Live, on generated shapes
 #
-# A small ResNet with triplet attention, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty.
+# A small ResNet with triplet attention, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty
+# epochs and the records.
 
 # %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "triplet-live"}}
 trained = train(chapter_recipe("triplet", seed=0))
@@ -410,9 +411,9 @@ plt.show()
 # %% [markdown]
 # ### A branch less, over seeds
 #
-# The same network without each branch in turn, on four seeds, tested on 2,000 fresh images
-# (`benchmarks/triplet_branches.py`). Controls: no module, the constant one half, and three branches that start at one
-# half.
+# The same network without each branch in turn, on four seeds, tested on 2,000 fresh images (`benchmarks/triplet_branches.py`).
+# The controls are no module, the constant of one half, and three branches whose norms all start with the scale 0, so that
+# every gate starts at one half.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant of one half lowest, then the form that starts at one half, all three branches, without the H–C branch, without the C–W branch, no module, and without the H–W branch highest."}, "figure": {"caption": "Accuracy on shapes after three epochs: a point for each of four seeds, a bar at the mean.", "name": "triplet-branches"}} tags=["hide-input"]
 table = pd.DataFrame(measurements("triplet-branches").rows)
@@ -527,9 +528,8 @@ plots.table(rows, "Share of the gates on the object", digits=2)
 # In the first block the share of the turned gates on the object is 0.13 %, where chance would give 5.62 %: they are lower on
 # the object, on each of the four seeds. In the last it is 42.11 %, where chance would give 32.34 %, above chance on each.
 #
-# The live network names more than 25 % of the held-out images. In it ties are rare, in less than 1 % of the lines of
-# rows and columns; behind a ReLU more than 8 % of them would have several largest values. So how a tie is broken hardly
-# matters behind a norm, where the module stands.
+# The live network names more than 25 % of the held-out images. In it ties are rare behind the norm, in less than 1 % of the lines of rows and columns. Behind a ReLU more
+# than 8 % of them would have several largest values, zeros nearly all.
 # :::
 #
 # ### Other gates, after training
@@ -560,9 +560,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # A random order of the channels costs 6.39 points in the mean, on each seed less than another image's gates, which cost
-# 21.35 points. Average gates cost 16.08 points: unlike [IEBN](iebn.ipynb)'s, these gates are used image by image.
-# Closed alone, the branches C–W, H–C and H–W cost 6.10, 7.78 and 0.13 points in the mean: the networks hardly use the
-# branch without which they would have learned more.
+# 21.35 points. Average gates cost 16.08 points: unlike [IEBN](iebn.ipynb)'s, these gates are used image by image. Closed
+# alone, the branches C–W, H–C and H–W cost 6.10, 7.78 and 0.13 points in the mean.
 # :::
 #
 # ## What holds
