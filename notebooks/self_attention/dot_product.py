@@ -87,11 +87,11 @@ paper = attnlib.paper("dot_product")
 # ## The idea
 #
 # A convolution mixes neighbours with weights that are the same for every image. A mean over the map mixes everything, and
-# every position counts alike. **Attention** is a mean over everything whose weights depend on what is there: each position
+# every position counts alike. **{term}`Attention <attention>`** is a mean over everything whose weights depend on what is there: each position
 # compares itself with all positions, and takes most from those that fit it best. How far away they are does not matter.
 #
-# So attention needs a way to compare (a dot product), a way to make weights out of comparisons (a softmax), and something to
-# average. Nothing else. The parameters come later: they only let a network choose *what* it compares, and *what* it takes.
+# So attention needs a way to compare (a dot product), a way to make weights out of comparisons (a {term}`softmax`), and
+# something to average. Nothing else. The parameters come later: they only let a network choose *what* it compares, and *what* it takes.
 #
 # ## Derivation
 #
@@ -177,8 +177,8 @@ print(f"largest weight {a:.4f}, its slope {a * (1 - a):.4f}")
 # ### Query, key, value
 #
 # With $S = x x^{\top}$ a word compares itself with others by the very entries that others take from it; and "river" fits "bank"
-# exactly as well as "bank" fits "river". Three matrices lift both limits. What a position *asks for* is its query, what it
-# *is found by* its key, what it *hands over* its value, each a projection of the same row of $x$:
+# exactly as well as "bank" fits "river". Three matrices lift both limits. What a position *asks for* is its {term}`query`, what
+# it *is found by* its {term}`key`, what it *hands over* its {term}`value`, each a projection of the same row of $x$:
 #
 # $$q_i = W_q\, x_i,$$
 #
@@ -248,7 +248,8 @@ finding("less than 0.12 at every width", of["scaled"].max() < 0.12)
 #
 # ### Heads
 #
-# A query has one row of weights, which add up to one: it cannot look at two things for two reasons. *Heads* split the $C$
+# A query has one row of weights, which add up to one: it cannot look at two things for two reasons.
+# {term}`Heads <multi-head attention>` split the $C$
 # channels of $q$, $k$ and $v$ into $M$ parts of $d = C / M$. Each has its own softmax, and a last matrix mixes their outputs:
 #
 # $$y_i = W_o \begin{bmatrix} \sum_j A^{(1)}_{ij} v^{(1)}_j \\ \vdots \\ \sum_j A^{(M)}_{ij} v^{(M)}_j \end{bmatrix}.$$ (dp-heads)
@@ -266,9 +267,10 @@ finding("less than 0.12 at every width", of["scaled"].max() < 0.12)
 # $$(P A P^{\top})(P v) = P\,(A v) = P\, y.$$ (dp-equivariance)
 # :::
 #
-# **The output is exchanged alike, and nothing else happens.** "Walk by river bank" and "bank by river walk" give every
+# **The output is exchanged alike, and nothing else happens** ({term}`permutation equivariance`). "Walk by river bank" and "bank by river walk" give every
 # word the same vector. For a map: attention does not know which pixels are neighbours. Who wants order has to write
-# it into the vectors. The paper adds sines and cosines of the position to $x$; $x_i$ then also says where $i$ is.
+# it into the vectors, as a {term}`position encoding`. The paper adds sines and cosines of the position to $x$; $x_i$ then
+# also says where $i$ is.
 #
 # ## The module from scratch
 #
@@ -426,7 +428,7 @@ if lane() == "smoke":
 # ### On CIFAR-10, recorded
 #
 # Real images take longer, so these runs were recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on
-# 10,000. Attention of eight heads stands behind the last stage, on 64 pixels of 64 channels. There are two controls: no module,
+# 10,000. Attention of eight heads stands behind the last stage, on 64 pixels of 64 channels. There are two {term}`controls <control>`: no module,
 # and a *constant*, which multiplies every residual branch by one half. A seed sets the first weights and the order of the
 # images; runs of one seed are compared with each other.
 
@@ -452,10 +454,11 @@ finding("above it, too", row["constant"].mean > mixed.mean)
 # nothing, is above it, too.
 # :::
 #
-# Only the mean over all pixels stands behind it there, and a mean of means is a mean: of all rows of weights their average alone
-# counts (the [next chapter](non_local.ipynb) proves it). The paper's layer has more than this one, among other things a shortcut
-# around attention and a code of positions. These runs do not say what is missed. [The records of all modules](../accuracy.ipynb)
-# have blocks of this family with a shortcut.
+# Why might it lose there? Right behind it the network takes the mean over all pixels. In such a mean it is lost which pixel took
+# what: only the average of all rows of weights counts (the [next chapter](non_local.ipynb) proves it). And the
+# {term}`transformer` layer of the paper has more than this one, among other things a shortcut around attention and a code of
+# positions. These runs do not say which of these is missed. [The records of all modules](../accuracy.ipynb) have blocks of this
+# family with a shortcut.
 #
 # ## Look inside
 #
@@ -517,7 +520,7 @@ finding("more than 30 points", spread > 0.3)
 # :::{admonition} Finding
 # :class: finding
 # A pixel of the object gives the object more than 1.2 times its share of the area, a pixel of the ground less than its share:
-# like looks at like, and nobody told the network where the object is. Heads are not alike: what a pixel of the object
+# like looks at like, and nobody told the network where the object is. But heads are not alike, and a mean over them hides it: what a pixel of the object
 # gives the object differs between two of them by more than 30 points.
 # :::
 #
@@ -525,7 +528,7 @@ finding("more than 30 points", spread > 0.3)
 # that is all object, and the top left corner. Where a map reads 1, the query gives what a plain mean would give; 15 and more is
 # yellow.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Three images, and where two queries of each look.", "name": "dot-product-looks"}, "image": {"alt": "Three rows: an image, what a query on its object attends to, and what the top left corner attends to."}, "code_prompt_show": "Draw the figure"}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Three images, and where two queries of each look: the pixel of the object picks out parts of it, the corner takes a little from everywhere.", "name": "dot-product-looks"}, "image": {"alt": "Three rows: an image, what a query on its object attends to, and what the top left corner attends to."}, "code_prompt_show": "Draw the figure"}
 inside = cover.argmax(1)
 mean = weights.mean(1)
 every = torch.arange(200)
@@ -574,8 +577,6 @@ plots.table(differing, "Paper and released code")
 
 # %% [markdown]
 # ## Quiz
-#
-# Choose an answer; it opens and says why.
 #
 # ```{quiz} Ten is added to all scores of one query. What becomes of its weights?
 # - [ ] They become sharper.

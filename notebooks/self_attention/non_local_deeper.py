@@ -108,7 +108,8 @@ finding("with a hundredth", abs(per_scale - 100) < 1e-6)
 # :::{admonition} Finding
 # :class: finding
 # At $\gamma = 0.01$ the queries of a block learn with a hundredth of the gradient that they have at $\gamma = 1$. A block that
-# starts as the identity starts slowly: where it looks is learned last.
+# starts as the identity starts slowly: where it looks is learned only as its scale grows. (So it is under SGD. Adam divides a
+# gradient by its own size; the chapter on [SAGAN](sagan.ipynb) shows that there one step is all the delay.)
 # :::
 #
 # ## How much it adds

@@ -17,18 +17,18 @@
 # %% [markdown]
 # # Object context (OCNet)
 #
-# :::{admonition} Is the object context the object?
+# :::{admonition} A pixel takes from the pixels that look like it. Are they its own object?
 # :class: question
 #
-# **It is whatever looks like it.** In a small network trained here, a position on an object gives it more than 3 times
+# **They are whatever looks like it.** In a small network trained here, a position on an object gives it more than 3 times
 # its area. But of the weight on objects, more than 40 % falls on a second object that is alike in all, and more than
 # 15 % on one that is alike in colour alone.
 #
 # **That does harm.** Move the weight from the object of the other class to the own one, and the network gains more than
 # 4 points without any training.
 #
-# **It stands in badly for the true object.** Over 3 recorded seeds: 83.0 % mIoU without a context, 81.4 % with Base-OC,
-# 97.5 % with the true object. Dilated convolutions alone reach 99.3 %.
+# **They stand in badly for the true object.** Over 3 recorded seeds: 83.0 % {term}`mIoU <mean intersection over union
+# (mIoU)>` without a context, 81.4 % with this one, 97.5 % with the true object. Dilated convolutions alone reach 99.3 %.
 # :::
 #
 # :::{mechanism}
@@ -121,9 +121,7 @@ paper = attnlib.paper("ocnet")
 #
 # **Weights.** A softmax over $i$ turns the scores of a pixel into weights that sum to one:
 #
-# $$A_{pi} = \frac{e^{S_{pi}}}{Z_p},$$ (ocnet-weights)
-#
-# $$Z_p = \sum_{i} e^{S_{pi}}.$$ (ocnet-sums)
+# $$A_{pi} = \frac{e^{S_{pi}}}{Z_p}, \qquad Z_p = \sum_{i} e^{S_{pi}}.$$ (ocnet-weights)
 #
 # Each row is divided by its own $Z_p$. So the weights are **not symmetric**: what is the same in both directions is
 # $e^{S_{pi}}$,
@@ -193,8 +191,7 @@ class BaseOC(nn.Module):
 # %% [markdown]
 # ## It is right
 #
-# All checks are in double precision; one that fails stops the notebook. First: both modules against the equations in
-# plain loops, with norms as a trained network has them and nothing at zero.
+# In double precision, first: both modules against plain loops, with norms as a trained network has them, nothing at zero.
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "The loop reference"}
@@ -248,8 +245,7 @@ check("from scratch = loops", scratch(x), by_loops, atol=1e-12)
 check("attnlib = loops", library(x), by_loops, atol=1e-12)
 
 # %% [markdown]
-# Now the two halves of the symmetry. The scores equal their transpose. The weights do not, and are tied together by
-# {eq}`ocnet-balance`. (With two transforms not even the scores are symmetric.)
+# Now the symmetry: the scores equal their transpose. The weights do not, and are tied together by {eq}`ocnet-balance`.
 
 # %% tags=["nbval-check-output"]
 q = scratch.f(x).flatten(2)
@@ -262,8 +258,7 @@ check("Z_p A_pi = Z_i A_ip", both, both.mT, atol=1e-12)
 check("A = its transpose", bool((A - A.mT).abs().max() < 0.1), False)
 
 # %% [markdown]
-# And {eq}`ocnet-twins`: put a map beside its own copy, so that every object is there twice. Each pixel then gives
-# exactly half of its weight to its own half of the picture, in an untrained head as in this one.
+# And {eq}`ocnet-twins`: beside its own copy, every pixel of a map gives exactly half of its weight to its own half.
 
 # %% tags=["nbval-check-output"]
 twice = torch.cat([x, x], 3)
@@ -280,8 +275,7 @@ check("on the left half", own, torch.full_like(own, 0.5), atol=1e-12)
 #
 # $$\tfrac72\, P\, C^2 + n\, C.$$ (ocnet-macs)
 #
-# The others are counted likewise; ASP-OC's attention has the $P'$ pixels of the pooled map. `profile` counts on a small
-# map.
+# The others are counted likewise; ASP-OC's attention has $P'$ pixels, those of the pooled map. `profile` counts:
 
 
 # %%
@@ -338,7 +332,7 @@ plots.table(prices, "Three heads on a map of 97 x 97", digits=2)
 # Base-OC takes 53.96 billion multiply-adds, 84.0 % of them for its 88.53 million pairs, which would be 338 MiB if all
 # were kept at once. Pyramid-OC takes 2.76 times as many: its first partition is the whole map, and three more are added
 # to it. ASP-OC takes 1.02 times as many, but only 3.7 % of that for pairs; the rest are its convolutions. The
-# convolution in front, with 88.79 billion, is dearer than Base-OC.
+# convolution in front, with 88.79 billion, is dearer than Base-OC: who wants a cheaper network begins there.
 # :::
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
@@ -391,8 +385,8 @@ finding("0.51 points below", ade["global pooling"] - ade["Base-OC"])
 #
 # ### Two objects in a picture
 #
-# What would the *true* object context bring? That can only be known where the objects are known. `attnlib.data.scenes`
-# draws pictures of two objects each, of four classes, in any colours. A small network names every position of a map of
+# What would the *true* object context bring? `attnlib.data.scenes` draws pictures of two objects each, of four classes,
+# in any colours. A small network names every position of a map of
 # 16 x 16: three convolutions, each position of which sees 15 x 15 of the 64 x 64 pixels, less than an object has, then
 # one of the heads, then a linear layer. So a position in the middle of an object needs the rest of it.
 
@@ -569,8 +563,8 @@ finding("costs more than 10 points", worse[3] > 10)
 #
 # ## What holds
 #
-# Code judges the claims of the paper. Here are those that matter most, the unkind ones first; all of them, each with
-# the code that judged it, are in [the ledger](../../book/ledger.md).
+# The claims that matter most, the unkind verdicts first; all, with the code that judged, are in [the
+# ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 claims = """base-twice affinity-pooled model-zoo object-scores
@@ -589,8 +583,6 @@ plots.table(table, "Paper and released code")
 # %% [markdown]
 # ## Quiz
 #
-# Choose an answer; it opens and says why.
-#
 # ```{quiz} Queries and keys come from one transform. What is symmetric?
 # - [x] The scores, but not the weights.
 #
@@ -598,6 +590,9 @@ plots.table(table, "Paper and released code")
 # - [ ] The scores and the weights.
 #
 #   The weights would be symmetric if all rows had the same sum $Z_p$.
+# - [ ] Neither: the two pixels play different parts.
+#
+#   One asks and one answers. But with one transform each has the same vector for both parts.
 # ```
 #
 # ```{quiz} A picture shows two objects with the same features, of the same size. Which share of its weight can a position of one give to its own object?
@@ -607,6 +602,9 @@ plots.table(table, "Paper and released code")
 # - [x] At most one half.
 #
 #   Both objects get the same weight, and the ground gets the rest.
+# - [ ] More than half, for its own object is nearer.
+#
+#   No position enters the scores.
 # ```
 #
 # ```{quiz} Positions on an object give 78 % of their weight to their own object, which covers 7 % of the map. What has been shown?
@@ -616,6 +614,9 @@ plots.table(table, "Paper and released code")
 # - [x] That the weights prefer the object far beyond its area.
 #
 #   The area is what equal weights would give. What the remaining 22 % do is another question.
+# - [ ] That the network names the object with the help of this weight.
+#
+#   Where a network looks does not say what it needs. Exchange the weights and ask it again.
 # ```
 #
 # ```{quiz} ASP-OC is the best of seven heads in print, and attention is one of its five branches. What would show that the attention is the reason?
@@ -637,6 +638,9 @@ plots.table(table, "Paper and released code")
 # - [x] Pairs: nearly 36 times fewer than on the whole map.
 #
 #   A pixel attends to a 36th of the map. Where the side does not divide by 6, the last cells are larger.
+# - [ ] Pairs: six times fewer.
+#
+#   Six is the number of cells along one side. Rows and columns are both cut into six.
 # ```
 #
 # ## Exercises
@@ -793,6 +797,4 @@ exercises.try_judge("ocnet-exercise-positions", more, [64, 2, 34])
 # 5. In print a mean of the whole map brings 1.91 of Base-OC's 3.11 points. Ask for the control before crediting weights.
 # :::
 #
-# ## Further reading
-#
-# * [Non-local blocks](non_local.ipynb) add what they find; [stand-alone attention](sasa.ipynb) brings positions in.
+# **Further reading:** [non-local blocks](non_local.ipynb) add what they find; [SASA](sasa.ipynb) brings positions in.

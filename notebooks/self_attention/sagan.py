@@ -22,11 +22,11 @@
 #
 # **A gain over no layer, and none that is shown over a control.** Over six seeds, small generators of outlines paint
 # the class asked for in 51.3 % of their images with attention, in 46.1 % without a layer, and in 49.9 % with as many
-# parameters that look nowhere. The last is not told from the first. The paper's gain on ImageNet, FID 22.96 to 18.65,
-# is one run of each.
+# parameters that look nowhere: six seeds do not tell attention from those. The paper's gain on ImageNet, an FID of 18.65
+# in place of 22.96 (a {term}`Fréchet distance` from real images, less is better), is one run of each.
 #
-# **A layer that its generator relies on.** Left out of a trained one, its images are more than eight times as far from
-# real ones. But who asks hardly matters: one average of the weights for the whole image does nearly as well.
+# **A layer that its generator relies on.** When the layer is left out of a trained generator, the images are more than eight
+# times as far from real ones. But who asks hardly matters: one average of the weights for the whole image does nearly as well.
 #
 # **Two layers under one name.** The code's has 2.5 times as many parameters as the text's and a quarter of the weights.
 # In both a scalar starts at zero; under Adam that holds the matrices back for one step, not longer.
@@ -94,14 +94,11 @@ paper = attnlib.paper("sagan")
 # A {term}`generative adversarial network` is two networks. The {term}`generator` turns random numbers, and here the
 # name of a class, into an image. The {term}`discriminator` looks at an image and says how real it seems. Each learns
 # against the other. A generator made of convolutions paints every patch from what is near it. Texture comes out well
-# that way; that a ring closes, or that a dog has four legs, has to be agreed on between patches that never see each
-# other.
+# that way; that a ring closes, or that a dog has four legs, has to be agreed on between patches that do not meet.
 #
 # SAGAN puts one layer of {term}`self-attention` into each network: a [non-local block](non_local.ipynb) with narrow
 # queries and keys. And because two such networks easily get out of step, it holds every weight at a fixed size, by
-# {term}`spectral normalization`. This chapter takes the layer apart, as the text describes it and as the code has it,
-# and then trains small generators with it, without it, and with a {term}`control`: as many parameters that look
-# nowhere.
+# {term}`spectral normalization`.
 #
 # ## Derivation
 #
@@ -207,8 +204,7 @@ class SelfAttention2d(nn.Module):
 # %% [markdown]
 # ## It is right
 #
-# All in double precision, on maps of 6 by 8 positions; a check that fails stops the notebook. First against plain
-# loops, in both forms, with $\gamma$ away from zero.
+# In double precision, on maps of 6 by 8 positions: first against plain loops, in both forms, with $\gamma$ not zero.
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "The loop reference"}
@@ -257,7 +253,7 @@ for form, pooled in (("text", False), ("released", True)):
 
 # %% [markdown]
 # **From zero.** Three steps of Adam with the paper's $\beta_1 = 0$, $\beta_2 = 0.9$ and learning rate $10^{-4}$, in the
-# code's form, against some other map. For each step, how far a middling entry of each parameter moved, in learning
+# code's form, against some other map. For each step, how far the median entry of each parameter moved, in learning
 # rates:
 
 
@@ -395,7 +391,7 @@ finding("more than 0.001 away from zero", abs(gamma) > 0.001)
 # ### Over seeds, recorded
 #
 # Six seeds, 1,000 steps, made once by `python -m benchmarks.shapes_gan`. From one seed the three begin as the same
-# networks, since $\gamma$ is zero, and see the same noise and images in the same order. The control is a residual layer
+# networks, since $\gamma$ is zero, and see the same noise and images in the same order. The {term}`control` is a residual layer
 # of 10 hidden channels and a ReLU at each position alone, with its own $\gamma$ from zero: 321 parameters, as many as
 # the attention.
 
@@ -467,9 +463,7 @@ plt.show()
 
 # %% [markdown]
 # Here are the weights of the recorded generator for two positions of its map of 8 by 8: one that becomes part of the
-# object, and the upper left corner. There are 16 keys, since they are pooled. The object is seen only in the finished
-# image; so it is asked with the mask of what was painted in the end whether a position of the object looks at the
-# object.
+# object, and the upper left corner. There are 16 keys, since they are pooled. The object is that of the finished image.
 
 # %%
 attention = networks["attention"]
@@ -503,13 +497,12 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # A position that becomes part of the object gives 44.9 % of its weight to the object, which covers 20.0 % of the image;
-# a position of the ground gives it 28.0 %. Both look at the object, the one more than the other.
+# a position of the ground gives it 28.0 %.
 # :::
 #
 # ### What it does with it
 #
-# Exchange the weights in the recorded generator of seed 0, as in the [non-local chapter](non_local.ipynb), and ask both
-# judges: the weights of another image of the same class; for each query the *average* weights of its image, so that who
+# Exchange the weights in the recorded generator of seed 0, as for [non-local](non_local.ipynb), and ask both judges: the weights of another image of the same class; for each query the *average* weights of its image, so that who
 # asks no longer matters; *equal* weights; and the layer left out.
 
 # %%
@@ -547,8 +540,9 @@ finding(
 # :class: finding
 # Left out, the layer costs less than 7 points of agreement, but the distance rises from 21 to 183: the images can be
 # named, and do not look like real ones. Equal weights more than double the distance. Average weights cost less than 4
-# points and leave the distance below 24: that the layer looks matters, who asks hardly does. In the mean of all six
-# seeds the agreement falls by 7.9 points left out and 5.4 with equal weights.
+# points and leave the distance below 24: that the layer looks matters, who asks hardly does. So one set of weights for the
+# whole image, which needs no queries, would nearly do here. In the mean of all six seeds the agreement falls by 7.9 points
+# left out and 5.4 with equal weights.
 # :::
 #
 # :::{admonition} Try it
@@ -567,8 +561,7 @@ print(f"agreement {right:.0f} %, distance {distance:.0f}")
 # %% [markdown]
 # ## What holds
 #
-# Claims of the paper, the unkind verdicts first; all, each with the code that judged it, are in
-# [the ledger](../../book/ledger.md).
+# Claims of the paper, the unkind verdicts first; all are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 claims = """best-fid parameters-released discriminator-parameters
@@ -587,8 +580,6 @@ plots.table(differing, "Paper and released code")
 # %% [markdown]
 # ## Quiz
 #
-# Choose an answer; it opens and says why.
-#
 # ```{quiz} The layer is fresh, with $\gamma = 0$. What moves in the first step of training?
 # - [ ] Nothing: the layer is the identity.
 #
@@ -596,6 +587,9 @@ plots.table(differing, "Paper and released code")
 # - [x] The scalar alone.
 #
 #   The matrices get their gradient through the branch, multiplied by a zero.
+# - [ ] The scalar and the output matrix $W_o$, which stands right behind it.
+#
+#   $W_o$ stands inside the branch, too: its gradient is multiplied by the scalar like that of the others.
 # ```
 #
 # ```{quiz} After the first step $\gamma$ is 0.0001. How fast do the matrices move in the second, under Adam?
@@ -605,6 +599,9 @@ plots.table(differing, "Paper and released code")
 # - [x] At least as fast as other weights.
 #
 #   Their gradient and the root of its mean square shrink together. The correction even makes it 1.38 learning rates.
+# - [ ] Not at all: they wait until $\gamma$ is large.
+#
+#   They wait for one step. From the second on $\gamma$ is not zero, and Adam does not ask how small it is.
 # ```
 #
 # ```{quiz} Why can the code's layer not be reached by giving the text's layer other matrices?
@@ -614,6 +611,9 @@ plots.table(differing, "Paper and released code")
 # - [x] It pools neighbours, and what it adds has a higher rank.
 #
 #   The text's layer does not know which positions are neighbours, and its values have an eighth of the channels.
+# - [ ] It has more parameters, and more parameters always mean more functions.
+#
+#   Not always: two matrices in a row have more than their product, and the same functions. What counts is what they do.
 # ```
 #
 # ```{quiz} All weights of a discriminator have spectral norm one. What is its Lipschitz constant?
@@ -623,12 +623,18 @@ plots.table(differing, "Paper and released code")
 # - [x] Without attention at most a product of the windows' factors; with attention there is none.
 #
 #   A 3 by 3 window gives at most 3. How much attention stretches grows with the square of what its input holds.
+# - [ ] At most one: ReLUs and the softmax only make things smaller.
+#
+#   A ReLU does not stretch. But the weights of a softmax multiply values, and both depend on the input.
 # ```
 #
 # ```{quiz} Attention is better than a residual block with as many parameters. What follows?
 # - [ ] Attention is better than no layer.
 #
 #   In the paper's own table the residual block is worse than no layer at three of four sides.
+# - [ ] The gain comes from looking far.
+#
+#   That is one difference of the two. Others are the softmax, and weights that depend on the image.
 # - [x] What is gained over the block does not come from the number of parameters.
 #
 #   This is what such a control can tell. The comparison with no layer is another one.
@@ -791,8 +797,4 @@ exercises.try_judge(
 # 5. In small generators attention gains over no layer; six seeds do not tell it from a control of its size.
 # :::
 #
-# ## Further reading
-#
-# * [SAGAN, deeper](sagan_deeper.ipynb): power iteration, what it does not bound, and the paper's own control.
-# * [Non-local](non_local.ipynb) is the block that the layer comes from.
-# * [What attention is](dot_product.ipynb) has the square root that is missing here, and why it is there.
+# **Further reading:** [SAGAN, deeper](sagan_deeper.ipynb): power iteration, what it does not bound, and the paper's own control.

@@ -134,8 +134,8 @@ paper = attnlib.paper("sasa")
 # **Heads.** The $C$ channels of $q$, $k$, $v$ and $y$ are cut into $M = 8$ heads of width $d = C / M$. Each has its own softmax
 # and its own $\rho$ and $\kappa$. The logits are *not* divided by $\sqrt d$, and no projection follows the heads.
 #
-# **Border and stride.** Where the window reaches beyond the map, the paper does not say what is there. Both public ports pad with
-# zeros: such a key has $k = v = 0$, but its $r$ remains. It gives nothing and takes its share of the softmax. With stride 2,
+# **Border and stride.** Where the window reaches beyond the map, the paper does not say what is there. Two public ports (codes
+# that others wrote from the paper) pad with zeros: such a key has $k = v = 0$, but its $r$ remains. It gives nothing and takes its share of the softmax. With stride 2,
 # attention runs at all pixels, and means of $2 \times 2$ pixels follow.
 #
 # **Parameters.** Three matrices, and $s$ vectors for rows and for columns in every head, in all
@@ -574,7 +574,6 @@ plots.differences(SimpleNamespace(differences=differences))
 # %% [markdown]
 # ## Quiz
 #
-# Choose an answer; it opens and says why.
 # ```{quiz} Without positions, the neighbours in a window change places. What happens to the output of their query?
 # - [ ] It changes, since every neighbour has a weight of its own.
 #
