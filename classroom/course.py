@@ -12,20 +12,28 @@ from classroom.sets import REPOSITORY, Set
 CONFIGURATION = '''"""nbgrader's settings for this course: what it autogrades with is the book's judge."""
 
 import sys
+from pathlib import Path
 
 sys.path.insert(0, {repository!r})
 from classroom.step import configure
 
-configure(get_config())
+configure(get_config(), Path(__file__).parent)
 '''
 
 
 @dataclass(frozen=True)
 class Student:
+    """A line of the roster.
+
+    Attributes:
+        number: by which Canvas or Moodle calls the student in the names of an archive, where that is not the id.
+    """
+
     id: str
     first_name: str = ""
     last_name: str = ""
     email: str = ""
+    number: str = ""
 
 
 @dataclass(frozen=True)

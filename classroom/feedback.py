@@ -24,20 +24,24 @@ def feedback(course: Course, chosen: Set) -> list[Path]:
     """Write all of it; the files that a teacher looks at first.
 
     Raises:
-        RuntimeError: nbgrader refused, with what it said.
+        RuntimeError: of some there is no feedback; all the rest is written.
         ValueError: nothing is graded yet.
     """
     judgements = {student: load(course.judged(student, chosen)) for student in course.who(chosen)}
     if not any(judgements.values()):
         raise ValueError(f"nothing of {chosen.name} is graded yet; run: make grade SET={chosen.number}")
+    failed: dict[str, str] = {}
     for student, judgement in judgements.items():
         if judgement is None:
             continue
         if judgement.not_gradable:
             page = NOT_GRADABLE.format(name=chosen.name, reason=html.escape(judgement.not_gradable))
             write(course.root / "feedback" / student / chosen.name / f"{chosen.name}.html", page)
-        else:
+            continue
+        try:
             call(course, "generate_feedback", chosen.name, student, force=True)
+        except RuntimeError as error:  # the others get theirs
+            failed[student] = str(error).splitlines()[-1]
     found = scores(course, chosen)
     folder = course.root / "scores"
     column = f"{chosen.judge.title} ({chosen.name})"
@@ -49,4 +53,7 @@ def feedback(course: Course, chosen: Set) -> list[Path]:
     }
     for path, text in files.items():
         write(path, text)
+    if failed:
+        told = "; ".join(f"{student}: {why}" for student, why in failed.items())
+        raise RuntimeError(f"all is written but the feedback of {len(failed)}: {told}")
     return [*files, course.root / "feedback"]

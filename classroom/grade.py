@@ -17,31 +17,49 @@ from classroom.sets import Set
 from classroom.step import current, judge_now
 
 ID = re.compile(r"[\w@+-][\w@+. -]*")  # nbgrader takes * and ? in a name for patterns
+# a student's number, and in Canvas's the name of the file, to which it adds -1 and so on for what is handed in again
+CANVAS = re.compile(r"[^_]+_(?:LATE_)?(\d+)_\d+_(.+?)(?:-\d+)?\.ipynb")
+MOODLE = re.compile(r"[^_]+_(\d+)_assignsubmission_file_?")
 
 
 def collect(course: Course, chosen: Set, folder: Path) -> list[str]:
     """Copy submissions into the course: a folder a student, with the notebook in it or in a folder of the set's name.
 
+    Names as Canvas and Moodle make them are taken for the number in them, or for whose number that is in the roster.
     Notebooks alone are copied, and links as links, which the judge refuses: what nbgrader finds in a submission it
-    copies as far as the feedback, wherever a link in it leads.
+    copies as far as the feedback, wherever a link in it leads. A folder that is a link, as an archive may hold one, is
+    another's work; nothing is copied from it.
 
     Raises:
         ValueError: the folder holds no folder, or one whose name can be no id.
     """
-    students = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not students:
+    numbers = {student.number: id for id, student in course.students.items() if student.number}
+    found: dict[str, list[tuple[Path, str]]] = {}  # of a student: what to copy, and its name there
+    for path in sorted(folder.iterdir()):
+        canvas, moodle = CANVAS.fullmatch(path.name), MOODLE.fullmatch(path.name)
+        if path.name.startswith((".", "__MACOSX")) or not (path.is_dir() or canvas):
+            continue
+        number = (canvas or moodle)[1] if canvas or moodle else ""
+        files = found.setdefault(numbers.get(number, number) or path.name, [])
+        if not path.is_dir():
+            files.append((path, f"{canvas[2]}.ipynb"))
+            continue
+        here = path / chosen.name if (path / chosen.name).is_dir() else path
+        if path.is_symlink() or here.is_symlink():
+            files.append((here if here.is_symlink() else path, f"{chosen.name}.ipynb"))
+        else:
+            files += [(each, each.name) for each in sorted(here.glob("*.ipynb")) if each.is_symlink() or each.is_file()]
+    if not found:
         raise ValueError(f"{folder} has no folders: each student's submission is a folder, named by the student's id")
-    if odd := [student.name for student in students if not ID.fullmatch(student.name)]:
+    if odd := [student for student in found if not ID.fullmatch(student)]:
         raise ValueError(f"an id has letters, digits, spaces and @ + . - _ alone; rename {', '.join(map(repr, odd))}")
-    for student in students:
-        inside = student / chosen.name
-        target = course.root / "submitted" / student.name / chosen.name
+    for student, files in found.items():
+        target = course.root / "submitted" / student / chosen.name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        for path in sorted((inside if inside.is_dir() else student).glob("*.ipynb")):
-            if path.is_symlink() or path.is_file():
-                shutil.copy(path, target / path.name, follow_symlinks=False)
-    return [student.name for student in students]
+        for path, name in files:
+            shutil.copy(path, target / name, follow_symlinks=False)
+    return list(found)
 
 
 def grade(course: Course, chosen: Set, at_once: int = 2) -> dict[str, Judgement]:
@@ -94,8 +112,10 @@ def enter(course: Course, chosen: Set, judgements: dict[str, Judgement]) -> Iter
             try:
                 _refuse_links(course, chosen, student)
                 call(course, "autograde", chosen.name, student, force=True)
+                _compare(course, chosen, student, judgement)
             except RuntimeError as error:  # one submission must not hold up the others
-                judgement.not_gradable = f"nbgrader cannot read it: {str(error).splitlines()[-1]}"
+                judgement.not_gradable = f"nbgrader cannot read it: {str(error).splitlines()[-1][:300]}"
+                judgement.fingerprint = ""  # it may be no fault of the submission's, such as a gradebook in use
                 write(course.judged(student, chosen), judgement.model_dump_json(indent=1))
             else:
                 _mark(course, chosen, student).write_text(judgement.fingerprint)
@@ -111,6 +131,23 @@ def _refuse_links(course: Course, chosen: Set, student: str) -> None:
     for path in course.submitted(student, chosen).parent.rglob("*"):
         if path.is_symlink():
             raise RuntimeError(f"{path.name} is a link to another file")
+
+
+def _compare(course: Course, chosen: Set, student: str, judgement: Judgement) -> None:
+    """That the gradebook has the judge's points, whatever a submission made of its own cells.
+
+    Raises:
+        RuntimeError: it has others; what nbgrader entered is taken out again.
+    """
+    with Gradebook(f"sqlite:///{course.root / 'gradebook.db'}") as gradebook:
+        found = {
+            grade.cell.name.removeprefix("tests-"): grade.auto_score
+            for notebook in gradebook.find_submission(chosen.name, student).notebooks
+            for grade in notebook.grades
+        }
+        if other := [q.name for q in judgement.questions if found.get(q.name) != q.points]:
+            gradebook.remove_submission(chosen.name, student)
+            raise RuntimeError(f"it has entered other points than the judge's for {', '.join(other)}")
 
 
 def _mark(course: Course, chosen: Set, student: str) -> Path:

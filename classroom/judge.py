@@ -6,13 +6,15 @@ import json
 import re
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from classroom import sandbox
 from classroom.questions import Part, Question, draw
@@ -21,7 +23,12 @@ from classroom.sets import Set, stub
 from classroom.wire import decode, encode
 
 MOST_BYTES = 20 * 2**20  # of a notebook
+MOST_CELLS, MOST_OUTPUTS = 1000, 10_000
 KINDS = ("time", "memory", "syntax", "error", "missing", "output", "died", "not reached")  # of failure, by the runner
+# ways to something by a detour; an answer has no use for them, so that a person looks at one that has
+DETOURS = {"__import__", "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars"}
+DETOURS_INTO = {"_C", "__dict__", "__globals__", "_getframe", "builtins", "ctypes", "gc", "importlib", "inspect"}
+DETOURS_INTO |= {"jit", "ops", "os", "pickle", "subprocess", "sys"}
 BASE64 = re.compile(r"[A-Za-z0-9+/]{1,400000}={0,2}")
 MOST_RUNS = 6  # a run that is stopped is tried again without what it was stopped at
 NO_ANSWER = "no answer: the cell is as it was handed out"
@@ -31,11 +38,15 @@ class NotGradable(Exception):
     """A submission that cannot be judged, which is not the same as one without points; the message says why."""
 
 
+# half of a surrogate pair is a character to Python and to no file
+Text = Annotated[str, BeforeValidator(lambda text: text.encode("utf-8", "replace").decode())]
+
+
 class PartResult(BaseModel):
     name: str
     points: float
     most: float
-    remark: str = ""
+    remark: Text = ""
     kind: str = ""  # of failure: values, time, error, missing ...
 
 
@@ -55,18 +66,28 @@ class QuestionResult(BaseModel):
 class CellResult(BaseModel):
     """What a cell left when the judge ran it."""
 
-    printed: str = ""
+    printed: Text = ""
     figures: list[str] = []
-    failed: str = ""
+    failed: Text = ""
 
 
 class Judgement(BaseModel):
-    """What the judge says of one submission; the file that grading goes on from."""
+    """What the judge says of one submission; the file that grading goes on from.
+
+    Attributes:
+        fingerprint: of all that it depends on; empty where the submission is to be judged again.
+        not_gradable: why; empty where it could be judged.
+        questions: with the points of their parts.
+        cells: what each left.
+        detours: cells that reach for something by a detour, such as getattr: for a person to look at.
+        seconds: that judging took.
+    """
 
     fingerprint: str
-    not_gradable: str = ""
+    not_gradable: Text = ""
     questions: list[QuestionResult] = []
     cells: dict[str, CellResult] = {}
+    detours: list[Text] = []
     seconds: float = 0.0
 
 
@@ -75,9 +96,19 @@ def fingerprint(path: Path, chosen: Set, secret: str) -> str:
     digest = hashlib.sha256(secret.encode())
     code = [chosen.folder / "set.py", chosen.folder / "judge.py", *sorted(Path(__file__).parent.glob("*.py"))]
     for each in (path, *code):
-        data = each.read_bytes() if each.is_file() and not each.is_symlink() else b"nothing"
-        digest.update(hashlib.sha256(data).digest())
+        digest.update(hashlib.sha256(_data(each)).digest())
     return digest.hexdigest()
+
+
+def _data(path: Path) -> bytes:
+    """What is read of a file; of one that is not read at all, why."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return b"no file"
+        size = path.stat().st_size
+        return path.read_bytes() if size <= MOST_BYTES else f"{size} bytes".encode()
+    except OSError as error:
+        return str(error).encode("utf-8", "replace")
 
 
 def read(path: Path, chosen: Set) -> NotebookNode:
@@ -86,8 +117,9 @@ def read(path: Path, chosen: Set) -> NotebookNode:
     Raises:
         NotGradable: there is none, or it is not this set's; the message is for student and teacher.
     """
-    if path.is_symlink():
-        raise NotGradable(f"{path.name} is a link to another file; hand in the file itself")
+    for each in (path, path.parent, path.parent.parent):  # the notebook, the set's folder, the student's
+        if each.is_symlink():
+            raise NotGradable(f"{each.name} is a link to another file or folder; hand in the file itself")
     if not path.exists():
         others = sorted(each.name for each in path.parent.glob("*") if each.is_file()) if path.parent.is_dir() else []
         has = f"what is there: {', '.join(others[:5])}" if others else "nothing is there"
@@ -98,8 +130,12 @@ def read(path: Path, chosen: Set) -> NotebookNode:
         size, most = path.stat().st_size / 2**20, MOST_BYTES // 2**20
         raise NotGradable(f"{path.name} has {size:.0f} MiB, at most {most} are read")
     try:
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        text = path.read_text(encoding="utf-8")
+        _refuse_odd(json.loads(text), path.name)
+        notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)
+    except NotGradable:
+        raise
     except UnicodeDecodeError as error:
         raise NotGradable(f"{path.name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except (RecursionError, MemoryError) as error:
@@ -110,6 +146,24 @@ def read(path: Path, chosen: Set) -> NotebookNode:
     if not answers & {name_of(cell) for cell in notebook.cells}:
         raise NotGradable(f"{path.name} has none of the answer cells of {chosen.name}; is it another notebook?")
     return notebook
+
+
+def _refuse_odd(found: Any, name: str) -> None:
+    """Notebooks that are text and JSON, and that still nobody should work on.
+
+    Raises:
+        NotGradable: it has no cells, or more than anyone writes, or halves of characters.
+    """
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list):
+        raise NotGradable(f"{name} is no notebook of format 4: it has no list of cells")
+    outputs = [cell.get("outputs") for cell in cells if isinstance(cell, dict)]
+    if len(cells) > MOST_CELLS or sum(len(each) for each in outputs if isinstance(each, list)) > MOST_OUTPUTS:
+        raise NotGradable(f"{name} has more than {MOST_CELLS:,} cells or {MOST_OUTPUTS:,} outputs")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise NotGradable(f"{name} has a character that is half of one: {error.object[error.start]!a}") from error
 
 
 def name_of(cell: NotebookNode) -> str:
@@ -124,7 +178,8 @@ def judge(path: Path, chosen: Set, secret: str, limits: Limits | None = None, sl
     Args:
         path: of the notebook.
         chosen: the set that it answers.
-        secret: the course's, from which the inputs are drawn.
+        secret: the course's, from which the inputs are drawn, together with the notebook: who hands in a table of
+            results, found with the inputs that an earlier feedback told, is asked something else.
         limits: of a run.
         slot: 0, 1, ... for judges at work at the same time.
 
@@ -138,16 +193,20 @@ def judge(path: Path, chosen: Set, secret: str, limits: Limits | None = None, sl
     except NotGradable as error:
         return Judgement(fingerprint=mark, not_gradable=str(error))
     cells, refused = _cells(notebook, chosen)
-    refused |= {f"answer-{name}": NO_ANSWER for name in _untouched(notebook, chosen)}
-    cells = [cell for cell in cells if cell["id"] not in refused]
-    calls = _calls(chosen, secret)
+    calls = _calls(chosen, hashlib.sha256(secret.encode() + _data(path)).hexdigest())
     results, left = _run(chosen, cells, calls, limits or Limits(), slot)
     left |= {name: CellResult(failed=why) for name, why in refused.items()}
-    questions = [
-        QuestionResult(name=q.name, parts=[_part(q, part, n, calls, results, left) for n, part in enumerate(q.parts)])
-        for q in chosen.judge.questions
-    ]
-    return Judgement(fingerprint=mark, questions=questions, cells=left, seconds=time.perf_counter() - start)
+    questions = []
+    for question in chosen.judge.questions:
+        parts = [_part(question, part, n, calls, results, left) for n, part in enumerate(question.parts)]
+        questions.append(QuestionResult(name=question.name, parts=beside(question, parts)))
+    return Judgement(
+        fingerprint=mark,
+        questions=questions,
+        cells=left,
+        detours=[f"{cell['id']}: {', '.join(names)}" for cell in cells if (names := detours(cell["source"]))],
+        seconds=time.perf_counter() - start,
+    )
 
 
 # ---- what is run ----
@@ -156,45 +215,81 @@ def judge(path: Path, chosen: Set, secret: str, limits: Limits | None = None, sl
 def _cells(notebook: NotebookNode, chosen: Set) -> tuple[list[dict[str, str]], dict[str, str]]:
     """The code cells to run, and why others are refused.
 
-    What the set locks comes from the set; visible checks are left out, since the judge has its own.
+    What the set locks comes from the set, at the top where a student has deleted it; visible checks are left out,
+    since the judge has its own. A copy of an answer cell is run as any cell, unless nothing was written into it.
     """
-    locked = {name_of(cell): cell for cell in chosen.notebook.cells if name_of(cell).startswith("locked-")}
-    cells, refused = [], {}
+    locked = {name_of(cell): cell.source for cell in chosen.notebook.cells if name_of(cell).startswith("locked-")}
+    given = {name_of(cell): stub(cell.source).split() for cell in chosen.notebook.cells}
+    there = {name_of(cell) for cell in notebook.cells if cell.cell_type == "code"}
+    sources = {name: source for name, source in locked.items() if name not in there}
+    refused: dict[str, str] = {}
     for number, cell in enumerate(notebook.cells):
         name = name_of(cell) or f"cell-{number}"
-        if cell.cell_type != "code" or name.startswith("tests-"):
+        if name.startswith("answer-") and cell.cell_type != "code":
+            refused.setdefault(name, f"its cell is a {cell.cell_type} cell now, which is not run; make it code again")
+        elif name.startswith("answer-") and cell.source.split() == given.get(name):
+            refused.setdefault(name, NO_ANSWER)
+        elif cell.cell_type != "code" or name.startswith("tests-"):
             continue
-        source = locked[name].source if name in locked else cell.source
-        if name not in locked and (why := _refusal(source, chosen.judge.refused)):
-            refused[name] = why
         else:
-            cells.append({"id": name, "source": source})
-    return cells, refused
+            source = locked[name] if name in locked else in_python(cell.source)
+            if name not in locked and (why := _refusal(source, chosen.judge.refused)):
+                refused[name] = why
+            else:
+                sources[f"{name}, again in cell {number}" if name in sources else name] = source
+    cells = [{"id": name, "source": source} for name, source in sources.items()]
+    return cells, {name: why for name, why in refused.items() if name not in sources}
 
 
-def _untouched(notebook: NotebookNode, chosen: Set) -> list[str]:
-    """The questions whose answer cell is as it was handed out."""
-    given = {name_of(cell): stub(cell.source) for cell in chosen.notebook.cells}
-    there = {name_of(cell): cell.source for cell in notebook.cells}
-    names = [question.name for question in chosen.judge.questions]
-    return [name for name in names if there.get(f"answer-{name}", "").split() == given[f"answer-{name}"].split()]
-
-
-def _refusal(source: str, names: dict[str, str]) -> str:
-    """Which refused name a cell uses; nothing where it uses none or cannot be read, which the runner tells better."""
+def in_python(source: str) -> str:
+    """A cell without IPython's own words, such as %time and !ls, which a notebook takes beside Python."""
     try:
-        tree = ast.parse(source)
+        ast.parse(source)
+        return source
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    for node in ast.walk(tree):
-        used = {
-            ast.Name: lambda n: [n.id],
-            ast.Attribute: lambda n: [n.attr],
-            ast.alias: lambda n: n.name.split("."),
-        }.get(type(node), lambda n: [])(node)
-        for name in names.keys() & set(used):
-            return f"{name} may not be used here: {names[name]}"
+        pass
+    try:
+        return TransformerManager().transform_cell(source)
+    except Exception:  # it is neither; the runner says so in the student's own lines
+        return source
+
+
+def _used(source: str) -> tuple[set[str], set[str]]:
+    """(names of variables, names behind a dot or behind import) of a cell; nothing where it cannot be read."""
+    names, inside = set[str](), set[str]()
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = []  # the runner says why
+    for node in nodes:
+        match node:
+            case ast.Name():
+                names.add(node.id)
+            case ast.Attribute():
+                inside.add(node.attr)
+            case ast.alias():
+                inside |= set(node.name.split("."))
+            case ast.ImportFrom():
+                inside |= set((node.module or "").split("."))
+    return names, inside
+
+
+def _refusal(source: str, refused: dict[str, str]) -> str:
+    """What a cell takes from torch that the set refuses; nothing where there is none.
+
+    This is where a student is told. Names that come another way meet what the runner has put in their place.
+    """
+    for name in sorted(_used(source)[1]):
+        for pattern, why in refused.items():
+            if fnmatchcase(name, pattern):
+                return f"{name} may not be used here: {why}"
     return ""
+
+
+def detours(source: str) -> list[str]:
+    """What a cell uses of `DETOURS`; a person judges whether that was to get at what the set refuses."""
+    names, inside = _used(source)
+    return sorted((names & DETOURS) | (inside & DETOURS_INTO))
 
 
 @dataclass(frozen=True)
@@ -207,12 +302,12 @@ class _Call:
         return {"id": name, "function": self.question.function, "arguments": [encode(a) for a in self.arguments]}
 
 
-def _calls(chosen: Set, secret: str) -> dict[str, _Call]:
-    """Every call of the judge by its name, with inputs drawn from the secret."""
+def _calls(chosen: Set, seed: str) -> dict[str, _Call]:
+    """Every call of the judge by its name, with inputs drawn from the seed."""
     calls = {}
     for question in chosen.judge.questions:
         for number, part in enumerate(question.parts):
-            inputs = part.inputs(draw(secret, chosen.name, question.name, part.name))
+            inputs = part.inputs(draw(seed, chosen.name, question.name, part.name))
             for each, arguments in enumerate(inputs):
                 calls[f"{question.name}/{number}/{each}"] = _Call(question, number, arguments)
     return calls
@@ -226,18 +321,23 @@ def _run(
     left: dict[str, CellResult] = {}
     stopped: dict[str, CellResult] = {}
     messages = {name: call.message(name) for name, call in calls.items()}
+    end = time.monotonic() + limits.submission
     for _ in range(MOST_RUNS):
+        seconds = min(limits.run, end - time.monotonic())
+        if seconds <= 0:
+            break
         job = {
             "cells": [cell for cell in cells if cell["id"] not in stopped],
             "calls": [message for name, message in messages.items() if name not in results],
             "refused": chosen.judge.refused,
         }
-        run = sandbox.run(job, list(chosen.judge.packages), limits, slot)
-        at = _read(run.messages, calls, results, left)
+        run = sandbox.run(job, list(chosen.judge.packages), replace(limits, run=seconds), slot)
+        at = _read(run.messages, {cell["id"] for cell in job["cells"]}, calls, results, left)
         if run.ended == "itself":
             break
         why = {
-            "time": f"it was stopped: all of it took more than {limits.run:g} seconds",
+            "time": f"it was stopped: all of it took more than {seconds:.0f} seconds",
+            "memory": "it was stopped: all its processes together held more memory than they may",
             "output": "it was stopped: it wrote more than it may",
             "died": "its process ended: killed, out of memory or of a limit",
         }[run.ended]
@@ -257,6 +357,7 @@ def _run(
 
 def _read(
     messages: list[dict[str, Any]],
+    cells: set[str],
     calls: dict[str, _Call],
     results: dict[str, dict[str, Any]],
     left: dict[str, CellResult],
@@ -268,9 +369,9 @@ def _read(
             at = (message["at"], str(message.get("id", "")))
         elif isinstance(message.get("call"), str) and message["call"] in calls:
             results.setdefault(message["call"], message)
-        elif isinstance(message.get("cell"), str):
+        elif isinstance(message.get("cell"), str) and message["cell"] in cells:
             failed = message.get("failed")
-            left[message["cell"][:100]] = CellResult(
+            left[message["cell"]] = CellResult(
                 printed=str(message.get("printed", ""))[:20_000],
                 figures=_pictures(message.get("figures")),
                 failed=_text(failed) if failed else "",
@@ -329,7 +430,16 @@ def _wrong(
     if complaint is None:
         return "", ""
     remarks = {mistake.remark for mistake in part.mistakes}
-    return ("mistake" if complaint in remarks else "values"), complaint
+    return ("mistake" if complaint in remarks else "values"), complaint[:500]
+
+
+def beside(question: Question, parts: list[PartResult]) -> list[PartResult]:
+    """The results of a question's parts, where those at the edge count beside another one alone."""
+    edges = {part.name for part in question.parts if part.edge}
+    if any(part.points for part in parts if part.name not in edges):
+        return parts
+    lost = {"points": 0.0, "kind": "edge", "remark": "its points count where another part of the question is right"}
+    return [part.model_copy(update=lost) if part.name in edges and part.points else part for part in parts]
 
 
 def by_kind(judgements: list[Judgement]) -> dict[str, dict[str, int]]:

@@ -40,6 +40,8 @@ class Part:
         right: what is right on them.
         atol: how far an entry may be off.
         mistakes: wrong ways that get a remark of their own.
+        edge: whether an answer that does nothing would be right as well, such as one that gives back what it got; its
+            points count only beside those of another part of the question.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Part:
     right: Callable
     atol: float = 1e-8
     mistakes: Sequence[Mistake] = ()
+    edge: bool = False
 
     def complaint(self, arguments: Arguments, given: object) -> str | None:
         """What is wrong with a result; None where it is right. The right values are not shown."""
@@ -97,7 +100,8 @@ class Judge:
     Attributes:
         title: of the set.
         questions: in the order of the notebook.
-        refused: names that an answer may not use, each with the reason: they would be the answer.
+        refused: what of torch an answer may not use, as patterns ("*avg_pool*"), each with the reason: it would be the
+            answer. A student's own function may have such a name.
         packages: what a student installs; the sandbox has these and what they need, and nothing else.
     """
 

@@ -13,6 +13,9 @@ from classroom.sets import Set, kit_files
 
 MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN", "jupytext", "Rubric")
 
+# without it pip installs five times as much on Linux, for graphics cards that no set uses; it may be out of reach
+CPU = "--extra-index-url https://download.pytorch.org/whl/cpu"
+
 
 def release(course: Course, chosen: Set) -> Path:
     """Register a set in the course's gradebook and write what students get; its folder.
@@ -24,7 +27,8 @@ def release(course: Course, chosen: Set) -> Path:
     source = course.root / "source" / chosen.name
     shutil.rmtree(source, ignore_errors=True)
     chosen.write_source(source / f"{chosen.name}.ipynb")
-    (source / "requirements.txt").write_text("\n".join([*chosen.judge.packages, "jupyterlab"]) + "\n", encoding="utf-8")
+    needed = [CPU, *chosen.judge.packages, "jupyterlab"]
+    (source / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")
     kit = source / "kit"
     kit.mkdir()
     for name, path in kit_files().items():

@@ -31,7 +31,13 @@ WORDS = {
     "died": "the process ended",
     "output": "wrote too much",
     "not reached": "not reached",
+    "edge": "right at the edge alone, where an answer that does nothing is right too",
 }
+
+DETOURS = (
+    "These cells reach for something by a detour, which a set that forbids a function cannot follow. Mostly it is "
+    "harmless; read whether the answer is the student's own."
+)
 
 
 def report(chosen: Set, found: list[Score], judgements: list[Judgement]) -> str:
@@ -47,6 +53,9 @@ def report(chosen: Set, found: list[Score], judgements: list[Judgement]) -> str:
     if left:
         rows = "".join(_row(score.student.id, score.reason) for score in left)
         parts.append(f"<h2>Without points</h2><table>{rows}</table>")
+    if detours := [score for score in found if score.detours]:
+        rows = "".join(_row(score.student.id, "; ".join(score.detours)) for score in detours)
+        parts.append(f"<h2>Worth a look</h2><p>{DETOURS}</p><table>{rows}</table>")
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

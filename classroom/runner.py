@@ -9,10 +9,10 @@ Python without site-packages; the job names the folder that has the student's pa
 """
 
 import contextlib
+import fnmatch
 import io
 import json
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -72,10 +72,36 @@ def complaint(seconds: float, frames: int = 3) -> dict:
     return {"kind": name, "text": text}
 
 
+class Shell:
+    """What a notebook's %words and !words call: what times runs its code, and the rest does nothing."""
+
+    def __init__(self, namespace: dict) -> None:
+        self.namespace = namespace
+
+    def run_line_magic(self, name: str, line: str, *_, **__) -> None:
+        if name in ("time", "timeit", "prun"):
+            exec(compile(line, "<cell: a line behind %>", "exec"), self.namespace)
+
+    def run_cell_magic(self, name: str, line: str, body: str) -> None:
+        if name not in ("time", "timeit", "prun", "capture"):
+            raise RuntimeError(f"a cell that begins with %%{name} is not run")
+        exec(compile(body, f"<cell: below %%{name}>", "exec"), self.namespace)
+
+    def system(self, command: str) -> None:
+        pass
+
+    def getoutput(self, command: str, *_, **__) -> list:
+        return []
+
+
 def main() -> None:
+    import resource  # which Windows has not
+
     job = json.load(sys.stdin)
     for name, most in job["limits"].items():
         resource.setrlimit(getattr(resource, name), (most, most))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, the system stops this process first
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what code writes past Python's own streams goes nowhere
@@ -93,7 +119,9 @@ def main() -> None:
 
     torch.set_num_threads(1)
     refuse(job["refused"])
-    namespace = {"__name__": "__main__"}
+    namespace = {"__name__": "__main__", "display": print}
+    shell = Shell(namespace)
+    namespace["get_ipython"] = lambda: shell
     seconds = job["seconds"]
     for number, cell in enumerate(job["cells"], start=1):
         say(at="cell", id=cell["id"])
@@ -132,17 +160,30 @@ def main() -> None:
 
 
 def refuse(names: dict[str, str]) -> None:
-    """Put an error in the place of functions that would be the answer."""
+    """Put an error in the place of what would be the answer, wherever torch has it, the names of its kernels included.
+
+    Args:
+        names: {pattern: why}
+    """
     import torch
 
-    for name, why in names.items():
+    kernels = {name.partition("::")[2].partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+    places = [torch, torch.nn, torch.nn.functional, torch.special, torch.linalg, torch.autograd, torch.func]
+    places += [torch.autograd.functional, torch._C._nn, torch._C._VariableFunctions, torch.Tensor, torch.ops.aten]
+    for place in places:
+        found = sorted(kernels) if place is torch.ops.aten else dir(place)
+        for pattern, why in names.items():
+            for name in fnmatch.filter(found, pattern):
+                if place is torch.Tensor or callable(getattr(place, name, None)):
+                    with contextlib.suppress(AttributeError, TypeError):  # what is written in C and cannot be changed
+                        setattr(place, name, _refused(name, why, place is torch.Tensor))
 
-        def refused(*_, name=name, why=why, **__):
-            raise NameError(f"{name} may not be used here: {why}")
 
-        for module in (torch, torch.nn, torch.nn.functional):
-            if callable(getattr(module, name, None)):
-                setattr(module, name, refused)
+def _refused(name: str, why: str, of_tensor: bool):
+    def refused(*_, **__):
+        raise NameError(f"{name} may not be used here: {why}")
+
+    return property(refused, lambda *_: None) if of_tensor else refused
 
 
 def figures() -> list[str]:

@@ -11,12 +11,14 @@ import os
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +32,8 @@ from classroom.sets import kit_files
 
 HERE = Path(__file__).parent
 MIB = 2**20
+LOOK = 0.5  # seconds between two looks at what a run holds
+MOST_MESSAGES, MOST_LINE = 20_000, 4 * MIB
 _END = b'{"at": "end"}'
 FIRST_USER = 61_000  # users that own nothing: each run at the same time has one of its own, whose processes are counted
 
@@ -42,7 +46,8 @@ class Limits:
         cell: seconds for a cell.
         call: seconds for one call of a function.
         run: seconds for all of it, starting Python included.
-        memory: bytes of data.
+        submission: seconds for all runs of one submission: one that is stopped is tried again without what stopped it.
+        memory: bytes of data, of one process and of all together.
         processes: threads included.
         disk: bytes of the folder it can write to.
         output: bytes that it may send to the judge.
@@ -51,10 +56,11 @@ class Limits:
     cell: float = 60
     call: float = 10
     run: float = 180
+    submission: float = 400
     memory: int = 3 * 1024 * MIB
     processes: int = 64
     disk: int = 64 * MIB
-    output: int = 64 * MIB
+    output: int = 24 * MIB
 
 
 class Unsafe(RuntimeError):
@@ -67,7 +73,7 @@ class Run:
 
     Attributes:
         messages: what the runner said, in order; anything in them may be forged.
-        ended: "itself", or "time", "output", or "died" with what the system said.
+        ended: "itself", or "time", "output", "memory", or "died" with what the system said.
     """
 
     messages: list[dict[str, Any]]
@@ -109,7 +115,7 @@ def _collect(process: subprocess.Popen, job: bytes, limits: Limits) -> Run:
     """Give the job, read until it ends or a limit is reached."""
     end = time.monotonic() + limits.run
     received = bytearray()
-    ended = "itself"
+    ended, looked = "itself", time.monotonic()
     os.set_blocking(process.stdin.fileno(), False)
     os.set_blocking(process.stdout.fileno(), False)
     with selectors.DefaultSelector() as ready:
@@ -117,10 +123,15 @@ def _collect(process: subprocess.Popen, job: bytes, limits: Limits) -> Run:
         ready.register(process.stdout, selectors.EVENT_READ)
         while ready.get_map():
             left = end - time.monotonic()
-            events = ready.select(left) if left > 0 else []
-            if not events:
+            if left <= 0:
                 ended = "time"
                 break
+            events = ready.select(min(left, LOOK))
+            if time.monotonic() - looked > LOOK:
+                if memory(process.pid) > limits.memory:
+                    ended = "memory"
+                    break
+                looked = time.monotonic()
             for key, _ in events:
                 if key.fileobj is process.stdin:
                     try:
@@ -148,7 +159,10 @@ def _collect(process: subprocess.Popen, job: bytes, limits: Limits) -> Run:
 
 
 def _messages(received: bytes) -> Iterator[dict[str, Any]]:
-    for line in bytes(received).splitlines():
+    """As many, and as long, as honest runs send: small JSON can be large in memory."""
+    for line in bytes(received).splitlines()[:MOST_MESSAGES]:
+        if len(line) > MOST_LINE:
+            continue
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):  # half a line at a limit, or something that is no message
@@ -158,7 +172,13 @@ def _messages(received: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Kill all that is left of a run; with bubblewrap the first process takes the others with it."""
+    """Kill all that is left of a run; with bubblewrap the first process takes the others with it.
+
+    Without it a process can leave the group, but not its parents, nor the user that it was given.
+    """
+    for pid in _below(process.pid):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -167,6 +187,36 @@ def _end(process: subprocess.Popen) -> None:
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     process.wait()
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process and all below it hold, what they share counted once; 0 where the system does not say.
+
+    A limit of the system's binds one process at a time, and neither shared memory nor files without a name.
+    """
+    held, nameless = 0, {}
+    for each in _below(pid):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            text = Path(f"/proc/{each}/smaps_rollup").read_text()
+            held += int(text.partition("\nPss:")[2].split()[0]) * 1024
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{each}/fd"):
+                found = os.stat(entry.path)
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+                    nameless[found.st_dev, found.st_ino] = found.st_blocks * 512
+    return held + sum(nameless.values())
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    children = defaultdict(list)
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            children[int(path.read_text().rpartition(")")[2].split()[1])].append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += children[each]
+    return found[1:]
 
 
 # ---- the command ----
@@ -221,7 +271,7 @@ def _limits(limits: Limits, processes: int) -> dict[str, int]:
         "RLIMIT_DATA": limits.memory,
         "RLIMIT_FSIZE": limits.disk,
         "RLIMIT_NPROC": processes,
-        "RLIMIT_NOFILE": 256,
+        "RLIMIT_NOFILE": 128,
         "RLIMIT_CORE": 0,
     }
 

@@ -22,6 +22,7 @@ class Score:
         most: that can be had.
         questions: {name of a question or text: points}, None where a person still has to look.
         reason: why there are no points, or what is still open.
+        detours: cells that a person should look at.
     """
 
     student: Student
@@ -29,6 +30,7 @@ class Score:
     most: float
     questions: dict[str, float | None] = field(default_factory=dict)
     reason: str = ""
+    detours: tuple[str, ...] = ()
 
 
 def scores(course: Course, chosen: Set) -> list[Score]:
@@ -58,7 +60,7 @@ def _score(gradebook: Gradebook, chosen: Set, student: Student, judgement: Judge
     open_ones = [name for name, points in questions.items() if points is None]
     reason = f"a person grades: {', '.join(open_ones)}" if open_ones else ""
     points = max(0.0, submission.score - (submission.late_submission_penalty or 0.0))
-    return Score(student, points, most, dict(sorted(questions.items())), reason)
+    return Score(student, points, most, dict(sorted(questions.items())), reason, tuple(judgement.detours))
 
 
 def table(found: list[Score]) -> str:
@@ -85,7 +87,7 @@ def canvas(found: list[Score], column: str) -> str:
     for score in found:
         student = score.student
         name = f"{student.last_name}, {student.first_name}".strip(", ") or student.id
-        rows.append([name, "", student.id, student.email or student.id, "", _number(score.points)])
+        rows.append([name, student.number, student.id, student.email or student.id, "", _number(score.points)])
     return _csv(rows)
 
 

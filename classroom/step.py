@@ -1,6 +1,9 @@
 """nbgrader's autograde step with the judge in the place of its kernel."""
 
 import copy
+import html
+import re
+from pathlib import Path
 
 import nbformat
 from nbconvert.exporters.exporter import ResourcesDict
@@ -17,11 +20,15 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
+from traitlets import Unicode
 from traitlets.config import Config
 
 from classroom.course import Course, write
 from classroom.judge import Judgement, QuestionResult, fingerprint, judge, load, name_of
-from classroom.sets import STUB, chosen
+from classroom.sandbox import Unsafe
+from classroom.sets import STUB, chosen, stub
+
+SCRIPT = re.compile(r"\b(javascript|vbscript)\s*:", re.I)
 
 
 class RunJudge(NbGraderPreprocessor):
@@ -31,8 +38,10 @@ class RunJudge(NbGraderPreprocessor):
     submission, set and secret; otherwise the notebook is judged now.
     """
 
+    course = Unicode(help="The course's folder; COURSE, else course/.").tag(config=True)
+
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
-        course = Course.at()
+        course = Course.at(Path(self.course) if self.course else None)
         wanted = chosen(resources["nbgrader"]["assignment"])
         student = resources["nbgrader"]["student"]
         judgement = current(course, student, wanted.name) or judge_now(course, student, wanted.name)
@@ -55,17 +64,39 @@ class RunJudge(NbGraderPreprocessor):
 
 
 class OwnMetadata(NbGraderPreprocessor):
-    """Puts the set's metadata in the place of what a submission says; nbgrader fails on what it does not know."""
+    """Puts the set's metadata in the place of what a submission says, and back what it lacks of the set.
+
+    nbgrader fails on metadata that it does not know, and where a question's cells were deleted.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
-        cells = chosen(resources["nbgrader"]["assignment"]).notebook.cells
-        known = {name_of(cell): cell.metadata.nbgrader for cell in cells if name_of(cell)}
+        cells = [cell for cell in chosen(resources["nbgrader"]["assignment"]).notebook.cells if name_of(cell)]
+        known = {name_of(cell): cell.metadata.nbgrader for cell in cells}
         for cell in nb.cells:
             name = name_of(cell)
             cell.metadata.pop("nbgrader", None)
             if name in known:
                 cell.metadata["nbgrader"] = copy.deepcopy(known[name])
+        there = {name_of(cell) for cell in nb.cells}
+        for cell in cells:
+            if name_of(cell) not in there:
+                lacking = copy.deepcopy(cell)
+                lacking.source = stub(cell.source) if cell.cell_type == "code" else "*This text was not handed in.*"
+                nb.cells.append(lacking)
         return nb, resources
+
+
+class HarmlessLinks(NbGraderPreprocessor):
+    """Takes the script out of a link of Markdown, which becomes one behind the back of SanitizeHTML."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: ResourcesDict, index: int):
+        if cell.cell_type == "markdown":
+            plain = cell.source
+            while plain != (plain := html.unescape(plain)):
+                pass
+            if SCRIPT.search(plain):
+                cell.source = SCRIPT.sub(r"\1 :", plain)
+        return cell, resources
 
 
 def shown(question: QuestionResult) -> list[NotebookNode]:
@@ -91,13 +122,20 @@ def current(course: Course, student: str, name: str) -> Judgement | None:
 def judge_now(course: Course, student: str, name: str, slot: int = 0) -> Judgement:
     """Judge a submission and put the judgement on file."""
     wanted = chosen(name)
-    judgement = judge(course.submitted(student, wanted), wanted, course.secret, slot=slot)
+    try:
+        judgement = judge(course.submitted(student, wanted), wanted, course.secret, slot=slot)
+    except Unsafe:
+        raise
+    except Exception as error:  # whatever it is, it is one submission's, and no reason for points or for none
+        why = f"the judge failed on it, with {type(error).__name__}: {str(error)[:200]}; ask your teacher"
+        judgement = Judgement(fingerprint="", not_gradable=why)
     write(course.judged(student, wanted), judgement.model_dump_json(indent=1))
     return judgement
 
 
-def configure(config: Config) -> Config:
-    """nbgrader's settings for a course of this book; `nbgrader_config.py` calls it."""
+def configure(config: Config, root: Path | None = None) -> Config:
+    """nbgrader's settings for a course of this book; `nbgrader_config.py` calls it with the course's folder."""
+    config.RunJudge.course = str(root or "")
     config.Autograde.sanitize_preprocessors = [
         OwnMetadata,
         ClearOutput,
@@ -112,6 +150,7 @@ def configure(config: Config) -> Config:
         SaveAutoGrades,
         AssignLatePenalties,
         CheckCellMetadata,
+        HarmlessLinks,
         SanitizeHTML,  # a student's text must not run in the browser of who reads it
     ]
     config.SanitizeHTML.enabled = True

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
-MOST_BYTES = 16 * 2**20  # of one array
+MOST_BYTES = 2 * 2**20  # of one array
+DEEPEST, MOST_SIDES = 20, 16  # lists in lists, dimensions of an array
 
 
 def encode(value: object) -> Any:
@@ -47,12 +48,18 @@ def _encoded(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
-def decode(value: Any) -> object:
+def decode(value: Any, deepest: int = DEEPEST) -> object:
     """The value that `encode` was given.
+
+    Args:
+        value: of JSON.
+        deepest: levels of lists and dicts that are read; what is compared later is walked through again and again.
 
     Raises:
         ValueError: something that `encode` does not write.
     """
+    if deepest < 0:
+        raise ValueError(f"lists in lists, more than {DEEPEST} deep")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if not isinstance(value, dict) or len(value) != 1:
@@ -64,10 +71,10 @@ def decode(value: Any) -> object:
     if kind == "float" and inner in ("inf", "-inf", "nan"):
         return float(inner)
     if kind in ("list", "tuple") and isinstance(inner, list):
-        return [list, tuple][kind == "tuple"](decode(each) for each in inner)
+        return [list, tuple][kind == "tuple"](decode(each, deepest - 1) for each in inner)
     if kind == "dict" and isinstance(inner, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in inner):
         try:
-            return {decode(key): decode(each) for key, each in inner}
+            return {decode(key, deepest - 1): decode(each, deepest - 1) for key, each in inner}
         except TypeError as error:
             raise ValueError("a key that cannot be one") from error
     raise ValueError("not a value that the sandbox writes")
@@ -77,7 +84,8 @@ def _decoded(inner: Any) -> np.ndarray:
     if not isinstance(inner, dict) or inner.keys() != {"dtype", "shape", "data"} or inner["dtype"] not in DTYPES:
         raise ValueError("not an array that the sandbox writes")
     dtype, shape, data = np.dtype(inner["dtype"]), inner["shape"], inner["data"]
-    if not (isinstance(shape, list) and all(type(side) is int and 0 <= side <= MOST_BYTES for side in shape)):
+    sides = shape if isinstance(shape, list) and len(shape) <= MOST_SIDES else [None]
+    if not all(type(side) is int and 0 <= side <= MOST_BYTES for side in sides):
         raise ValueError("not a shape")
     if not isinstance(data, str) or math.prod(shape) * dtype.itemsize > MOST_BYTES:
         raise ValueError("too large an array")

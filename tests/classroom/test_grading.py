@@ -13,12 +13,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 
 from classroom import sandbox
 from classroom.course import Course
 from classroom.feedback import feedback
 from classroom.grade import collect, grade
-from classroom.judge import judge
+from classroom.judge import fingerprint, judge, load
 from classroom.release import leaked, release, solution_lines
 from classroom.sandbox import Limits
 from classroom.sets import REPOSITORY, sets
@@ -200,6 +201,23 @@ HOSTILE = {
         "import sys\nsys.excepthook = lambda *a: None\nclass E(Exception):\n    def __str__(self): raise self\n"
         "def scale(*a): raise E",
     ),
+    "memory in its children": (
+        "memory",
+        SOON + "def scale(*a):\n    for _ in range(5):\n        if os.fork() == 0:\n"
+        "            kept = os.urandom(1) * (400 << 20); time.sleep(20); os._exit(0)\n"
+        "    while time.time() < end: pass",
+    ),
+    "memory that is shared": (
+        "memory",
+        SOON + "import mmap\ndef scale(*a):\n    kept = mmap.mmap(-1, 1900 << 20)\n"
+        "    for _ in range(1900): kept.write(bytes(1 << 20))\n    while time.time() < end: pass",
+    ),
+    "a message that fills memory": (
+        "values",
+        "import os\nfor fd in range(3, 20):\n    try: os.write(fd, b'{\"a\": [' + b'[],' * 10**6 + b'[]]}\\n')\n"
+        "    except OSError: pass\ndef scale(*a): return 1.0",
+    ),
+    "half of a character": ("error", "def scale(*a): raise ValueError('\\ud800')"),
     "a result without an end": ("error", "def scale(*a):\n    x = []; x.append(x)\n    return x"),
     "a result that is too large": ("error", "import torch\ndef scale(*a): return torch.zeros(10**7)"),
 }
@@ -220,6 +238,68 @@ def test_a_hostile_answer_costs_its_own_question(name, course, tmp_path):
     [part] = [part for question in judgement.questions if question.name == "scale" for part in question.parts]
     assert part.kind == kind, part
     assert part.remark
+
+
+# What a set refuses, reached for by names that no reading of the cell finds; each loses its own question.
+DETOURS = {
+    "1": {
+        "heads": "F = getattr(torch._C._nn, 'scaled_dot' + '_product_attention')\ndef attend_heads(q, k, v, sizes):\n"
+        "    parts = zip(*(each.split(sizes, -1) for each in (q, k, v)))\n"
+        "    return torch.cat([F(*part) for part in parts], -1)",
+    },
+    "2": {
+        "backward": "def backward(x, a, b, u):\n    x = x.clone().requires_grad_()\n"
+        "    (torch.sigmoid(a * x.mean() + b) * x * u).sum().backward()\n    return getattr(x, 'gr' + 'ad')",
+    },
+    "3": {
+        "normalise": "def normalise(x, g, b, m, v, training, momentum, eps):\n"
+        "    y = getattr(torch.ops.aten, 'native_batch' + '_norm')(x, g, b, m, v, training, momentum, eps)[0]\n"
+        "    return y, m, v",
+    },
+    "4": {
+        "deal": "def deal(x, sizes): return getattr(torch, 'native_channel' + '_shuffle')(x, len(sizes))",
+        "local": "def local_mean(x, size):\n    mean = getattr(torch.nn.functional, 'avg' + '_pool2d')\n"
+        "    return mean(x[None], size, 1, size // 2, count_include_pad=False)[0]",
+    },
+}
+
+
+@needs_walls
+@pytest.mark.parametrize("number", DETOURS)
+def test_a_detour_to_what_is_refused_gains_nothing(number, course, tmp_path):
+    path = write(handed_in(course, solutions(number) | DETOURS[number], number), tmp_path, number)
+    judgement = judge(path, SETS[number], "a secret", SHORT, SLOT)
+    full = {question.name: question.points for question in SETS[number].judge.questions}
+    assert points(judgement) == full | dict.fromkeys(DETOURS[number], 0)
+    assert {each.partition(":")[0] for each in judgement.detours} == {f"answer-{name}" for name in DETOURS[number]}
+    for question in judgement.questions:
+        if question.name in DETOURS[number]:
+            assert all("may not be used here" in part.remark for part in question.parts), question
+
+
+@needs_walls
+def test_differences_of_outputs_are_no_gradient(course, tmp_path):
+    code = "def backward(x, a, b, u):\n    f = lambda x: (torch.sigmoid(a * x.mean() + b) * x * u).sum()\n"
+    code += "    steps = 1e-5 * torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *x.shape)\n"
+    code += "    return torch.stack([(f(x + s) - f(x - s)) / 2e-5 for s in steps]).reshape(x.shape)"
+    path = write(handed_in(course, solutions("2") | {"backward": code}, "2"), tmp_path, "2")
+    assert points(judge(path, SETS["2"], "a secret", SHORT, SLOT))["backward"] == 0
+
+
+@needs_walls
+def test_a_cell_as_a_notebook_takes_it_gets_full_marks(course, tmp_path):
+    """With %words, !words, display, and a function of the student's own that has a refused one's name."""
+    right = solutions()
+    answers = right | {
+        "scale": f"%matplotlib inline\n!pip list\n{right['scale']}\n%time scale(4, 1.0, 1.0)\nscale?\ndisplay(1)",
+        "entropy": f"%%time\n{right['entropy']}",
+        "heads": "def scaled_dot_product_attention(q, k, v):\n"
+        "    return (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1) @ v\n"
+        "def attend_heads(q, k, v, sizes):\n    parts = zip(*(each.split(sizes, -1) for each in (q, k, v)))\n"
+        "    return torch.cat([scaled_dot_product_attention(*part) for part in parts], -1)",
+    }
+    judgement = judge(write(handed_in(course, answers), tmp_path), ONE, "a secret", SHORT, SLOT)
+    assert points(judgement) == FULL, judgement.questions
 
 
 LOOKS = """
@@ -362,6 +442,54 @@ def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
     again = grade(course, ONE)  # nothing has changed, so nothing is judged
     assert again == graded
     assert {student: course.judged(student, ONE).stat().st_mtime_ns for student in graded} == before
+
+
+def test_a_course_of_nbgraders_goes_on(course, tmp_path):
+    """A person's points stay when grading goes on, nbgrader's own command calls the judge, and its export agrees."""
+    here = Course.at(tmp_path / "course")
+    release(here, ONE)
+    answers = solutions() | {"scale": "def scale(*a): return 1.0"}
+    notebook = handed_in(course, answers)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "written-why":
+            cell.source = "Variances of independent products add up. [a link](javascript:alert(1))"
+    notebook.cells = [cell for cell in notebook.cells if "entropy" not in str(cell.metadata.get("nbgrader", ""))]
+    write(notebook, here.submitted("ada", ONE).parent)
+    [judgement] = grade(here, ONE).values()
+    full = sum(FULL.values()) - FULL["scale"] - FULL["entropy"]
+    assert not judgement.not_gradable and sum(points(judgement).values()) == full
+
+    database = f"sqlite:///{here.root / 'gradebook.db'}"
+    with Gradebook(database) as gradebook:
+        for name, given in (("written-why", 3.0), ("tests-scale", 1.0)):
+            found = gradebook.find_grade(name, ONE.name, ONE.name, "ada")
+            found.manual_score, found.needs_manual_grade = given, False
+        gradebook.find_comment("written-why", ONE.name, ONE.name, "ada").manual_comment = "Where is the mean?"
+        gradebook.db.commit()
+    grade(here, ONE)  # nothing is new
+    files = {path.name: path for path in feedback(here, ONE)}
+    [row] = csv.DictReader(io.StringIO(files[f"{ONE.name}.csv"].read_text()))
+    assert (row["points"], row["why"], row["scale"]) == (f"{full + 4:g}", "3", "1")
+    page = (here.root / "feedback" / "ada" / ONE.name / f"{ONE.name}.html").read_text()
+    assert "Where is the mean?" in page and "javascript:alert" not in page
+
+    command = [sys.executable, "-m", "nbgrader", "export", "--to", str(tmp_path / "export.csv")]
+    environment = {name: value for name, value in os.environ.items() if name != "COURSE"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    subprocess.run(command, cwd=here.root, env=environment, check=True, capture_output=True)
+    [exported] = csv.DictReader((tmp_path / "export.csv").open())
+    assert float(exported["score"]) == float(row["points"]) and exported["max_score"] == row["most"] + ".0"
+
+    cell = next(each for each in notebook.cells if each.source == answers["scale"])
+    cell.source = solutions()["scale"]  # handed in again
+    path = write(notebook, here.submitted("ada", ONE).parent)
+    command = [sys.executable, "-m", "nbgrader", "autograde", ONE.name, "--force"]
+    done = subprocess.run(command, cwd=here.root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert load(here.judged("ada", ONE)).fingerprint == fingerprint(path, ONE, here.secret)
+    with Gradebook(database) as gradebook:
+        found = gradebook.find_grade("tests-scale", ONE.name, ONE.name, "ada")
+        assert (found.auto_score, found.manual_score, found.needs_manual_grade) == (FULL["scale"], 1.0, True)
 
 
 def test_grading_goes_on_after_it_was_killed(course, tmp_path):

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from classroom.judge import PartResult, beside
 from classroom.questions import Question, draw
 from classroom.sets import sets
-from tests.classroom.conftest import right_answers, with_answers, wrong_answers
+from tests.classroom.conftest import ANSWERS, cells, right_answers, with_answers, wrong_answers
 
 SETS = {each.number: each for each in sets()}
 RIGHT = [(number, name) for number, each in SETS.items() for name in right_answers(each)]
@@ -62,6 +63,19 @@ def uses(number: str, name: str) -> set[str]:
     cells = {cell.id: cell.source for cell in SETS[number].notebook.cells}
     others = [question.name for question in SETS[number].judge.questions if question.name != name]
     return {other for other in others if f"{function}(" in cells[f"answer-{other}"]}
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_an_answer_that_does_nothing_gets_nothing(number, solved):
+    """Neither what comes in, nor a constant, nor what the visible checks alone ask for."""
+    names = with_answers(solved[SETS[number].name], *dict(cells(ANSWERS / number / "idle.py")).values())
+    for question in SETS[number].judge.questions:
+        failed = lost(number, question, names)
+        results = [
+            PartResult(name=part.name, points=0 if n in failed else part.points, most=part.points)
+            for n, part in enumerate(question.parts)
+        ]
+        assert [result.name for result in beside(question, results) if result.points] == [], question.name
 
 
 @pytest.mark.parametrize("number", SETS)

@@ -314,6 +314,7 @@ JUDGE = Judge(
                     1,
                     lambda rng: list(one_position(rng)),
                     positions,
+                    edge=True,
                 ),
             ),
         ),
@@ -351,7 +352,10 @@ JUDGE = Judge(
         ),
     ),
     refused={
-        "scaled_dot_product_attention": "it is the answer; write out what it does",
+        "*scaled_dot_product*": "it is the answer; write out what it does",
+        "*multi_head_attention*": "it is the answer; write out what it does",
         "MultiheadAttention": "it is the answer; write out what it does",
+        "*ransformer*": "it is the answer; write out what it does",
+        "flex_attention": "it is the answer; write out what it does",
     },
 )

@@ -237,6 +237,7 @@ JUDGE = Judge(
                     1,
                     lambda rng: list(at_start(rng)),
                     excite,
+                    edge=True,
                 ),
             ),
         ),
@@ -341,6 +342,7 @@ JUDGE = Judge(
                     4,
                     lambda rng: list(one_channel(rng)),
                     backward,
+                    atol=1e-13,  # which differences of outputs do not reach
                     mistakes=(
                         Mistake(
                             lambda x, a, b, u: (
@@ -365,6 +367,7 @@ JUDGE = Judge(
                     1,
                     lambda rng: list(no_reaction(rng)),
                     backward,
+                    edge=True,
                 ),
             ),
         ),
@@ -372,5 +375,12 @@ JUDGE = Judge(
     refused={
         "grad": "the gradient is asked for by hand",
         "autograd": "the gradient is asked for by hand",
+        "register_*hook": "the gradient is asked for by hand",
+        "retain_grad": "the gradient is asked for by hand",
+        "jac*": "the gradient is asked for by hand",
+        "[jv][vj]p": "the gradient is asked for by hand",
+        "hessian": "the gradient is asked for by hand",
+        "linearize": "the gradient is asked for by hand",
+        "grad_and_value": "the gradient is asked for by hand",
     },
 )
