@@ -145,7 +145,7 @@ def _compare(course: Course, chosen: Set, student: str, judgement: Judgement) ->
             for notebook in gradebook.find_submission(chosen.name, student).notebooks
             for grade in notebook.grades
         }
-        if other := [q.name for q in judgement.questions if found.get(q.name) != q.points]:
+        if other := [q.name for q in judgement.questions if abs((found.get(q.name) or 0.0) - q.points) > 1e-3]:
             gradebook.remove_submission(chosen.name, student)
             raise RuntimeError(f"it has entered other points than the judge's for {', '.join(other)}")
 

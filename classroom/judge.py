@@ -23,7 +23,7 @@ from classroom.sets import Set, stub
 from classroom.wire import decode, encode
 
 MOST_BYTES = 20 * 2**20  # of a notebook
-MOST_CELLS, MOST_OUTPUTS = 1000, 10_000
+MOST_CELLS, MOST_OUTPUTS, MOST_CODE = 1000, 10_000, 500_000  # characters of all code cells
 KINDS = ("time", "memory", "syntax", "error", "missing", "output", "died", "not reached")  # of failure, by the runner
 # ways to something by a detour; an answer has no use for them, so that a person looks at one that has
 DETOURS = {"__import__", "delattr", "eval", "exec", "getattr", "globals", "locals", "setattr", "vars"}
@@ -152,7 +152,7 @@ def _refuse_odd(found: Any, name: str) -> None:
     """Notebooks that are text and JSON, and that still nobody should work on.
 
     Raises:
-        NotGradable: it has no cells, or more than anyone writes, or halves of characters.
+        NotGradable: it has no cells, or more of something than anyone writes, or halves of characters.
     """
     cells = found.get("cells") if isinstance(found, dict) else None
     if not isinstance(cells, list):
@@ -160,6 +160,13 @@ def _refuse_odd(found: Any, name: str) -> None:
     outputs = [cell.get("outputs") for cell in cells if isinstance(cell, dict)]
     if len(cells) > MOST_CELLS or sum(len(each) for each in outputs if isinstance(each, list)) > MOST_OUTPUTS:
         raise NotGradable(f"{name} has more than {MOST_CELLS:,} cells or {MOST_OUTPUTS:,} outputs")
+    code = [
+        "".join(each.get("source") or "")
+        for each in cells
+        if isinstance(each, dict) and each.get("cell_type") == "code"
+    ]
+    if sum(map(len, code)) > MOST_CODE:  # Python reads code into a thousand times its size
+        raise NotGradable(f"{name} has more than {MOST_CODE:,} characters of code")
     try:
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -248,6 +255,8 @@ def in_python(source: str) -> str:
         return source
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         pass
+    if len(source) > 20_000 or sum(map(source.count, "%!?")) > 100:
+        return source  # each of them makes IPython read all of the cell again
     try:
         return TransformerManager().transform_cell(source)
     except Exception:  # it is neither; the runner says so in the student's own lines

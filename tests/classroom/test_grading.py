@@ -203,8 +203,8 @@ HOSTILE = {
     ),
     "memory in its children": (
         "memory",
-        SOON + "def scale(*a):\n    for _ in range(5):\n        if os.fork() == 0:\n"
-        "            kept = os.urandom(1) * (400 << 20); time.sleep(20); os._exit(0)\n"
+        SOON + "def scale(*a):\n    for _ in range(7):\n        if os.fork() == 0:\n"
+        "            kept = os.urandom(1) * (250 << 20); time.sleep(20); os._exit(0)\n"
         "    while time.time() < end: pass",
     ),
     "memory that is shared": (
@@ -270,7 +270,8 @@ def test_a_detour_to_what_is_refused_gains_nothing(number, course, tmp_path):
     path = write(handed_in(course, solutions(number) | DETOURS[number], number), tmp_path, number)
     judgement = judge(path, SETS[number], "a secret", SHORT, SLOT)
     full = {question.name: question.points for question in SETS[number].judge.questions}
-    assert points(judgement) == full | dict.fromkeys(DETOURS[number], 0)
+    lost = {*DETOURS[number], *(["gate"] if number == "3" else [])}  # which calls `normalise`
+    assert points(judgement) == full | dict.fromkeys(lost, 0)
     assert {each.partition(":")[0] for each in judgement.detours} == {f"answer-{name}" for name in DETOURS[number]}
     for question in judgement.questions:
         if question.name in DETOURS[number]:

@@ -69,11 +69,12 @@ HALF = notebook(scale=RIGHT + "  # \ud800")
     [
         (json.dumps(MANY).encode(), "more than 1,000 cells"),
         (json.dumps(HALF).encode(), "half of one"),
+        (json.dumps(notebook(scale="x = [" + "1," * 300_000 + "]")).encode(), "characters of code"),
         (b'{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}', "no list of cells"),
         (b"[" * 100_000, "damaged"),
         (json.dumps(notebook()).encode("utf-16"), "not UTF-8"),
     ],
-    ids=["many cells", "half a character", "format 3", "nested", "UTF-16"],
+    ids=["many cells", "half a character", "much code", "format 3", "nested", "UTF-16"],
 )
 def test_what_nobody_should_work_on_is_not_gradable(data, reason, judged):
     judgement, _ = judged(data)
