@@ -15,10 +15,11 @@ from attnlib.lazy import later
 
 if TYPE_CHECKING:
     from attnlib.checks import check, finding
+    from attnlib.comparison import compare
     from attnlib.data import load
     from attnlib.networks import attach, detach
     from attnlib.papers import paper
-    from attnlib.profiling import profile
+    from attnlib.profiling import latency, profile
     from attnlib.registry import ModuleInfo, create, info, list_modules
     from attnlib.results import report
     from attnlib.training import train
@@ -28,10 +29,12 @@ __all__ = [
     "ModuleInfo",
     "attach",
     "check",
+    "compare",
     "create",
     "detach",
     "finding",
     "info",
+    "latency",
     "list_modules",
     "load",
     "paper",
@@ -43,10 +46,11 @@ __getattr__, __dir__ = later(
     __name__,
     {
         ".checks": ["check", "finding"],
+        ".comparison": ["compare"],
         ".data": ["load"],
         ".networks": ["attach", "detach"],
         ".papers": ["paper"],
-        ".profiling": ["profile"],
+        ".profiling": ["latency", "profile"],
         ".registry": ["ModuleInfo", "create", "info", "list_modules"],
         ".results": ["report"],
         ".training": ["train"],

@@ -1,10 +1,8 @@
 """What the benchmarks share: pairs timed in turn, what there is to know of the machine, tables as data."""
 
 import json
-import os
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ import torch
 
 import attnlib
 from attnlib.data.files import write_text
+from attnlib.profiling.timing import machine, milliseconds
 
 TABLES = Path(attnlib.__file__).parent / "results" / "benchmarks"
 
@@ -57,32 +56,11 @@ def compare(
     return Comparison(ratio, lower, upper, *map(statistics.median, times))
 
 
-def milliseconds(function: Callable[[], Any], device: torch.device) -> float:
-    """How long one call takes, on the device's own clock."""
-    if device.type == "cuda":
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        function()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
-    start = time.perf_counter()
-    function()
-    return 1e3 * (time.perf_counter() - start)
-
-
 def header(device: torch.device, settings: dict[str, Any], packages: tuple[str, ...] = ()) -> dict[str, Any]:
     """What a table of measurements has to say of itself: date, machine, versions of `packages`, settings."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cpu": _cpu_model(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-            "system": f"{platform.system()} {platform.machine()}",
-        },
+        "machine": machine(device),
         "versions": {
             "python": platform.python_version(),
             "attnlib": attnlib.__version__,
@@ -101,14 +79,6 @@ def measured_before(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     same = all(left[name] == json.loads(json.dumps(head[name])) for name in ("machine", "versions", "settings"))
     return left["rows"] if same else []
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _version(package: str) -> str | None:

@@ -328,6 +328,30 @@ def test_attach_writes_the_initial_weights(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["weights.pt"]
 
 
+def test_compare_shows_the_table_and_writes_what_is_asked_for(tmp_path):
+    files = [tmp_path / "new" / name for name in ("costs.csv", "costs.tex")]
+    command = ("compare", "resnet8", "se", "se(reduction=4, squeeze=max)", "--no-latency")
+    shown = attnlib(*command, "--out", files[0], "--out", files[1])
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"none +78.04 k", shown.stdout) and "+791" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert [line.partition(": ")[0] for line in shown.stderr.splitlines()] == ["written", "written"]
+    assert files[0].read_text().startswith("module,parameters,parameters_added")
+    rows = json.loads(attnlib(*command, "--json").stdout)["rows"]
+    assert [row["module"] for row in rows] == ["none", "se", "se(reduction=4, squeeze=max)"]
+
+
+def test_compare_counts_a_network_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "own_nets.py").write_text(
+        "from attnlib.networks import create\ndef small():\n    return create('resnet8')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shown = attnlib("compare", "own_nets:small", "eca", "--no-latency", "--image-size", 32, "--json")
+    assert shown.exit_code == 0, shown.output
+    plain = json.loads(shown.stdout)["rows"][0]
+    assert plain["parameters"] == json.loads(attnlib("profile", "resnet8", "--json").stdout)["parameters"]
+
+
 @pytest.mark.usefixtures("own_errors")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
@@ -338,12 +362,22 @@ def test_attach_writes_the_initial_weights(tmp_path):
         (("attach", "resnet20", "se"), "give --dry-run to see the places, or --out FILE"),
         (("attach", "resnet51", "se", "--dry-run"), "no network is called 'resnet51'"),
         (("attach", "timm:resnet51", "se", "--dry-run"), "no network of timm is called 'resnet51'; did you mean"),
-        (("attach", "keras:resnet50", "se", "--dry-run"), "comes torchvision or timm, got 'keras'"),
+        (("attach", "keras:resnet50", "se", "--dry-run"), "a Python module with a function .* no module 'keras' is"),
         (("attach", "resnet20", "sagan", "--dry-run"), "'sagan' has no place in an existing network"),
         (("attach", "resnet20", "se", "--placement", "block", "--dry-run"), "no placement is called 'block'"),
         (("attach", "resnet20", "se", "--placement", "fc", "--dry-run"), r"layer fc \(Linear\) gives \(1, 10\)"),
         (("profile", "resnet8", "--placement", "layer3"), "--arg and --placement need a module: give --attention"),
         (("attach", "resnet20", "se", "--placement", "layer9.*", "--dry-run"), "no path matches 'layer9"),
+        (("compare", "resnet8", "se", "sse"), "no module is called 'sse'; did you mean 'se'"),
+        (("compare", "resnet9", "se"), "no network is called 'resnet9'"),
+        (("compare", "resnet8", "none"), "none would be in the table twice"),
+        (("compare", "resnet8", "se(16)"), "se takes KEY=VALUE, e.g. se reduction=8, got '16'"),
+        (("compare", "resnet8", "se[16]"), r"or a key with arguments as 'se\(reduction=8\)', got 'se\[16\]'"),
+        (("compare", "resnet8", "se(reduction=64)"), "reduction=64"),
+        (("compare", "resnet8", "sagan"), "'sagan' has no place in an existing network"),
+        (("compare", "resnet8", "se", "--runs", 0), "runs must be at least 1, got 0|runs=0|got 0"),
+        (("compare", "resnet8", "se", "--device", "tpu"), "device must be auto, cpu.*, got 'tpu'"),
+        (("compare", "resnet8", "se", "--out", "costs.xls"), r"costs.xls ends in .xls; .* \.csv, .*\.svg"),
         (("report", "--recipe", "cifar10-slce"), "no recipe with records is called 'cifar10-slce'; did you mean"),
         (("report", "--recipe", "cifar10-slice", "--baseline", "nan"), "no baseline among these runs is called 'nan'"),
         (("report", "--recipe", "cifar10-slice", "--backbone", "resnet2"), "resnet20"),

@@ -6,13 +6,14 @@ a failed run with 1, Ctrl-C with 130.
 
 import typer
 
-from attnlib.cli import data, ledger, modules, networks, report, train
+from attnlib.cli import compare, data, ledger, modules, networks, report, train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Attention modules for vision.")
 app.command("list")(modules.list_)
 app.command()(modules.info)
 app.command("attach")(networks.attach_)
 app.command()(networks.profile)
+app.command()(compare.compare)
 app.command()(train.recipes)
 app.command()(train.train)
 app.command()(report.report)

@@ -1,4 +1,4 @@
-"""A report's table for a page, a paper or another program."""
+"""Tables as text for a page, a paper or another program; a report's among them."""
 
 import csv
 import io
@@ -23,7 +23,18 @@ _COLUMNS = (
     "bootstrap, low",
     "bootstrap, high",
 )
-_LATEX = {"\\": r"\textbackslash{}", **{sign: rf"\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}"}
+_LATEX = {
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "−": "$-$",
+    "–": "--",
+}
 
 
 def render(report: Comparison, form: str) -> str:
@@ -40,7 +51,7 @@ def render(report: Comparison, form: str) -> str:
     if form == "csv":
         return _csv(report)
     cells = [_cells(row) for row in report.rows]
-    return _markdown(cells) if form == "markdown" else _latex(cells)
+    return markdown(_COLUMNS, cells) if form == "markdown" else latex(_COLUMNS, cells)
 
 
 def _cells(row: Row) -> list[str]:
@@ -57,22 +68,32 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns line up in the text, too."""
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
 
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
     ruler = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([line(_COLUMNS), ruler, *map(line, rows)]) + "\n"
+    return "\n".join([line(escaped[0]), ruler, *map(line, escaped[1:])]) + "\n"
 
 
-def _latex(rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Iterable[str]) -> str:
-        return " & ".join("".join(_LATEX.get(sign, sign) for sign in cell) for cell in cells) + r" \\"
+def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A `tabular` that needs the package booktabs; the first column is words, the others are figures."""
+    head = [rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}", r"\toprule", _latex_line(columns), r"\midrule"]
+    return "\n".join([*head, *map(_latex_line, rows), r"\bottomrule", r"\end{tabular}"]) + "\n"
 
-    head = [rf"\begin{{tabular}}{{l{'r' * (len(_COLUMNS) - 1)}}}", r"\toprule", line(_COLUMNS), r"\midrule"]
-    return "\n".join([*head, *map(line, rows), r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+def _latex_line(cells: Iterable[str]) -> str:
+    line = " & ".join(escape_latex(cell) for cell in cells) + r" \\"
+    return f"{{}}{line}" if line.startswith("[") else line  # behind \\ of the line before it would be a length
+
+
+def escape_latex(text: str) -> str:
+    """Text whose signs LaTeX prints, whatever they mean to it."""
+    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def _csv(report: Comparison) -> str:
