@@ -276,27 +276,40 @@ def full_precision(device: str) -> AbstractContextManager:
 PLAIN = {
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Sequential),
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
-    nn.SyncBatchNorm,  # among several processes `check_local` refuses it; else it is a batch norm
+    nn.SyncBatchNorm,  # a batch norm, but where `_synchronises`
 }
 
 
 def is_plain(layer: nn.Module) -> bool:
     """Whether calling a layer does what its class says and nothing else, so that its weight may be read in its place.
 
-    Not where it has another class, as under a parametrisation, LoRA or quantisation, and not where it is hooked, as
-    under pruning, an observer or a counter: those see and change a layer that is called.
+    Not where it has another class, as under a parametrisation, LoRA or quantisation, not where it is hooked, as under
+    pruning, an observer or a counter, and not where it asks other processes: those see and change a layer that is
+    called.
     """
-    return type(layer) in PLAIN and not _hooked(layer)
+    return type(layer) in PLAIN and not _hooked(layer) and not _synchronises(layer)
 
 
 def may_be_read(layer: nn.Module) -> bool:
     """As `is_plain`, except that the hooks of a tracer, which are on every layer, do not count while it traces."""
-    return type(layer) in PLAIN and (torch.jit.is_tracing() or not _hooked(layer))
+    return type(layer) in PLAIN and (torch.jit.is_tracing() or not _hooked(layer)) and not _synchronises(layer)
 
 
 def _hooked(layer: nn.Module) -> bool:
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
     return any(hooks)
+
+
+def _synchronises(layer: nn.Module) -> bool:
+    """Whether a norm takes its statistics over the batches of several processes."""
+    group = torch.distributed
+    return (
+        type(layer) is nn.SyncBatchNorm
+        and layer.training
+        and group.is_available()
+        and group.is_initialized()
+        and group.get_world_size() > 1
+    )
 
 
 def is_channels_last(x: Tensor) -> bool:

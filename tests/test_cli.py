@@ -19,6 +19,7 @@ from attnlib import info as module_info
 from attnlib import list_modules, networks
 from attnlib.cli import app, progress, shared
 from attnlib.cli.shared import parse
+from attnlib.profiling import profile
 from attnlib.results import records
 from attnlib.training import Recipe, Record, loop, run
 from attnlib.training.record import Epoch
@@ -302,6 +303,15 @@ def test_profile_counts_other_libraries_networks_and_places_too():
     assert gated["parameters"] - plain["parameters"] == 2 * (2 * 512 * 32 + 512 + 32)
 
 
+def test_an_image_may_have_two_different_sides():
+    arguments = ("resnet8", "--image-size", "32x48", "--attention", "nam", "--arg", "spatial=true", "--json")
+    cost = json.loads(attnlib("profile", *arguments).stdout)
+    model = networks.create("resnet8", 10, "nam", {"spatial": True}, image_size=(32, 48))
+    assert cost["macs"] == profile(model, (32, 48)).macs
+    shown = attnlib("attach", "resnet8", "nam", "--image-size", "32x48", "--arg", "spatial=true", "--dry-run").output
+    assert re.search(r"layer2\.0\.bn2.*16 x 24", shown)
+
+
 def test_the_parameters_of_a_whole_detector_stand_beside_those_counted():
     cost = json.loads(attnlib("profile", "mask_rcnn_resnet50", "--image-size", "64", "--json").stdout)
     assert cost["parameters"] < cost["network_parameters"] == 44_454_513
@@ -389,7 +399,9 @@ def test_compare_counts_a_network_of_ones_own(tmp_path, monkeypatch):
         (("ledger", "--costs", "--kind", "cost"), "--disagreement and --id choose among claims"),
         (("profile", "resnet51"), "no network is called 'resnet51'"),
         (("profile", "resnet8", "--attention", "nan"), "'nam'"),
-        (("profile", "resnet8", "--image-size", "0"), "got 0|image_size=0"),
+        (("profile", "resnet8", "--image-size", "0"), "--image-size must have sides of 1 or more, got 0"),
+        (("profile", "resnet8", "--image-size", "32x0"), r"--image-size must have sides .*, got \(32, 0\)"),
+        (("attach", "resnet8", "se", "--image-size", "32,48", "--dry-run"), "takes a side or HxW, .*, got '32,48'"),
         (("train", *TINY, "--data", "shape"), "no dataset is called 'shape'; did you mean 'shapes'"),
         (("train", *TINY, "--attention", "nan"), "'nam'"),
         (("train", *TINY, "--backbone", "resnet2"), "'resnet20'"),

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import Arguments, Attention, Where, err, escape, out, parse, plain_errors
+from attnlib.cli.shared import Arguments, Attention, Sides, Where, err, escape, out, parse, parse_size, plain_errors
 
 
 def attach_(
     network: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. timm:resnet26.")],
     module: Annotated[str, typer.Argument(help="A key from: attnlib list.")],
     placement: Where = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the images, for parameters per position.")] = None,
+    image_size: Sides = None,
     arguments: Arguments = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go where.")] = False,
     strict: Annotated[
@@ -41,17 +41,18 @@ def attach_(
         from attnlib.networks.attachment import attach
         from attnlib.networks.external import build
 
+        size = None if image_size is None else parse_size(image_size)
         model = build(network)
         before = sum(parameter.numel() for parameter in model.parameters())
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
-            attached = attach(model, module, image_size, placement, strict=strict, replace=replace, **parse(arguments))
+            attached = attach(model, module, size, placement, strict=strict, replace=replace, **parse(arguments))
         table = Table("how", "layer", "channels", "map", "arguments", title=f"{module} in {network}")
         for entry in attached:
-            size = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
+            sides = "" if entry.size is None else f"{entry.size[0]} x {entry.size[1]}"
             shown = ", ".join(f"{key}={value}" for key, value in entry.arguments.items())
             last = " (last axis)" if entry.channels_last else ""
-            table.add_row(entry.how, entry.path, f"{entry.channels}{last}", size, shown)
+            table.add_row(entry.how, entry.path, f"{entry.channels}{last}", sides, shown)
         out.print(table)
         for note in notes:
             err.print(f"[yellow]note:[/yellow] {escape(note.message)}", highlight=False, soft_wrap=True)
@@ -73,9 +74,7 @@ def profile(
     attention: Attention = "none",
     arguments: Arguments = None,
     placement: Where = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the image in pixels; default what the network was made for.")
-    ] = None,
+    image_size: Sides = None,
     classes: Annotated[
         int | None, typer.Option(help="Default those of the usual data: ImageNet 1000, COCO 91, CIFAR-10 10 ...")
     ] = None,
@@ -87,13 +86,11 @@ def profile(
     proposal are not.
     """
     with plain_errors():
-        from attnlib.base import check_count
         from attnlib.networks import attach, external
         from attnlib.profiling.cost import profile as count
         from attnlib.profiling.inputs import counted
 
-        size = external.image_size(backbone) if image_size is None else image_size
-        check_count("image_size", size)
+        size = parse_size(str(external.image_size(backbone)) if image_size is None else image_size)
         model = external.build(backbone, classes)
         if attention != "none":
             attach(model, attention, size, placement, **parse(arguments))
@@ -106,7 +103,7 @@ def profile(
             typer.echo(json.dumps({"counted": part.words, "network_parameters": whole} | cost.as_dict(), indent=1))
             return
         label = backbone if attention == "none" else f"{backbone} with {attention}"
-        table = Table("quantity", title=f"{label}, one image of {size} x {size}: {part.words}")
+        table = Table("quantity", title=f"{label}, one image of {size[0]} x {size[1]}: {part.words}")
         table.add_column("value", justify="right")
         table.add_row("parameters", f"{cost.parameters:,}")
         if whole != cost.parameters:

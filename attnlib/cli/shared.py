@@ -43,6 +43,16 @@ Where = Annotated[
 ]
 
 
+Sides = Annotated[
+    str | None,
+    typer.Option(
+        "--image-size",
+        metavar="SIDE | HxW",
+        help="Of the images in pixels, e.g. 224, or 224x160 for 224 rows; default what the network was made for.",
+    ),
+]
+
+
 Root = Annotated[
     Path | None, typer.Option(help="Folder of the data sets; default $ATTNLIB_DATA, then the user's cache folder.")
 ]
@@ -112,6 +122,17 @@ def parse(arguments: list[str] | None, option: str = "--arg", example: str = "re
             raise ValueError(f"{key} is given twice by {option}; leave one out")
         parsed[key] = _value(value)
     return parsed
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"224"` or `"224x160"`, rows before columns, to (H, W)."""
+    from attnlib.base import check_size
+
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.removeprefix("-").isdecimal() for side in sides):
+        raise ValueError(f"--image-size takes a side or HxW, e.g. 224 or 224x160, got {text!r}")
+    height, width = check_size("--image-size", int(text) if len(sides) == 1 else tuple(map(int, sides)))
+    return height, width
 
 
 def _value(text: str) -> Any:

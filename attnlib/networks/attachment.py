@@ -1,7 +1,7 @@
 """Put an attention module into a network at its paper's place, and take it out again."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,8 @@ def attach(
         dry_run: say what would go where, and change nothing.
         strict: what is a warning otherwise is an error: blocks without a place, a network that cannot be run for the
             pass, a layer that the pass does not call, a network that has such gates already.
-        replace: True puts the module in the place of the gates that the network has, such as SE; False puts it beside
-            them without a warning.
+        replace: True puts the module in the place of the gates that the network has, such as SE, or of the modules that
+            were attached before; False puts it beside the network's gates without a warning.
         inputs: the arguments of a network that takes anything else than one image, as (image, time step).
         arguments: go to the module; groups and size are chosen per width where they are not given.
 
@@ -96,10 +96,10 @@ def attach(
         UnknownNameError: no such module or placement.
         TypeError: a model that is no network; an image_size that is neither a side nor a pair (H, W); a function that
             does not return paths.
-        ValueError: the model has attention attached already; nothing matches the placement; a network of sequences or
-            videos; a module without a place of its own and no placement given; a module that does not fit a layer or
-            gives a map of another shape (the message names the layer); a size is needed and no image_size given, or one
-            size is given for all layers. The model is then unchanged.
+        ValueError: the model has attention attached already, and replace is not True; nothing matches the placement; a
+            network of sequences or videos; a module without a place of its own and no placement given; a module that
+            does not fit a layer or gives a map of another shape (the message names the layer); a size is needed and no
+            image_size given, or one size is given for all layers. The model is then unchanged.
 
     Warns:
         UserWarning: what `strict` makes an error.
@@ -128,12 +128,26 @@ def _attach(
 ) -> Attached:
     if not isinstance(model, nn.Module):
         raise TypeError(f"attach takes a network, got {model!r}; build it first, e.g. by attnlib.networks.create")
-    if attention_modules(model):
-        raise ValueError(f"{type(model).__name__} has attention attached already; detach it first")
     if image_size is not None:
         check_size("image_size", image_size)
     check_flag("strict", strict)
     entry = registry.info(name)
+    if before := _wrappers(model):
+        if not replace:
+            raise ValueError(
+                f"{type(model).__name__} has attention attached already; detach it first, or replace=True puts "
+                f"{name!r} in its place"
+            )
+        where, stood = _places_of(entry, before) if placement is None else (placement, False)
+        detach(model)
+        try:
+            attached = _attach(model, name, image_size, where, arguments, dry_run, strict, stood, inputs)
+        except BaseException:
+            _put(model, before)
+            raise
+        if dry_run:
+            _put(model, before)
+        return attached
     _refuse_other_dimensions(model)
     notes: list[str] = []
     if replace:
@@ -169,24 +183,53 @@ def _attach(
     # Build everything before the model is touched, so that an error leaves it as it was.
     first = next(model.parameters())
     wrapped = {each.path: _wrapped(entry, each, found[each.path], first, model.training) for each in attached}
-    for path, module in wrapped.items():
-        for each in aliases[path]:
-            model.set_submodule(each, module)
+    _put(model, {each: module for path, module in wrapped.items() for each in aliases[path]})
     return attached
 
 
 def detach(model: nn.Module) -> int:
     """Take every attached module out again, in place; returns how many. The network is then what it was."""
-    everything = model.named_modules(remove_duplicate=False)
-    wrapped = {path: m for path, m in everything if isinstance(m, WithAttention | InPlaceOf)}
-    for path, module in wrapped.items():
-        model.set_submodule(path, module.layer if isinstance(module, WithAttention) else module.kept[0])
+    wrapped = _wrappers(model)
+    _put(model, {path: _behind(module) for path, module in wrapped.items()})
     return len(set(wrapped.values()))
 
 
 def attention_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The attached modules by the path of the layer that they follow or stand for."""
     return {path: m.attention for path, m in model.named_modules() if isinstance(m, WithAttention | InPlaceOf)}
+
+
+def _wrappers(model: nn.Module) -> dict[str, WithAttention | InPlaceOf]:
+    """What stands for a layer with attention, under all of its names."""
+    everything = model.named_modules(remove_duplicate=False)
+    return {path: module for path, module in everything if isinstance(module, WithAttention | InPlaceOf)}
+
+
+def _behind(wrapper: WithAttention | InPlaceOf) -> nn.Module:
+    """The network's own layer."""
+    return wrapper.layer if isinstance(wrapper, WithAttention) else wrapper.kept[0]
+
+
+def _put(model: nn.Module, modules: Mapping[str, nn.Module]) -> None:
+    for path, module in modules.items():
+        model.set_submodule(path, module)
+
+
+def _places_of(entry: ModuleInfo, before: dict[str, WithAttention | InPlaceOf]) -> tuple[list[str], bool]:
+    """Where the modules attached before are, and whether they stand in a layer's place."""
+    stands = {path: isinstance(module, InPlaceOf) for path, module in before.items()}
+    kind = _replaced(entry)
+    for path, module in before.items():
+        if stands[path] and kind is None and isinstance(_behind(module), nn.BatchNorm2d | nn.Conv2d):
+            layer = type(_behind(module)).__name__
+            raise ValueError(
+                f"{path} is a module that stands for a {layer}, which {entry.key!r} does not; detach it first, or give "
+                "placement="
+            )
+        if kind is not None and not isinstance(_behind(module), kind):
+            raise ValueError(f"{entry.key!r} stands for a {kind.__name__}, which is not behind {path}; detach it first")
+    first = {id(module): path for path, module in reversed(before.items())}  # a layer may have several names
+    return [*first.values()], kind is None and any(stands.values())
 
 
 def _chosen(entry: ModuleInfo, placement: Placement | None) -> Placement:

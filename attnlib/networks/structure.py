@@ -168,7 +168,7 @@ class _Reader:
             if path in sums and path:
                 blocks[path] = self._block(path, sums[path][-1].end, step)
             elif path and type(self.modules[path]) in kinds and self._is_a_form_of_a_block(path, step, sums):
-                blocks[path] = self._block(path, step, step)
+                blocks[path] = self._block(path, self._branch_of_any_sum(path, step), step)
         for number, each in enumerate(sums.get("", [])):  # a network that adds in its own forward
             block = self._block("", each.end, each.step)
             if block.ends:
@@ -193,7 +193,26 @@ class _Reader:
             inner = [each for each in sums if not any(each.alone & b for b in others)]
             if inner:
                 kept[path] = inner
-        return kept
+        return {path: sums for path, sums in kept.items() if not self._is_part_of_a_block(path, kept)}
+
+    def _is_part_of_a_block(self, path: str, sums: dict[str, list[_Sum]]) -> bool:
+        """Whether it adds single convolutions to a block's main path, as a conditional position encoding does."""
+        if not any(other and other != path and _inside(path, other) for other in sums):
+            return False
+        mixes = [each.alone & self.mixing for each in sums[path]]
+        return all((self.steps[n].before & bits).bit_count() == 1 for bits in mixes for n in _numbers(bits))
+
+    def _branch_of_any_sum(self, path: str, output: int) -> int:
+        """What is added in a block whose shortcut does much, or comes from elsewhere; without a sum the output."""
+        number = output
+        while len(self.steps[number].parents) == 1 and self.steps[number].kind not in MIXES | NORMS:
+            number = self.steps[number].parents[0]
+        step = self.steps[number]
+        if step.kind != "add" or step.path != path or len(step.parents) != 2:
+            return output
+        one, two = (self.steps[parent] for parent in step.parents)
+        more = [(a.before & ~b.before & self.mixing).bit_count() for a, b in ((one, two), (two, one))]
+        return output if more[0] == more[1] or one.shape != two.shape else step.parents[more.index(max(more))]
 
     def _with_shortcut(self, number: int) -> _Sum | None:
         step = self.steps[number]
@@ -211,6 +230,8 @@ class _Reader:
             return None
         if any(self.steps[n].kind == "mul" and len(self.steps[n].parents) > 1 for n in _numbers(alone[1 - branch])):
             return None  # gated itself, as the contexts that focal modulation adds up
+        if not mixes[1 - branch] and any(self.steps[n].kind in NORMS for n in _numbers(alone[1 - branch])):
+            return None  # a norm beside convolutions, to be folded into one of them, as in RepVGG and MobileOne
         if not step.path and any(self.steps[n].kind.startswith("upsample") for n in _numbers(alone[branch])):
             return None  # a decoder that adds what an encoder gave
         return _Sum(number, step.parents[branch], alone[branch])

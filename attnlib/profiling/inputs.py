@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from attnlib.base import check_size
 from attnlib.networks import zoo
 
 _DETECTORS = {"FasterRCNN", "MaskRCNN", "RetinaNet"}
@@ -25,19 +26,20 @@ class Counted:
     words: str = "the whole network"
 
 
-def counted(name: str, model: nn.Module, image_size: int) -> Counted:
+def counted(name: str, model: nn.Module, image_size: int | tuple[int, int]) -> Counted:
     """What of `model`, which `networks.create(name, ...)` or `external.build(name)` built, is counted.
 
-    For one square image of this side. Of a detector its `DensePart`: how often the heads of an R-CNN run depends on the
-    image. A generator takes noise and a class, a discriminator an image and a class, all others an image.
+    For one image of this side, or of (H, W). Of a detector its `DensePart`: how often the heads of an R-CNN run depends
+    on the image. A generator takes noise and a class, a discriminator an image and a class, all others an image.
 
     Raises:
         UnknownNameError: no such network.
-        ValueError: a side that a generator does not make.
+        ValueError: a size that a generator does not make.
     """
     kind = "classifier" if ":" in name else zoo.kind(name)
+    size = check_size("image_size", image_size)
     weight = next(model.parameters())
-    image = weight.new_zeros(1, 3, image_size, image_size)
+    image = weight.new_zeros(1, 3, *size)
     label = torch.zeros(1, dtype=torch.int64, device=weight.device)
     if _is_detector(model):
         from attnlib.networks.detection import DensePart
@@ -46,8 +48,8 @@ def counted(name: str, model: nn.Module, image_size: int) -> Counted:
     if kind == "discriminator":
         return Counted(model, (image, label))
     if kind == "generator":
-        if image_size != model.image_size:
-            raise ValueError(f"{name} makes images of side {model.image_size}, got image_size={image_size}")
+        if size != (model.image_size, model.image_size):
+            raise ValueError(f"{name} makes images of side {model.image_size}, got {size[0]} x {size[1]}")
         return Counted(model, (weight.new_zeros(1, model.noise), label))
     if kind == "segmenter":
         return Counted(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map, check_number, may_be_read
 from attnlib.scale_attention.fused import batch_moments, gated
-from attnlib.scale_attention.norms import check_local, check_values
+from attnlib.scale_attention.norms import check_affine, check_values
 
 
 class IEBN(ScaleAttention):
@@ -37,11 +37,11 @@ class IEBN(ScaleAttention):
 
     Raises:
         ValueError: eps not above 0, a momentum outside of 0 to 1; a map of another shape; in train mode a single value
-            per channel, or an nn.SyncBatchNorm among several processes.
+            per channel; a norm in its norm's place that has no weight or bias.
         TypeError: channels is not an integer, eps or momentum no number; an input that is not floating point.
 
-    Each process has statistics of its own: among several, an nn.SyncBatchNorm in the place of this module's norm is
-    refused. A plain norm is read rather than called; one that is hooked, parametrised or of another class is called.
+    A plain norm is read rather than called; one that is hooked, parametrised, of another class, or an nn.SyncBatchNorm
+    among several processes is called. The means of the gate are each image's own in any case.
 
     Where the released code differs: its parameters have shape (1, C, 1, 1), here (C) as in nn.BatchNorm2d; it never
     moves num_batches_tracked, here it counts as in nn.BatchNorm2d. The released network keeps plain batch norms in its
@@ -68,7 +68,7 @@ class IEBN(ScaleAttention):
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         check_map(x, self.channels)
-        check_local("IEBN", self.norm)
+        check_affine("IEBN", self.norm, "weight", "bias")
         check_values("IEBN", self.norm, x.numel() // self.channels, x.shape)
         norm, dtype = self.norm, x.dtype
         if not may_be_read(norm):  # the layer is called: x_hat gamma is what it gives without its shift

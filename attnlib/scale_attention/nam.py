@@ -5,6 +5,8 @@ initialisation the gate is 0.5 to within |z| / (4 C), so that the module starts 
 compare it with a constant gate of 0.5. The released penalty on the scales is never applied; `sparsity_penalty` is.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size, may_be_read
 from attnlib.scale_attention.fused import batch_moments, counted, fusable, self_gated, track
-from attnlib.scale_attention.norms import check_local, check_values
+from attnlib.scale_attention.norms import check_affine, check_values
 
 
 class NAM(ScaleAttention):
@@ -41,11 +43,11 @@ class NAM(ScaleAttention):
 
     Raises:
         ValueError: neither part chosen, a spatial part without a size or a size without one, a map of another shape;
-            in train mode a single value per scale, or an nn.SyncBatchNorm among several processes.
+            in train mode a single value per scale; a norm in its norms' place that has no weight.
         TypeError: channels or size are not integers; an input that is not floating point.
 
-    Each process has statistics of its own: among several, an nn.SyncBatchNorm in the place of this module's norms is
-    refused. A plain norm is read rather than called; one that is hooked, parametrised or of another class is called.
+    A plain norm is read rather than called; one that is hooked, parametrised, of another class, or an nn.SyncBatchNorm
+    among several processes is called.
 
     Where the released code differs from the paper: absolute values, the stop-gradient, no spatial part; and it
     multiplies the input by the sigmoid, where the paper's equations stop at the sigmoid.
@@ -151,10 +153,14 @@ class NAM(ScaleAttention):
                 f"this NAM has one scale per position of a {self.size[0]} x {self.size[1]} map, got {tuple(x.shape)}; "
                 f"build it with size={tuple(x.shape[2:])}"
             )
-        for part, norm in (("channel", self.channel_norm), ("spatial", self.spatial_norm)):
+        positions = math.prod(self.size or ())
+        for part, norm, scales in (
+            ("channel", self.channel_norm, self.channels),
+            ("spatial", self.spatial_norm, positions),
+        ):
             if norm is not None:
-                check_local(f"NAM's {part} part", norm)
-                check_values(f"NAM's {part} part", norm, x.numel() // norm.num_features, x.shape)
+                check_affine(f"NAM's {part} part", norm, "weight")
+                check_values(f"NAM's {part} part", norm, x.numel() // scales, x.shape)
 
     def scale_weights(self, scale: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """w: each scale's share of their sum; all zero where every scale is zero, so that the gate is then 0.5."""

@@ -22,22 +22,15 @@ def check_values(part: str, module: nn.Module, values: int | Tensor, shape: torc
         )
 
 
-def check_local(part: str, norm: nn.Module) -> None:
-    """Refuse a synchronised norm of which only parameters and statistics are read: it would not synchronise.
+def check_affine(part: str, norm: nn.Module, *names: str) -> None:
+    """Refuse what stands in a norm's place without the parameters that the module's equations take from it.
 
     Raises:
-        ValueError: nn.SyncBatchNorm in train mode, in one of several processes.
+        ValueError: one of `names`, "weight" or "bias", is missing, as on a wrapper, or None, as without affine=True.
     """
-    distributed = torch.distributed
-    if (
-        isinstance(norm, nn.SyncBatchNorm)
-        and norm.training
-        and distributed.is_available()
-        and distributed.is_initialized()
-        and distributed.get_world_size() > 1
-    ):
-        raise ValueError(
-            f"{part} computes its statistics itself, so that nn.SyncBatchNorm in its norm's place would not "
-            "synchronise them; keep the plain norm there (convert_sync_batchnorm on the other layers alone): each "
-            "process then has statistics of its own"
-        )
+    for name in names:
+        if getattr(norm, name, None) is None:
+            raise ValueError(
+                f"{part} reads the {name} of its norm, which {type(norm).__name__} does not have; wrap the whole "
+                f"module instead, or let the wrapper show its layer's {name}"
+            )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
+from torchvision.ops import FrozenBatchNorm2d
 
 from attnlib import create
 from attnlib.profiling.trace import count_operations
@@ -96,6 +97,51 @@ def test_a_wrapped_layer_takes_part(key):
     assert wrapper.scale.grad is not None
     wrapper.scale.data.fill_(1.0)
     torch.testing.assert_close(module(x), plain, rtol=1e-4, atol=1e-4)
+
+
+every_norm = pytest.mark.parametrize(("key", "path"), [(key, path) for key in ("iebn", "nam") for path in READ[key][1]])
+
+
+@every_norm
+def test_a_synchronised_norm_asks_the_other_processes(key, path, monkeypatch):
+    module, x = built(key)
+    plain = copy.deepcopy(module).train()(x)
+    module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    torch.testing.assert_close(module(x), plain)
+    asked = []
+
+    def forward(norm, x):
+        asked.append(norm)
+        return nn.functional.batch_norm(x, None, None, norm.weight, norm.bias, True)
+
+    monkeypatch.setattr(nn.SyncBatchNorm, "forward", forward)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    torch.testing.assert_close(module(x), plain)
+    assert module.get_submodule(path) in asked
+    asked.clear()
+    module.eval()(x)
+    assert not asked
+
+
+@pytest.mark.parametrize(("key", "path"), [("iebn", "norm"), ("nam", "channel_norm")])
+def test_a_frozen_norm_takes_part(key, path):
+    module, x = built(key)
+    norm = module.eval().get_submodule(path)
+    expected = module(x)
+    frozen = FrozenBatchNorm2d(norm.num_features, norm.eps)
+    frozen.load_state_dict(norm.state_dict())
+    module.set_submodule(path, frozen)
+    torch.testing.assert_close(module.train()(x) if key == "iebn" else module(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@every_norm
+def test_a_wrapper_without_the_parameters_of_its_norm_is_refused(key, path):
+    module, x = built(key)
+    module.set_submodule(path, Adapted(module.get_submodule(path)))
+    with pytest.raises(ValueError, match="part reads the weight|IEBN reads the weight"):
+        module.train()(x)
+    assert not any(name.endswith("tracked") and count for name, count in module.named_buffers())
 
 
 @pytest.mark.parametrize("key", ["bam", "cbam", "triplet", "iebn", "nam", "se", "eca"])

@@ -211,6 +211,29 @@ def test_attention_is_attached_once():
     assert repr(model) == described
 
 
+def test_what_was_attached_before_can_be_replaced_where_it_is():
+    model = build("ours")
+    plain, layers = snapshot(model), dict(model.named_modules())
+    attach(model, "se", placement="layer?.0.bn1")
+    described, before = repr(model), dict(model.named_modules())
+    assert paths(attach(model, "nam", replace=True, dry_run=True)) == [f"layer{i}.0.bn1" for i in (1, 2, 3)]
+    with pytest.raises(ValueError, match="'sa' does not fit layer layer1.0.bn1"):
+        attach(model, "sa", replace=True, groups=12)
+    with pytest.raises(ValueError, match="'sasa' stands for a Conv2d, which is not behind layer1.0.bn1; detach it"):
+        attach(model, "sasa", replace=True)
+    assert repr(model) == described
+    assert dict(model.named_modules()) == before
+    attached = attach(model, "iebn", replace=True)
+    assert [entry.how for entry in attached] == 3 * ["instead"]
+    with pytest.raises(ValueError, match="layer1.0.bn1 is a module that stands for a BatchNorm2d, which 'se' does not"):
+        attach(model, "se", replace=True)
+    assert len(attach(model, "eca", placement="block-end", replace=True)) == 3
+    assert {type(m).__name__ for m in attention_modules(model).values()} == {"ECA"}
+    detach(model)
+    assert dict(model.named_modules()) == layers
+    assert same_state(plain, model.state_dict())
+
+
 def test_a_model_without_residual_blocks_is_refused():
     with pytest.raises(ValueError, match="Sequential has no place .* 'block-end' goes behind the last layer of every"):
         attach(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), "se")
@@ -452,11 +475,8 @@ def test_what_is_no_network_of_maps_is_refused(own_errors):
         attach("resnet50", "se")
     with torch.device("meta"):
         video = torchvision.models.video.r3d_18()
-        tree = timm.create_model("dla34")
     with pytest.raises(ValueError, match="VideoResNet has no place for the module"):
         attach(video, "se")
-    with pytest.warns(UserWarning, match="8 of 12 blocks of DLA have a place for 'se', not level2.tree1"):
-        attach(tree, "se", dry_run=True)  # shortcuts of four of its blocks come from the tree around them
     with pytest.raises(ValueError, match="Sequential has no convolution"):
         attach(nn.Sequential(nn.Linear(3, 3)), "se", placement="0")
     with pytest.raises(ValueError, match="AlexNet cannot take an image of 8 x 8"):

@@ -248,6 +248,64 @@ class Contexts(nn.Module):
         return near * gates[:, :1] + self.second(near) * gates[:, 1:]
 
 
+class Placed(nn.Module):
+    """A position that depends on the map, one convolution, is added before the block's own branch."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.position = Added(nn.Conv2d(width, width, 3, padding=1, groups=width))
+        self.one, self.two = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+
+    def forward(self, x):
+        x = self.position(x)
+        return x + self.two(torch.relu(self.one(x)))
+
+
+class Added(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+
+def test_a_position_encoding_inside_a_block_is_no_block_of_its_own():
+    attached = attach(nn.Sequential(stem(), Placed(8), Placed(8)), "eca", dry_run=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["1.two", "2.two"], 2)
+    alone = attach(nn.Sequential(stem(), Added(nn.Conv2d(8, 8, 1))), "eca", dry_run=True)
+    assert [entry.path for entry in alone] == ["1.layer"]
+
+
+class Given(nn.Module):
+    """A block whose shortcut may come from elsewhere, or be as long as a branch."""
+
+    def __init__(self, width, shortcut=None):
+        super().__init__()
+        self.one, self.two, self.aside = conv(width, width), conv(width, width), shortcut
+
+    def forward(self, x, shortcut=None):
+        if shortcut is None:
+            shortcut = x if self.aside is None else self.aside(x)
+        return torch.relu(self.two(self.one(x)) + shortcut)
+
+
+class Tree(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.project, self.block = nn.Conv2d(width, width, 1), Given(width)
+
+    def forward(self, x):
+        return self.block(x, self.project(x))
+
+
+def test_a_block_whose_shortcut_comes_from_elsewhere_or_is_long_has_its_place_too():
+    long = Given(8, nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)))
+    long.two = nn.Sequential(conv(8, 8), conv(8, 8))
+    attached = attach(nn.Sequential(stem(), Given(8), Tree(8), long), "eca", dry_run=True, strict=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["1.two.1", "2.block.two.1", "3.two.1.1"], 3)
+
+
 def test_a_sum_of_gated_maps_is_no_block():
     with pytest.raises(ValueError, match="Sequential has no place for the module"):
         attach(nn.Sequential(stem(), Contexts(8)), "eca")
@@ -274,6 +332,8 @@ def test_blocks_without_a_map_are_counted_as_missed():
         ("torchvision", "swin_t", 12, {96, 192, 384, 768}),
         ("timm", "convnext_atto", 12, {40, 80, 160, 320}),
         ("timm", "skresnet18", 8, {64, 128, 256, 512}),
+        ("timm", "dla34", 12, {64, 128, 256, 512}),
+        ("timm", "ghostnet_100", 16, {16, 24, 40, 80, 112, 160}),
     ],
 )
 def test_public_networks_have_a_place_in_every_block(library, name, blocks, widths):
@@ -293,6 +353,10 @@ def test_a_network_with_gates_says_so_and_they_can_be_replaced():
     attached = attach(model, "eca", replace=True)
     assert [(entry.channels, entry.how) for entry in attached[:2]] == [(16, "instead"), (96, "instead")]
     assert not any(isinstance(module, kind) for module in model.modules())
+    again = attach(model, "nam", replace=True)
+    assert [(entry.path, entry.channels, entry.how) for entry in again] == [
+        (entry.path, entry.channels, entry.how) for entry in attached
+    ]
     detach(model)
     assert type(model.features[1].block[1]) is kind
 

@@ -82,7 +82,7 @@ def test_classes_are_those_of_the_usual_data(name, classes):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("sagan_generator_cifar", "--image-size", "64"), "makes images of side 32, got image_size=64"),
+        (("sagan_generator_cifar", "--image-size", "64"), "makes images of side 32, got 64 x 64"),
         (("sagan_discriminator_cifar", "--image-size", "64"), r"images must be \(N, 3, 32, 32\), got"),
         (("resnet50_pyramid_oc", "--image-size", "8"), "sides of an image must be at least"),
     ],

@@ -132,23 +132,6 @@ def test_update_bn_averages_over_all_batches(fused, monkeypatch):
             torch.testing.assert_close(ours.get_buffer(name), buffer)
 
 
-def test_a_synchronised_norm_among_several_processes_is_refused_before_anything_counts(monkeypatch):
-    nam = nn.SyncBatchNorm.convert_sync_batchnorm(drawn(spatial=True, size=(5, 4)))
-    x = torch.randn(3, 6, 5, 4, dtype=torch.float64)
-    nam(x)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
-    nam(x)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    with pytest.raises(ValueError, match="NAM's channel part .* would not synchronise .*; keep the plain norm"):
-        nam(x)
-    nam.channel_norm.eval()
-    with pytest.raises(ValueError, match="NAM's spatial part .* would not synchronise"):
-        nam(x)
-    assert [norm.num_batches_tracked for norm in (nam.channel_norm, nam.spatial_norm)] == [2, 2]
-    assert nam.eval()(x).isfinite().all()
-
-
 def test_a_frozen_norm_stays_frozen():
     nam = drawn(spatial=True, size=(5, 4))
     for norm in (nam.channel_norm, nam.spatial_norm):
