@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from attnlib.errors import unknown
 
@@ -310,6 +311,13 @@ def _synchronises(layer: nn.Module) -> bool:
         and group.is_initialized()
         and group.get_world_size() > 1
     )
+
+
+def is_counted() -> bool:
+    """Whether torch's FlopCounterMode looks on: it sees products in layers and matrix products, not in faster forms."""
+    if not torch._C._len_torch_dispatch_stack():
+        return False
+    return any(type(mode).__module__ == "torch.utils.flop_counter" for mode in _get_current_dispatch_mode_stack())
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -67,7 +67,8 @@ def attach(
 
     Weights of the network's own layers stay as they are, whatever was loaded into them before; a checkpoint of the
     plain network may be loaded afterwards too, with `strict=False` (see `WithAttention`). Each module gets its layer's
-    device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics.
+    device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics. Make the
+    optimiser, and DistributedDataParallel, afterwards: neither learns of parameters that come later.
 
     A pass on the meta device shows which blocks there are, whatever their names, and where in a map the channels are:
     maps (N, H, W, C), as in ConvNeXt and Swin, are turned for the module and back. A layer under two names has one
@@ -94,12 +95,13 @@ def attach(
 
     Raises:
         UnknownNameError: no such module or placement.
-        TypeError: a model that is no network; an image_size that is neither a side nor a pair (H, W); a function that
-            does not return paths.
+        TypeError: a model that is no network, or scripted; an image_size that is neither a side nor a pair (H, W); a
+            function that does not return paths.
         ValueError: the model has attention attached already, and replace is not True; nothing matches the placement; a
             network of sequences or videos; a module without a place of its own and no placement given; a module that
             does not fit a layer or gives a map of another shape (the message names the layer); a size is needed and no
-            image_size given, or one size is given for all layers. The model is then unchanged.
+            image_size given, or one size is given for all layers; DistributedDataParallel around the model. The model
+            is then unchanged.
 
     Warns:
         UserWarning: what `strict` makes an error.
@@ -128,6 +130,7 @@ def _attach(
 ) -> Attached:
     if not isinstance(model, nn.Module):
         raise TypeError(f"attach takes a network, got {model!r}; build it first, e.g. by attnlib.networks.create")
+    _refuse_wrapped(model)
     if image_size is not None:
         check_size("image_size", image_size)
     check_flag("strict", strict)
@@ -173,6 +176,7 @@ def _attach(
             f"{blocks - len(missed)} of {blocks} blocks of {type(model).__name__} have a place for {name!r}, "
             f"not {which}, where no layer gives the map that is added; say where with placement="
         )
+    notes += _held_elsewhere(model, found)
     for note in notes:
         if strict:
             raise ValueError(note)
@@ -253,6 +257,34 @@ def _replaced(entry: ModuleInfo) -> type[nn.Module] | None:
     return None if entry.rule is None else RULES[entry.rule].replaces
 
 
+def _refuse_wrapped(model: nn.Module) -> None:
+    """Refuse what has looked through the network already and would not see new parameters in it."""
+    for module in model.modules():
+        kind = type(module).__name__
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(f"{type(model).__name__} is scripted, or has a part that is; attach to the network it was")
+        if kind in ("DistributedDataParallel", "FullyShardedDataParallel"):
+            raise ValueError(
+                f"{kind} shares the gradients of those parameters that it found when it was built; attach to the "
+                "network first and wrap it then"
+            )
+
+
+def _held_elsewhere(model: nn.Module, found: Paths) -> list[str]:
+    """What to say of layers that a plain list or dict of the network holds too: called from there, they stay alone."""
+    paths = {id(layer): path for path, layer in found.items()}
+    for outer, module in model.named_modules():
+        for name, value in vars(module).items():
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            if name != "_modules" and (hit := next((each for each in held if id(each) in paths), None)) is not None:
+                where = f"{outer}.{name}" if outer else name
+                return [
+                    f"layer {paths[id(hit)]} is in the plain {type(value).__name__} {where} too; where it is called "
+                    "from there it is called without its module: use nn.ModuleList, nn.ModuleDict or its name"
+                ]
+    return []
+
+
 def _refuse_other_dimensions(model: nn.Module) -> None:
     """Refuse a network of sequences or videos, before a module fails in its forward."""
     kinds = {type(module) for module in model.modules()}
@@ -266,7 +298,7 @@ def _refuse_other_dimensions(model: nn.Module) -> None:
 
 
 def _look(model: nn.Module, paths: Sequence[str], image_size: Any, inputs: Sequence[Any] | None) -> Look:
-    return Look(model, image_size, inputs, "" if inputs is not None else prefix_of(model, paths))
+    return Look(model, image_size, inputs, prefix_of(model, [] if inputs is not None else paths))
 
 
 def _find(

@@ -40,7 +40,7 @@ class Look:
         model: the network; it is not changed.
         image_size: H = W or (H, W) of the images; None tries 224 and 32, or what a network of timm says of itself.
         inputs: the arguments of a network that takes anything else than an image.
-        prefix: "backbone." where that part alone runs, as in a detector, whose other parts depend on the image.
+        prefix: of the part that runs, see `prefix_of`.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Look:
     ) -> None:
         self.model, self.prefix, self.inputs = model, prefix, inputs
         self.by_name = False  # whether a width may be read off the names of the layers inside a block
-        self.part = model.backbone if prefix else model
-        self.sizes = [check_size("image_size", image_size)] if image_size is not None else _usual_sizes(model)
+        self.part = model.get_submodule(prefix.rstrip("."))
+        self.sizes = [check_size("image_size", image_size)] if image_size is not None else _usual_sizes(self.part)
 
     @cached_property
     def first(self) -> tuple[Seen, tuple[int, int] | None] | str:
@@ -123,16 +123,17 @@ class Look:
         return Map(channels, size if needs_size else None, last)
 
     def _channels_last(self, path: str, shape: tuple[int, ...]) -> bool | None:
-        """Which of the axes 1 and 3 does not change with the image; where it has one size, which differs from H = W."""
+        """Which of the axes 1 and 3 does not change with the image; of one size alone, which two are as H to W."""
         other = self._second.get(path)
         if other is not None and len(other) == 4 and other != shape:
             if other[1] == shape[1]:
                 return False
             return True if other[3] == shape[3] else None
-        square = self.first[1] is not None and self.first[1][0] == self.first[1][1]
-        last, first = shape[1] == shape[2] != shape[3], shape[2] == shape[3] != shape[1]
-        if square and last != first:
-            return last
+        if self.first[1] is not None:
+            height, width = self.first[1]
+            last, first = (above * width == below * height for above, below in (shape[1:3], shape[2:4]))
+            if last != first:
+                return last
         # A layer behind whose map the image has one size left, as behind global pooling.
         return False if shape[2:] == (1, 1) and shape[1] > 1 else None
 
@@ -164,8 +165,17 @@ def output_shapes(model: nn.Module, paths: list[str], image_size: Size) -> dict[
 
 
 def prefix_of(model: nn.Module, paths: Sequence[str]) -> str:
-    """ "backbone." where a model has such a part with all of these layers in it."""
-    inside = paths and hasattr(model, "backbone") and all(path.startswith("backbone.") for path in paths)
+    """Of the part of a model that an image is sent through, with a dot; "" where that is the whole.
+
+    A compiled network or one under DataParallel runs as it was before; of a detector, whose other parts depend on the
+    image, "backbone." runs where it has all of these layers.
+    """
+    children = dict(model.named_children())
+    for name in ("_orig_mod", "module"):  # `module` is DataParallel's word
+        if name in children and (name == "_orig_mod" or isinstance(model, nn.DataParallel)):
+            within = [path.removeprefix(f"{name}.") for path in paths]
+            return f"{name}.{prefix_of(children[name], within)}"
+    inside = paths and "backbone" in children and all(path.startswith("backbone.") for path in paths)
     return "backbone." if inside else ""
 
 

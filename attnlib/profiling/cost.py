@@ -109,6 +109,13 @@ def profile(
     torch's fused attention path off, which hides its products); memory from one training step on the meta device. A
     model on the meta device is traced on the CPU with zeros for its weights.
 
+    Other counters: torch's `FlopCounterMode` gives twice these MACs, except that it sees neither inside its own fused
+    attention (`sdpa_kernel(SDPBackend.MATH)` shows it) nor products with a vector. Those that hook layers, as thop and
+    torchinfo, see the products of layers and none of attention; thop leaves out layers of a derived class (in SEM) and
+    adds norms and pooling, torchinfo adds biases and norms and takes a linear layer of many rows for one row. Where
+    layers are hooked our modules call each of them: `sasa_stem` and `non_local` with pairwise="concat" then take more
+    products than the form that is counted here.
+
     Args:
         model: any network or module that takes a map (1, in_channels, H, W).
         image_size: H and W in pixels, or (H, W).

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function, forward_ad
 
-from attnlib.base import at_least_float32
+from attnlib.base import at_least_float32, is_counted
 
 CHUNK = 4 << 20  # bytes of the map that are worked on at a time
 Dims = int | tuple[int, ...]
@@ -37,13 +37,15 @@ def fusable(*tensors: Tensor) -> bool:
     """Whether the fused forms serve these tensors: plain CPU tensors of one type, in eager mode, outside autocast.
 
     What traces or transforms (torch.compile, torch.export, torch.jit.trace, torch.func, forward-mode derivatives) gets
-    the readable form: it sees through that one, and has its own ways of making it fast.
+    the readable form: it sees through that one, and has its own ways of making it fast. A counter of operations gets it
+    too.
     """
     return not (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch.is_autocast_enabled("cpu")
+        or is_counted()
     ) and all(
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.device.type == "cpu"

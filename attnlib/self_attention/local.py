@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from attnlib.base import at_least_float32, full_precision
+from attnlib.base import at_least_float32, full_precision, is_counted
 
 CHUNK = 1 << 19  # numbers in the buffer that one chunk of heads works in: 2 MB in float32
 DENSE = 3  # maps of up to so many windows are small: for k = 7 up to 12 x 12, where both forms take as long
@@ -64,11 +64,12 @@ def local_weights(
 
 
 def _eager(tensors: list[Tensor | None]) -> bool:
-    """Whether nothing traces or transforms the call: those see through the readable form alone."""
+    """Whether nothing traces, transforms or counts the call: those see through the readable form alone."""
     return not (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
+        or is_counted()
         or any(t is not None and forward_ad.unpack_dual(t).tangent is not None for t in tensors)
     )
 

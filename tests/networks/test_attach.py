@@ -485,6 +485,49 @@ def test_what_is_no_network_of_maps_is_refused(own_errors):
         attach(build("ours"), "se", image_size="large")
 
 
+class Reduced(nn.parallel.DistributedDataParallel):
+    """Without the processes that the real one asks for."""
+
+    def __init__(self, module):
+        nn.Module.__init__(self)
+        self.module = module
+
+
+Reduced.__name__ = "DistributedDataParallel"
+
+
+def test_what_would_not_see_new_parameters_is_refused():
+    model = Reduced(build("ours"))
+    with pytest.raises(
+        ValueError, match="DistributedDataParallel shares the gradients .*; attach to the network first"
+    ):
+        attach(model, "se", placement="module.layer1.0.bn2")
+    with pytest.raises(TypeError, match="Sequential is scripted, or has a part that is"):
+        attach(nn.Sequential(torch.jit.script(nn.Conv2d(3, 3, 1))), "se", placement="0")
+    assert not attention_modules(model)
+
+
+class Listed(nn.Module):
+    """Calls its layers from a plain list."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+        self.layers = [self.one, self.two]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_a_layer_that_is_called_from_a_list_is_told_of():
+    with pytest.warns(UserWarning, match="layer two is in the plain list layers too; .* without its module"):
+        attach(Listed(), "constant", placement="two", value=0.5)
+    with pytest.raises(ValueError, match="layer two is in the plain list layers too"):
+        attach(Listed(), "constant", placement="two", strict=True, value=0.5)
+
+
 def test_networks_without_shortcuts_have_their_places():
     with torch.device("meta"):
         vgg, mobile = networks.create("vgg16_bn_cifar"), networks.create("mobilenet_v1")
@@ -542,3 +585,15 @@ def test_sasa_refuses_grouped_convolutions():
 def test_a_norm_of_another_kind_ends_a_branch_as_well():
     model = resnet.resnet18(num_classes=10, norm_layer=lambda width: nn.GroupNorm(4, width))
     assert paths(attach(model, "se"))[0] == "layer1.0.bn2"
+
+
+@pytest.mark.parametrize("around", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_a_network_inside_of_another_s_wrapper_gets_its_modules(around):
+    model = build("torchvision resnet18").eval()
+    outer = around(model)
+    outer(images())  # compiled before
+    attached = attach(outer, "constant", strict=True, value=0.5)
+    assert (len(attached), attached.blocks) == (8, 8)
+    torch.testing.assert_close(outer(images()), model(images()))
+    assert sorted(attention_modules(model)) == sorted(entry.path.partition(".")[2] for entry in attached)
+    assert detach(outer) == 8

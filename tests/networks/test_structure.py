@@ -42,6 +42,29 @@ class SwinLike(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+class OneSize(nn.Module):
+    """Takes images of one size alone, and gives a map whose three axes are all 8 where that is 16 x 16."""
+
+    def __init__(self, size, last):
+        super().__init__()
+        self.size, self.conv, self.turn = size, nn.Conv2d(3, 8, 2, 2), ToLast() if last else nn.Dropout()
+
+    def forward(self, x):
+        if x.shape[2:] != self.size:
+            raise ValueError("another size")
+        return self.turn(self.conv(x))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_channels_of_a_network_of_one_image_size_are_known_or_asked_for(last):
+    (entry,) = attach(OneSize((16, 24), last), "constant", (16, 24), "turn", dry_run=True, value=0.5)
+    assert (entry.channels, entry.channels_last) == (8, last)
+    (entry,) = attach(OneSize((32, 32), last), "constant", 32, "turn", dry_run=True, value=0.5)
+    assert (entry.channels, entry.channels_last) == (8, last)
+    with pytest.raises(ValueError, match="axis 1 may be channels or rows; give image_size=.H, W. with H and W differ"):
+        attach(OneSize((16, 16), last), "constant", 16, "turn", dry_run=True, value=0.5)
+
+
 class PreActivation(nn.Module):
     """Has a shortcut layer only where the width changes, named as it pleases."""
 

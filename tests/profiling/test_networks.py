@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from attnlib import networks
 from attnlib.cli import app
-from attnlib.networks import zoo
+from attnlib.networks import external, zoo
 from attnlib.profiling.cost import profile
 from attnlib.profiling.inputs import counted
 from attnlib.profiling.trace import count_operations
@@ -44,6 +44,14 @@ def test_multiply_adds_are_those_of_torch(name):
     macs = count_operations(part.model, *part.inputs)["macs"]
     assert sum(macs.values()) == flop_counter_macs(part.model, *part.inputs) > 0
     assert macs.keys() <= {"convolution", "linear", "matmul", "attention"}
+
+
+@pytest.mark.parametrize("name", ["torchvision:swin_v2_t", "timm:edgenext_xx_small"])
+def test_other_libraries_networks_are_counted_whole(name):
+    with torch.device("meta"):
+        model = external.build(name)
+    x = torch.zeros(1, 3, 64, 96)
+    assert profile(model, (64, 96), strict=True).macs == flop_counter_macs(model.to_empty(device="cpu"), x) > 0
 
 
 def test_a_network_of_each_kind_is_profiled_by_name():
