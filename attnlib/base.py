@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from attnlib.errors import unknown
@@ -298,7 +299,7 @@ def may_be_read(layer: nn.Module) -> bool:
 
 def _hooked(layer: nn.Module) -> bool:
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
-    return any(hooks)
+    return any(hooks) or (not torch.compiler.is_compiling() and bool(_has_any_global_hook()))
 
 
 def _synchronises(layer: nn.Module) -> bool:

@@ -70,8 +70,9 @@ def attach(
     device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics. Make the
     optimiser, and DistributedDataParallel, afterwards: neither learns of parameters that come later.
 
-    A pass on the meta device shows which blocks there are, whatever their names, and where in a map the channels are:
-    maps (N, H, W, C), as in ConvNeXt and Swin, are turned for the module and back. A layer under two names has one
+    A pass of a copy on the meta device shows which blocks there are, whatever their names, and where in a map the
+    channels are; hooks on the network run in it, on tensors without values. Maps (N, H, W, C), as in ConvNeXt and Swin,
+    are turned for the module and back. A layer under two names has one
     module behind it under both.
 
     Args:

@@ -55,6 +55,18 @@ def test_a_hook_sees_the_layer_and_changes_nothing(key, path, training):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@every_layer
+def test_a_hook_on_all_modules_sees_the_layer(key, path):
+    module, x = built(key)
+    layer, seen = module.get_submodule(path), []
+    handle = nn.modules.module.register_module_forward_hook(lambda each, args, output: seen.append(each))
+    try:
+        module(x)
+    finally:
+        handle.remove()
+    assert layer in seen
+
+
 @pytest.mark.parametrize("key", ["bam", "cbam", "sasa_stem"])
 def test_spectral_norm_trains_and_pruning_lasts_two_steps(key):
     path = READ[key][1][0]
