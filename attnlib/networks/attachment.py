@@ -72,8 +72,7 @@ def attach(
 
     A pass of a copy on the meta device shows which blocks there are, whatever their names, and where in a map the
     channels are; hooks on the network run in it, on tensors without values. Maps (N, H, W, C), as in ConvNeXt and Swin,
-    are turned for the module and back. A layer under two names has one
-    module behind it under both.
+    are turned for the module and back. A layer under two names has one module behind it under both.
 
     Args:
         model: a network of torchvision, timm or `attnlib.networks`, or one of your own.
