@@ -169,9 +169,10 @@ def check_map(x: Tensor, channels: int, dimensions: int = 2) -> None:
     """
     axes = AXES[dimensions]
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"expected a tensor (N, {channels}, {axes}), got {type(x).__name__}; convert it, e.g. by torch.as_tensor(x)"
-        )
+        fix = "convert it, e.g. by torch.as_tensor(x)"
+        if type(x).__name__ == "Proxy":
+            fix = "torch.fx has to take the module for a leaf, e.g. leaf_modules=[attnlib.base.Attention]"
+        raise TypeError(f"expected a tensor (N, {channels}, {axes}), got {type(x).__name__}; {fix}")
     if not x.is_floating_point():
         raise TypeError(f"expected a floating-point map, got {x.dtype}; convert it first, e.g. x.float() / 255")
     if x.dim() != 2 + dimensions:

@@ -496,6 +496,7 @@ class Reduced(nn.parallel.DistributedDataParallel):
 Reduced.__name__ = "DistributedDataParallel"
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*deprecated")
 def test_what_would_not_see_new_parameters_is_refused():
     model = Reduced(build("ours"))
     with pytest.raises(

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from attnlib import networks
+from attnlib.base import Attention
 from attnlib.networks import attach, attention_modules, detach
 from attnlib.networks.wrappers import WithAttention
 from attnlib.scale_attention.constant import Constant
@@ -136,3 +138,12 @@ def test_copies_pickles_and_traces_of_an_attached_network(name):
         assert torch.equal(model(image()), expected)
     exported = torch.export.export(model, (image(),)).module()
     torch.testing.assert_close(exported(image()), expected)
+
+
+def test_torch_fx_takes_the_modules_for_leaves():
+    model = resnet.resnet18(num_classes=4).eval()
+    attach(model, "se")
+    with pytest.raises(TypeError, match=r"got Proxy; .* leaf_modules=\[attnlib.base.Attention\]"):
+        create_feature_extractor(model, ["layer1"])
+    extractor = create_feature_extractor(model, ["fc"], tracer_kwargs={"leaf_modules": [Attention]})
+    assert torch.equal(extractor(image())["fc"], model(image()))
