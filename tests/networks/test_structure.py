@@ -300,6 +300,24 @@ def test_a_position_encoding_inside_a_block_is_no_block_of_its_own():
     assert [entry.path for entry in alone] == ["1.layer"]
 
 
+class Parallel(nn.Module):
+    """Branches to be folded into one convolution, as in RepVGG and MobileOne."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.one = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        return torch.relu(self.norm(x) + self.one(x))
+
+
+def test_a_norm_beside_a_convolution_is_no_shortcut():
+    with pytest.raises(ValueError, match="Sequential has no place for the module: .*; say where with placement="):
+        attach(nn.Sequential(stem(), Parallel(8), Parallel(8)), "eca", dry_run=True)
+    attached = attach(nn.Sequential(stem(), Added(nn.Sequential(Parallel(8), Parallel(8)))), "eca", dry_run=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["1.layer.1"], 1)
+
+
 class Given(nn.Module):
     """A block whose shortcut may come from elsewhere, or be as long as a branch."""
 
@@ -365,6 +383,14 @@ def test_public_networks_have_a_place_in_every_block(library, name, blocks, widt
     attached = attach(model, "eca", dry_run=True, replace=False, strict=True)
     assert (len(attached), attached.blocks) == (blocks, blocks)
     assert {entry.channels for entry in attached} == widths
+
+
+def test_a_public_network_of_tokens_is_refused_with_the_reason():
+    with torch.device("meta"):
+        model = timm.create_model("davit_tiny")  # its position encodings, residual convolutions, are no blocks
+    with pytest.raises(ValueError, match="DaVit has no place for the module: .*of its 12 blocks none gives a map"):
+        attach(model, "eca", dry_run=True)
+    assert attach(model, "eca", placement="*.cpe2.proj", dry_run=True)[0].channels == 96
 
 
 def test_a_network_with_gates_says_so_and_they_can_be_replaced():
