@@ -300,7 +300,10 @@ def may_be_read(layer: nn.Module) -> bool:
 
 def _hooked(layer: nn.Module) -> bool:
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
-    return any(hooks) or (not torch.compiler.is_compiling() and bool(_has_any_global_hook()))
+    if any(hooks):
+        return True
+    # FlopCounterMode hooks all modules, for their names alone.
+    return not torch.compiler.is_compiling() and bool(_has_any_global_hook()) and not is_counted()
 
 
 def _synchronises(layer: nn.Module) -> bool:
