@@ -51,8 +51,8 @@ status: setup  ## which notebook, verdict or cost is stale, why, and what mends 
 sync: setup  ## bring the .py and .ipynb of each pair together; the newer file wins
 	@$(python) book/tools/pairs.py --sync
 
-serve: book  ## build, then serve the site at http://127.0.0.1:8000
-	@$(python) -m http.server --bind 127.0.0.1 --directory $(dir $(site)) 8000
+serve: book  ## build, then serve the site at http://127.0.0.1:8000; PORT=8001 for another port
+	@$(python) book/tools/serve.py $(PORT)
 
 mutants: setup  ## make slips one at a time and see that a test catches each; KEY=nam or SAMPLE=20
 	@$(python) -m tests.mutants.run $(KEY) $(if $(SAMPLE),--sample $(SAMPLE))

@@ -22,3 +22,9 @@ def unknown(kind: str, name: str, known: Iterable[str] | Mapping[str, str]) -> U
     near = sorted((c for c in described if nearness(c) >= 0.6), key=nearness, reverse=True)[:3]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(sorted(described))}"
     return UnknownNameError(f"no {kind} is called {name!r}; {hint}")
+
+
+def shortened(error: object, most: int = 200) -> str:
+    """A message of somebody else's on one line, cut where it is long."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= most else f"{line[:most]} ..."

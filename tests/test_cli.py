@@ -21,7 +21,7 @@ from attnlib.cli import app, progress, shared
 from attnlib.cli.shared import parse
 from attnlib.profiling import profile
 from attnlib.results import records
-from attnlib.training import Recipe, Record, loop, run
+from attnlib.training import Recipe, Record, loop, run, workers
 from attnlib.training.record import Epoch
 
 
@@ -265,6 +265,26 @@ def test_report_prints_its_table_for_a_paper_and_names_what_failed(tmp_path):
     assert refused.exit_code == 2 and "--format csv is for the runs of one recipe" in refused.output
 
 
+def test_a_broken_record_stops_the_report_of_its_own_recipe_alone(tmp_path):
+    (record, *_) = records("cifar10-slice", "none")
+    record.save(tmp_path / "filed" / "cifar10-slice" / "none" / "resnet20-seed0.json")
+    broken = tmp_path / "filed" / "another" / "none" / "resnet20-seed0.json"
+    broken.parent.mkdir(parents=True)
+    for content in (b"{}", b"\xff\xfe", b"<<<<<<< HEAD\n"):
+        broken.write_bytes(content)
+        for options in ((), ("--recipe", "cifar10-slice")):
+            result = attnlib("report", *options, "--records", tmp_path / "filed")
+            assert result.exit_code == 0 and "cifar10-slice" in result.stdout
+            assert result.stderr.startswith(f"note: passed over: {broken} is not a record")
+        own = attnlib("report", "--recipe", "another", "--records", tmp_path / "filed")
+        assert own.exit_code == 2 and f"error: {broken} is not a record" in own.stderr
+    record.save(tmp_path / "runs" / "a" / "record.json")
+    (tmp_path / "runs" / "b").mkdir()
+    (tmp_path / "runs" / "b" / "record.json").write_text("")
+    result = attnlib("report", "--recipe", "cifar10-slice", "--records", tmp_path / "runs")
+    assert result.exit_code == 0 and "passed over" in result.stderr
+
+
 def test_data_info_shows_what_is_here_and_fails_on_damage(tmp_path):
     assert attnlib("data", "info", "--root", tmp_path).exit_code == 0
     (tmp_path / "cifar10").mkdir()
@@ -360,6 +380,36 @@ def test_compare_counts_a_network_of_ones_own(tmp_path, monkeypatch):
     assert shown.exit_code == 0, shown.output
     plain = json.loads(shown.stdout)["rows"][0]
     assert plain["parameters"] == json.loads(attnlib("profile", "resnet8", "--json").stdout)["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("/dev/null", "is no regular file"),
+        ("/dev/full", "is no regular file"),
+        ("/proc/weights.pt", "cannot write into /proc"),
+        ("", "needs a name"),
+        (".", "is a folder"),
+        ("file/weights.pt", "cannot write into .*file"),
+    ],
+)
+def test_a_bad_place_for_the_weights_is_known_before_the_network_is_built(place, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("attnlib.networks.external.build", lambda *_: pytest.fail("built"))
+    result = attnlib("attach", "resnet8", "se", f"--out={place}")
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert re.search(f"error: .*{reason}", line)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert attnlib("attach", "resnet8", "se", "--out=~/weights.pt").exit_code == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.pt"]
+    result = attnlib("train", *TINY, "--out", "")
+    assert (result.exit_code, result.stderr) == (2, "error: a file or folder needs a name, got ''\n")
 
 
 @pytest.mark.usefixtures("own_errors")
@@ -466,6 +516,7 @@ def helper(monkeypatch):
     """This process as one that helps another; the call says that the other has ended."""
     parents = [os.getppid()]
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv(workers.STARTED, str(parents[0]))
     monkeypatch.setattr(shared, "_PATIENCE", 0.2)
     monkeypatch.setattr(shared, "_PARENT", parents[0])
     monkeypatch.setattr(shared.os, "getppid", lambda: parents[-1])
@@ -506,6 +557,25 @@ def test_another_rank_of_slurm_is_no_helper(tmp_path, monkeypatch):
     result = attnlib("train", *TINY, "--out", tmp_path)
     assert "epoch 1" in result.stderr
     assert "test accuracy" in result.stdout
+
+
+@pytest.mark.parametrize("left", [{}, {"WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "a"}, {"WORLD_SIZE": "4"}])
+def test_a_rank_that_a_launcher_left_makes_no_worker(left, tmp_path, monkeypatch):
+    for name, value in {"LOCAL_RANK": "1", "MASTER_ADDR": "10.255.255.1", "MASTER_PORT": "1", **left}.items():
+        monkeypatch.setenv(name, value)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "note: LOCAL_RANK=1 in the environment is passed over" in result.stderr
+    assert "test accuracy" in result.stdout
+    assert Record.load(tmp_path / "record.json").status == "finished"
+
+
+def test_torchrun_and_the_command_agree_on_the_number_of_processes(tmp_path, monkeypatch):
+    for name, value in {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "a"}.items():
+        monkeypatch.setenv(name, value)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "torchrun has started 2 processes, and devices=1" in result.stderr
 
 
 def test_too_little_memory_before_the_first_step_is_one_line(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import plan
 
+from attnlib.plain import in_markdown
 from attnlib.results.comparison import report
 from attnlib.results.formats import render
 from attnlib.training.record import Record
@@ -50,7 +51,7 @@ def _compared(records: list[Record], csv: Path) -> str:
     except ValueError as error:  # nothing to compare, or nothing to compare it with
         return f"No table: {error}."
     csv.write_text(render(compared, "csv"), encoding="utf-8")
-    return "\n\n".join([render(compared, "markdown"), *compared.notes, compared.conclusion])
+    return "\n\n".join([render(compared, "markdown"), *map(in_markdown, [*compared.notes, compared.conclusion])])
 
 
 def _found(run: plan.Run, path: Path, out: Path) -> Record | str:

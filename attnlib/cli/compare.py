@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from attnlib.cli.shared import err, escape, out, parse, plain_errors
+from attnlib.cli.shared import err, out, parse, path, plain_errors, tell
 
 
 def compare(
@@ -43,6 +43,7 @@ def compare(
         list[Path] | None,
         typer.Option(
             "--out",
+            parser=path,
             metavar="FILE",
             help="Write it, too: .csv, .md, .tex, .json, or .svg for the plot; may be repeated.",
         ),
@@ -61,11 +62,11 @@ def compare(
     with plain_errors():
         chosen = [_module(each) for each in modules]
         from attnlib import comparison
-        from attnlib.data.files import writable_folder
+        from attnlib.data.files import writable_file
 
         for file in files or []:
             comparison.form_of(file)
-            writable_folder(file.parent, "choose another folder for --out")
+            writable_file(file, "choose another file for --out")
         with _bar() as progress, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the notes have them
             compared = comparison.compare(
@@ -86,9 +87,9 @@ def compare(
         else:
             _show(compared)
         for note in compared.notes:
-            err.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
+            tell("note", note, "yellow")
         for file in files or []:
-            err.print(f"written: {escape(compared.save(file))}", highlight=False, soft_wrap=True)
+            err.print(f"written: {compared.save(file)}", soft_wrap=True)
 
 
 def _module(text: str) -> tuple[str, dict[str, Any]]:
@@ -102,15 +103,15 @@ def _module(text: str) -> tuple[str, dict[str, Any]]:
 
 def _show(compared) -> None:
     headings, rows = compared.cells()
-    table = Table(title=escape(compared.network), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=compared.network, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(headings[0], overflow="fold")
     for heading in headings[1:]:
         table.add_column(heading.replace(" ", "\n", 1).replace("-", "-\n"), justify="right", no_wrap=True)
     for row in rows:
         label, *figures = ["\n".join(cell) for cell in row]
-        table.add_row(*map(escape, (label.replace("(", "(\n ", 1).replace(", ", ",\n "), *figures)))
+        table.add_row(label.replace("(", "(\n ", 1).replace(", ", ",\n "), *figures)
     out.print(table)
-    out.print(escape(f"{compared.caption}."), highlight=False)
+    out.print(f"{compared.caption}.")
 
 
 @contextlib.contextmanager
@@ -121,11 +122,16 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("building")
 
         def move(words: str, done: int, steps: int) -> None:
-            bar.update(task, description=escape(words), completed=done, total=steps)
+            bar.update(task, description=words, completed=done, total=steps)
 
         yield move

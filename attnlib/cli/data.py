@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import Root, err, escape, out, plain_errors
+from attnlib.cli.shared import Root, out, plain_errors, tell
 
 
 def fetch(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], root: Root = None) -> None:
@@ -33,6 +33,6 @@ def info(
         out.print(table)
     problems = [entry.problem for entry in entries if entry.problem]
     for problem in problems:
-        err.print(f"[red]damaged:[/red] {escape(problem)}", highlight=False, soft_wrap=True)
+        tell("damaged", problem, "red")
     if problems:
         raise typer.Exit(1)

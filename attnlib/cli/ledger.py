@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from attnlib.cli.shared import err, escape, out, plain_errors
+from attnlib.cli.shared import err, out, plain_errors
 
 
 def ledger(
@@ -68,10 +69,10 @@ def _show_verdicts(verdicts: list) -> None:
     for column, ratio in {"claim": 3, "published": 1, "measured": 1, "verdict": 1}.items():
         table.add_column(column, ratio=ratio, overflow="fold")
     for v in verdicts:
-        note = "".join(f"\n[dim]{escape(line)}[/dim]" for line in (v.note, *map(str, v.evidence)) if line)
+        notes = [(f"\n{line}", "dim") for line in (v.note, *map(str, v.evidence)) if line]
         unit = f" {v.unit}" if v.unit else ""
         table.add_row(
-            f"[bold]{v.id}[/bold] ({v.kind}): {escape(v.claim)}{note}",
+            Text.assemble((v.id, "bold"), f" ({v.kind}): {v.claim}", *notes),
             _figure(v.published, unit),
             _figure(v.measured, unit),
             v.words,
@@ -79,7 +80,7 @@ def _show_verdicts(verdicts: list) -> None:
     out.print(table)
     counts = Counter(v.words for v in verdicts)
     words = "; ".join(f"{word.replace(': ', ', ')}: {count}" for word, count in counts.most_common())
-    out.print(f"{len(verdicts)} claims; {words}", highlight=False)
+    out.print(f"{len(verdicts)} claims; {words}")
 
 
 def _show_costs(cells: list) -> None:
@@ -87,13 +88,11 @@ def _show_costs(cells: list) -> None:
     for cell in cells:
         agrees = {True: "yes", False: "no", None: cell.reason}[cell.agrees]
         name = f"{cell.paper}, {cell.table}: {cell.row}"
-        table.add_row(escape(name), cell.column, _figure(cell.published), _figure(cell.measured), escape(agrees))
+        table.add_row(name, cell.column, _figure(cell.published), _figure(cell.measured), agrees)
     out.print(table)
     recomputed = sum(cell.measured is not None for cell in cells)
     agree = sum(cell.agrees is True for cell in cells)
-    out.print(
-        f"{len(cells)} printed costs: {recomputed} recomputed, {agree} agree to the printed digits", highlight=False
-    )
+    out.print(f"{len(cells)} printed costs: {recomputed} recomputed, {agree} agree to the printed digits")
 
 
 def _show_countings(papers: list) -> None:
@@ -102,7 +101,7 @@ def _show_countings(papers: list) -> None:
     for paper in papers:
         for stated, best in paper.better_countings:
             name = f"{paper.key}, {best.table}: {best.quantity}"
-            table.add_row(escape(name), best.rule, str(best.agree), str(stated.agree), str(best.cells))
+            table.add_row(name, best.rule, str(best.agree), str(stated.agree), str(best.cells))
     if table.row_count:
         out.print(table)
 

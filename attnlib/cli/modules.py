@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 import attnlib
-from attnlib.cli.shared import escape, out, plain_errors
+from attnlib.cli.shared import out, plain_errors
 
 
 def list_(
@@ -31,7 +31,7 @@ def list_(
         out.print("Parameters with the default arguments. Where there is a dash:")
         for entry in entries:
             for reason in entry["reasons"].values():
-                out.print(f"* {entry['key']}: {escape(reason)}", highlight=False)
+                out.print(f"* {entry['key']}: {reason}")
 
 
 def info(name: Annotated[str, typer.Argument(help="A key from: attnlib list.")]) -> None:

@@ -1,5 +1,6 @@
 """`attnlib attach` and `attnlib profile`: networks with modules in them, and their costs."""
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import Arguments, Attention, Sides, Where, err, escape, out, parse, parse_size, plain_errors
+from attnlib.cli.shared import Arguments, Attention, Sides, Where, out, parse, parse_size, path, plain_errors, tell
 
 
 def attach_(
@@ -29,7 +30,12 @@ def attach_(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--out", help="Write the initial weights of the network with attention, a state dict."),
+        typer.Option(
+            "--out",
+            parser=path,
+            metavar="FILE",
+            help="Write the initial weights of the network with attention, a state dict.",
+        ),
     ] = None,
 ) -> None:
     """Put a module into a network and say what went where; with --dry-run nothing is written."""
@@ -38,10 +44,12 @@ def attach_(
             raise ValueError("give --dry-run to see the places, or --out FILE to write the network's initial weights")
         import torch
 
+        from attnlib.data.files import writable_file, write_bytes
         from attnlib.networks.attachment import attach
         from attnlib.networks.external import build
 
         size = None if image_size is None else parse_size(image_size)
+        file = None if output is None else writable_file(output, fix="choose another file for --out")
         model = build(network)
         before = sum(parameter.numel() for parameter in model.parameters())
         with warnings.catch_warnings(record=True) as notes:
@@ -55,17 +63,16 @@ def attach_(
             table.add_row(entry.how, entry.path, f"{entry.channels}{last}", sides, shown)
         out.print(table)
         for note in notes:
-            err.print(f"[yellow]note:[/yellow] {escape(note.message)}", highlight=False, soft_wrap=True)
+            tell("note", note.message, "yellow")
         after = sum(parameter.numel() for parameter in model.parameters())
         places = f"{len(attached)} places"
         if attached.blocks is not None:
             places += f", {attached.blocks - len(attached.missed)} of {attached.blocks} blocks"
-        out.print(f"{places}; parameters {before:,} -> {after:,} ({after - before:+,})", highlight=False)
-        if output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            temporary = output.with_name(f".{output.name}.tmp")
-            torch.save(model.state_dict(), temporary)
-            temporary.replace(output)
+        out.print(f"{places}; parameters {before:,} -> {after:,} ({after - before:+,})")
+        if file is not None:
+            buffer = io.BytesIO()
+            torch.save(model.state_dict(), buffer)
+            write_bytes(file, buffer.getbuffer())
             out.print(f"written: {output}", soft_wrap=True)
 
 

@@ -29,9 +29,9 @@ def shown(recipe: "Recipe", tensorboard: Path | None) -> Iterator[Callable[[int,
             if printed is None:  # epochs of an earlier sitting have been printed there
                 printed = len(epochs)
                 if step > 1:
-                    err.print(f"going on from step {step - 1} of {steps}", highlight=False)
+                    err.print(f"going on from step {step - 1} of {steps}")
             for epoch in epochs[printed:]:
-                err.print(f"{_summary(epoch)}, {speed_now:.0f} images/s", highlight=False, soft_wrap=True)
+                err.print(f"{_summary(epoch)}, {speed_now:.0f} images/s", soft_wrap=True)
             printed = len(epochs)
             move(step, steps, min(len(epochs) + 1, recipe.epochs), speed_now)
             draw(epochs)

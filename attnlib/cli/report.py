@@ -1,13 +1,14 @@
 """`attnlib report`: what records say."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import escape, out, plain_errors
+from attnlib.cli.shared import note, out, path, plain_errors
 
 
 def report(
@@ -20,7 +21,12 @@ def report(
     ] = "none",
     folder: Annotated[
         Path | None,
-        typer.Option("--records", help="Folder of records, or of run folders; default the package's records."),
+        typer.Option(
+            "--records",
+            parser=path,
+            metavar="FOLDER",
+            help="Folder of records, or of run folders; default the package's records.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     form: Annotated[
@@ -36,7 +42,8 @@ def report(
         from attnlib.results.comparison import inventory, on_file, report, select
         from attnlib.results.formats import render
 
-        found = on_file(folder)
+        warnings.showwarning = note
+        found = on_file(folder, recipe)
         if recipe is None:
             if option := f"--backbone {backbone}" if backbone else f"--format {form}" if form else None:
                 raise ValueError(f"{option} is for the runs of one recipe: give --recipe, too")
@@ -46,12 +53,12 @@ def report(
                 return
             table = Table(*entries[0])
             for entry in entries:
-                table.add_row(*(escape(value) for value in entry.values()))
+                table.add_row(*(str(value) for value in entry.values()))
             out.print(table)
             return
         reported = report(select(found, recipe, backbone), baseline)
         if as_json:
-            typer.echo(reported.model_dump_json(indent=1))
+            typer.echo(json.dumps(reported.model_dump(mode="json"), indent=1))
             return
         if form:
             typer.echo(render(reported, form), nl=False)
@@ -61,7 +68,7 @@ def report(
 
 def _show_report(report, failed) -> None:
     heading = f"{report.recipe}: test accuracy after the last epoch, %; difference to {report.baseline}, points"
-    table = Table(title=escape(heading), show_lines=True)
+    table = Table(title=heading, show_lines=True)
     table.add_column("attention,\nparameters", overflow="fold")
     best = f"best\n{report.rows[0].best_of}\nepoch"
     for column in ("seeds", "mean,\nspread", best, "difference,\nits seeds", "Student\nt", "boot-\nstrap"):
@@ -75,8 +82,8 @@ def _show_report(report, failed) -> None:
             ("-",) if row.difference is None else (f"{value:+.2f}" for value in (row.difference, *row.differences)),
             *(("-",) if ends is None else (f"{end:+.2f}" for end in ends) for ends in (row.student, row.bootstrap)),
         ]
-        table.add_row(*(escape("\n".join(cell)) for cell in cells))
+        table.add_row(*("\n".join(cell) for cell in cells))
     out.print(table)
     broken = [f"Failed: {run.recipe.label}, seed {run.seed}: {run.error}." for run in failed]
     for sentence in (*report.notes, *broken, report.conclusion):
-        out.print(sentence, highlight=False, markup=False)
+        out.print(sentence)

@@ -11,12 +11,36 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-out = Console()
+from attnlib.plain import in_terminal
+from attnlib.training.workers import is_worker
 
 
-err = Console(stderr=True)
+class _Console(Console):
+    """Prints text as it is: what comes from data is no markup, and gives the terminal no orders."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(in_terminal(segment.text), segment.style)
+
+
+out = _Console()
+
+
+err = _Console(stderr=True)
+
+
+def path(text: str) -> Path:
+    """What an option for a file or folder takes; `~` is home also where a shell leaves it, as in --out=~/a."""
+    if not text.strip():
+        end("error", f"a file or folder needs a name, got {text!r}", 2)
+    return Path(text).expanduser()
 
 
 Attention = Annotated[
@@ -54,7 +78,12 @@ Sides = Annotated[
 
 
 Root = Annotated[
-    Path | None, typer.Option(help="Folder of the data sets; default $ATTNLIB_DATA, then the user's cache folder.")
+    Path | None,
+    typer.Option(
+        parser=path,
+        metavar="FOLDER",
+        help="Folder of the data sets; default $ATTNLIB_DATA, then the user's cache folder.",
+    ),
 ]
 
 
@@ -70,14 +99,14 @@ def plain_errors() -> Iterator[None]:
     except (ValueError, TypeError, OSError) as error:
         end("error", error, 2)
     except KeyboardInterrupt:
-        if not helps():
+        if not is_worker():
             err.print("interrupted")
         raise typer.Exit(130) from None
     except Exception as error:
         if _memory_ran_out(error):
             end("error", f"{' '.join(str(error).split())}; lower batch_size or use --device cpu", 1)
         # Without the first process, a helper's connection breaks in a way that says nothing.
-        if not isinstance(error, typer.Exit) and helps() and _parent_ended():
+        if not isinstance(error, typer.Exit) and is_worker() and _parent_ended():
             raise typer.Exit(1) from None
         raise
 
@@ -88,15 +117,20 @@ def end(kind: str, reason: object, status: int) -> NoReturn:
     A helper waits for that process to end: Fabric kills it as soon as a helper has failed, perhaps before it has told
     the reason. Where it goes on all the same, the error is the helper's own, which nobody else tells.
     """
-    if helps() and _parent_ended():
+    if is_worker() and _parent_ended():
         raise typer.Exit(1)
-    err.print(f"[red]{kind}:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
+    tell(kind, reason, "red")
     raise typer.Exit(status)
 
 
-def helps() -> bool:
-    """Whether this process shares the batches of another, which shows for both what there is to see."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+def tell(kind: str, reason: object, style: str) -> None:
+    """One line on standard error, its first word in colour."""
+    err.print(Text.assemble((f"{kind}:", style), f" {reason}"), soft_wrap=True)
+
+
+def note(message: Warning | str, *_: object, **__: object) -> None:
+    """In place of `warnings.showwarning`."""
+    tell("note", message, "yellow")
 
 
 def _parent_ended() -> bool:
@@ -141,9 +175,3 @@ def _value(text: str) -> Any:
         with contextlib.suppress(ValueError, SyntaxError):
             return read(text)
     return text
-
-
-def escape(message: object) -> str:
-    from rich.markup import escape
-
-    return escape(str(message))

@@ -10,12 +10,19 @@ import typer
 from rich.table import Table
 
 from attnlib.cli.progress import shown
-from attnlib.cli.shared import Arguments, Attention, Root, end, err, escape, helps, out, parse, plain_errors
+from attnlib.cli.shared import Arguments, Attention, Root, end, err, note, out, parse, path, plain_errors
+from attnlib.training.workers import is_worker
 
 
 def train(
     out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder for record.json and checkpoints; created where it is not there.")
+        Path,
+        typer.Option(
+            "--out",
+            parser=path,
+            metavar="FOLDER",
+            help="Folder for record.json and checkpoints; created where it is not there.",
+        ),
     ],
     recipe: Annotated[
         str,
@@ -44,7 +51,10 @@ def train(
     ] = False,
     save_every: Annotated[float, typer.Option(min=0, help="Seconds from one checkpoint to the next.")] = 60.0,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for TensorBoard's curves (needs the package tensorboard).")
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FOLDER", help="Folder for TensorBoard's curves (needs the package tensorboard)."
+        ),
     ] = None,
     root: Root = None,
 ) -> None:
@@ -67,7 +77,7 @@ def train(
             "epochs": epochs,
             "train_images": train_images,
         }
-        warnings.showwarning = _note
+        warnings.showwarning = note
         chosen = Recipe.named(recipe, **_once(options, parse(settings, "--set", "batch_size=64")))
         record_path = out_folder / "record.json"
         record = None if restart else finished(out_folder, chosen)
@@ -80,25 +90,23 @@ def train(
             logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets another
             keep_freed_memory()  # here and not in `train`, where the process may be somebody else's
             try:
-                with contextlib.nullcontext() if helps() else shown(chosen, tensorboard) as progress:
+                with contextlib.nullcontext() if is_worker() else shown(chosen, tensorboard) as progress:
                     record = run(
                         chosen, out_folder, progress, device, root, devices, restart, deterministic, save_every
                     ).record
             except TrainingFailedError as error:  # the loss is no number, the disk is full, memory ran out ...
                 end("failed", f"{' '.join(str(error).split())}; record: {record_path}", 1)
             except TrainingInterrupted:
-                if helps():
+                if is_worker():
                     return
                 again = f"interrupted; the epochs so far are in {record_path}; the same command goes on"
-                err.print(again, highlight=False, soft_wrap=True)
+                err.print(again, soft_wrap=True)
                 raise typer.Exit(130) from None
-        if helps():
+        if is_worker():
             return
         out.print(
             f"{chosen.backbone} with {chosen.label} on {chosen.data}: test accuracy {record.final.accuracy:.1%}, "
             f"{record.final.test_images} images, protocol {chosen.protocol}, seed {chosen.seed}; record: {record_path}",
-            highlight=False,
-            markup=False,
             soft_wrap=True,
         )
 
@@ -108,17 +116,23 @@ def recipes(name: Annotated[str | None, typer.Argument(help="One of them, to see
     with plain_errors():
         from attnlib.training.recipe import Recipe
 
+        broken: list[Exception] = []
         if name is None:
             table = Table("name", "network", "data", "protocol", "epochs", "batch")
-            for each in map(Recipe.named, Recipe.names()):
-                table.add_row(
-                    each.name, each.backbone, each.data, each.protocol, str(each.epochs), str(each.batch_size)
-                )
+            for each in Recipe.names():
+                try:
+                    r = Recipe.named(each)
+                except (ValueError, OSError) as error:
+                    broken.append(error)
+                else:
+                    table.add_row(r.name, r.backbone, r.data, r.protocol, str(r.epochs), str(r.batch_size))
         else:
             table = Table("field", "value", title=name)
             for field, value in Recipe.named(name):
                 table.add_row(field, str(value))
         out.print(table)
+        if broken:
+            end("error", "; ".join(map(str, broken)), 1)
 
 
 def _once(options: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +143,3 @@ def _once(options: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
             option = "--arg" if field == "attention_args" else f"--{field.replace('_', '-')}"
             raise ValueError(f"{field} is given twice: by {option} and by --set; leave one out")
     return given | settings
-
-
-def _note(message: Warning | str, *_: object, **__: object) -> None:
-    err.print(f"[yellow]note:[/yellow] {escape(message)}", highlight=False, soft_wrap=True)

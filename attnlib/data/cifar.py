@@ -24,7 +24,7 @@ import platformdirs
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
-from attnlib.data.files import writable_folder, write_text
+from attnlib.data.files import writable_folder, write_bytes, write_text
 from attnlib.data.statistics import channel_statistics
 from attnlib.errors import unknown
 
@@ -117,7 +117,7 @@ def fetch(name: str, root: str | Path | None = None, progress: bool = True) -> P
     with FileLock(folder.parent / f".{name}.lock"):
         if _problem(folder, verify=True):  # not so where another fetch held the lock and is done
             with _workspace(folder.parent / f".{name}.partial") as workspace:
-                _store(_download(name, workspace, folder, progress), folder, workspace)
+                _store(_download(name, workspace, folder, progress), folder)
     return folder
 
 
@@ -230,7 +230,7 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
         ) from error
 
 
-def _store(splits: dict[str, Any], folder: Path, workspace: Path) -> None:
+def _store(splits: dict[str, Any], folder: Path) -> None:
     """Write the arrays and then meta.json; every file is complete before it appears in `folder`."""
     meta: dict[str, Any] = {"classes": list(splits["train"].classes)}
     arrays = {}
@@ -249,6 +249,7 @@ def _store(splits: dict[str, Any], folder: Path, workspace: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "meta.json").unlink(missing_ok=True)  # from here to the end, the folder counts as absent
     for file, array in arrays.items():
-        np.save(workspace / file, array)
-        os.replace(workspace / file, folder / file)
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        write_bytes(folder / file, buffer.getbuffer())
     write_text(folder / "meta.json", json.dumps(meta, indent=1))

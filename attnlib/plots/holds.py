@@ -1,8 +1,9 @@
 """What holds of a paper, and where its code differs from it, as sentences on the page."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
+
+from attnlib.plain import in_html, in_terminal
 
 if TYPE_CHECKING:
     from attnlib.ledger.verdict import Verdict
@@ -17,12 +18,13 @@ class Sentences:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<dt class="{_slug(word)}">{escape(word)}</dt><dd>{escape(text)}</dd>' for word, text in self.rows
+            f'<dt class="{in_html(_slug(word))}">{in_html(word)}</dt><dd>{in_html(text)}</dd>'
+            for word, text in self.rows
         )
         return f'<dl class="{self.kind}">{rows}</dl>'
 
     def __repr__(self) -> str:
-        return "\n".join(f"{word}: {text}" for word, text in self.rows)
+        return in_terminal("\n".join(f"{word}: {text}" for word, text in self.rows))
 
 
 # How a printed figure is known, where it was not read.

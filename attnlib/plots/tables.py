@@ -1,6 +1,7 @@
 """Tables for the page: right-aligned figures, a caption, and the same HTML at every run."""
 
 import hashlib
+import html
 import math
 import re
 
@@ -8,12 +9,15 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from attnlib.plain import in_cell, in_terminal
+
 
 class Table(Styler):
     """A styled frame whose plain-text form is its text, not its address in memory, which differs in every run."""
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.to_string(delimiter='  ')}"
+        text = f"{self.caption}\n{self.to_string(delimiter='  ')}"
+        return in_terminal(html.unescape(text))  # of cells that are escaped for the page
 
 
 def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
@@ -32,7 +36,7 @@ def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
         if pd.isna(value):
             return "–"
         if isinstance(value, bool | np.bool_ | str):
-            return str(value)
+            return in_cell(value)
         whole = value == int(value) and (digits is None or not isinstance(value, float))
         decimals = 0 if whole else digits if digits is not None else _decimals(value, significant=5)
         return f"{value:,.{decimals}f}".replace(",", "\u202f")
@@ -42,8 +46,9 @@ def table(frame: pd.DataFrame, caption: str, digits: int | None = 3) -> Table:
         Table(frame)
         .hide(axis="index")
         .format(shown)
+        .format_index(in_cell, axis="columns")
         .set_properties(subset=numeric, **{"text-align": "right"})
-        .set_caption(caption)
+        .set_caption(in_cell(caption))
         .set_uuid(hashlib.sha256(caption.encode()).hexdigest()[:8])
     )
 

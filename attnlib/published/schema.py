@@ -32,7 +32,7 @@ class PublishedDataError(ValueError):
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CostColumn(_Data):
@@ -323,11 +323,9 @@ def read(path: Path) -> Paper:
     import yaml
 
     try:
-        # libyaml reads ten times as fast; PyYAML comes without it on some systems
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        data = yaml.load(path.read_text(encoding="utf-8"), loader)
-    except yaml.YAMLError as error:
-        raise PublishedDataError(f"{path.name} is not YAML: {error}") from error
+        data = yaml.load(path.read_text(encoding="utf-8"), _loader())
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that is none
+        raise PublishedDataError(f"{path.name} is not YAML in UTF-8: {error}") from error
     try:
         paper = Paper.model_validate(data)
     except ValidationError as error:
@@ -336,3 +334,22 @@ def read(path: Path) -> Paper:
     if paper.key != path.stem:
         raise PublishedDataError(f"{path.name}: key: is {paper.key!r}, but the file is named for {path.stem!r}")
     return paper
+
+
+@cache
+def _loader() -> type:
+    """YAML's safe loader, which lets the last of doubled keys win, made to refuse them."""
+    import yaml
+
+    class Loader(
+        getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    ):  # libyaml is ten times as fast; not all systems have it
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            if doubled := [key for key, count in keys.items() if count > 1]:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"doubled keys: {', '.join(doubled)}", problem_mark=node.start_mark
+                )
+            return super().construct_mapping(node, deep)
+
+    return Loader

@@ -10,10 +10,10 @@ from pathlib import Path
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Record
 
-_FOLDER = Path(__file__).parent / "records"
+FOLDER = Path(__file__).parent / "records"
 
 
-def records(recipe: str | None = None, attention: str | None = None, folder: str | Path = _FOLDER) -> list[Record]:
+def records(recipe: str | None = None, attention: str | None = None, folder: str | Path = FOLDER) -> list[Record]:
     """The finished runs on file, ordered by attention and seed; an empty list where there are none.
 
     Args:
@@ -31,10 +31,10 @@ def records(recipe: str | None = None, attention: str | None = None, folder: str
 
 def failed(recipe: str | None = None, folder: str | Path | None = None) -> list[Record]:
     """The runs on file that diverged, of one recipe or of all, in the same order; `error` says where."""
-    return [record for record in _read(recipe, None, folder or _FOLDER) if record.status == "failed"]
+    return [record for record in _read(recipe, None, folder or FOLDER) if record.status == "failed"]
 
 
-def complete_rounds(recipe: str, folder: str | Path = _FOLDER) -> list[Record]:
+def complete_rounds(recipe: str, folder: str | Path = FOLDER) -> list[Record]:
     """The finished runs of those seeds that every attention on file was trained from, to its end or until it diverged.
 
     So that a table into which seed after seed is filed compares the same seeds in every row.
@@ -47,7 +47,7 @@ def complete_rounds(recipe: str, folder: str | Path = _FOLDER) -> list[Record]:
     return [record for record in found if record.status == "finished" and record.seed in shared]
 
 
-def store(record: Record, folder: str | Path = _FOLDER) -> Path:
+def store(record: Record, folder: str | Path = FOLDER) -> Path:
     """File a run that is finished, or that diverged, in place of an older one of the same recipe; returns its path.
 
     Raises:
@@ -71,15 +71,24 @@ def location(recipe: Recipe) -> Path:
 
 
 def _read(recipe: str | None, attention: str | None, folder: str | Path) -> list[Record]:
+    return sorted(map(Record.load, files(recipe, attention, folder)), key=order)
+
+
+def files(recipe: str | None = None, attention: str | None = None, folder: str | Path = FOLDER) -> list[Path]:
+    """Where the records lie, of all runs, whatever became of them."""
     folder = Path(folder)
-    found = [
-        Record.load(folder / name / slug / file)
+    return [
+        folder / name / slug / file
         for name in ([recipe] if recipe else _names(folder))
         for slug in ([_slug(attention)] if attention else _names(folder / name))
         for file in _names(folder / name / slug)
         if file.endswith(".json")
     ]
-    return sorted(found, key=lambda record: (record.recipe.name, record.recipe.label, record.seed))
+
+
+def order(record: Record) -> tuple[str, str, int]:
+    """What records are sorted by."""
+    return record.recipe.name, record.recipe.label, record.seed
 
 
 def _slug(label: str) -> str:

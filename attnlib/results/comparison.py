@@ -6,6 +6,7 @@
 >>> print(found.conclusion)
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,19 +69,26 @@ def report(records: Sequence[Record], baseline: str = "none") -> Report:
     )
 
 
-def on_file(folder: Path | None = None) -> list[Record]:
+def on_file(folder: Path | None = None, recipe: str | None = None) -> list[Record]:
     """All finished runs: filed ones, or those of the run folders, each with its record.json, anywhere below a folder.
 
     Args:
         folder: default the package's own records.
+        recipe: the one that is asked for. A file of another one that is no record is passed over with a warning.
 
     Raises:
-        ValueError: there are none; or a file is not a record.
+        ValueError: there are none; or a file that is filed under the recipe is not a record.
     """
-    if folder is None:
-        return archive.records()
-    run_folders = (Record.load(path) for path in sorted(folder.rglob("record.json")))
-    found = archive.records(folder=folder) or [record for record in run_folders if record.status == "finished"]
+    filed = archive.files(folder=folder or archive.FOLDER)
+    found = []
+    for path in filed or (sorted(folder.rglob("record.json")) if folder else []):
+        try:
+            found.append(Record.load(path))
+        except (ValueError, OSError) as error:
+            if filed and path.parents[1].name == recipe:
+                raise
+            warnings.warn(f"passed over: {error}", stacklevel=2)
+    found = sorted((record for record in found if record.status == "finished"), key=archive.order)
     if not found:
         raise ValueError(f"there is no record of a finished run in {folder}; `attnlib train --out FOLDER` writes one")
     return found

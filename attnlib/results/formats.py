@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attnlib.base import check_choice
+from attnlib.plain import in_markdown, in_terminal
 from attnlib.results.rows import Comparison, Row
 
 FORMATS = ("markdown", "csv", "latex")
@@ -57,7 +58,7 @@ def render(report: Comparison, form: str) -> str:
 def _cells(row: Row) -> list[str]:
     differences = (row.difference, *(row.student or (None, None)), *(row.bootstrap or (None, None)))
     return [
-        row.label,
+        in_terminal(row.label),
         str(len(row.seeds)),
         f"{row.mean:.2f}",
         "-" if row.deviation is None else f"{row.deviation:.2f}",
@@ -70,7 +71,7 @@ def _cells(row: Row) -> list[str]:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose columns line up in the text, too."""
-    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
+    escaped = [[in_markdown(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
 
     def line(cells: Iterable[str]) -> str:
@@ -100,7 +101,7 @@ def _csv(report: Comparison) -> str:
     text = io.StringIO()
     lines: list[dict[str, Any]] = []
     for row in report.rows:
-        line = row.model_dump()
+        line = row.model_dump() | {"label": in_terminal(row.label)}
         for name in ("seeds", "accuracies", "paired_seeds", "differences"):
             line[name] = " ".join(map(str, line[name] or ()))
         for name in ("bootstrap", "student"):

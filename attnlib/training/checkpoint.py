@@ -1,6 +1,5 @@
 """Checkpoints of a run: written whole or not at all, and known to be whole when they are read."""
 
-import contextlib
 import errno
 import hashlib
 import io
@@ -11,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from attnlib.data.files import write_bytes
+from attnlib.errors import shortened
 
 _NAME = re.compile(r"checkpoint-(\d{9})-([0-9a-f]{16})\.pt")
 
@@ -46,41 +48,54 @@ class Checkpoints:
         path = self.folder / f"checkpoint-{step:09d}-{_digest(content)}.pt"
         try:
             try:
-                _write(path, content)
+                write_bytes(path, content)
             except OSError as error:
                 kept = self._files()
                 if error.errno != errno.ENOSPC or len(kept) < 2:
                     raise
                 kept[0].unlink()  # the newest stays, and perhaps this makes room enough
-                _write(path, content)
+                write_bytes(path, content)
         except OSError as error:
             kept = self._files()
             still = f"the checkpoint of step {_step(kept[-1])} is kept" if kept else "there is no earlier one"
+            reason = os.strerror(error.errno or 0)
             raise type(error)(
                 error.errno,
-                f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB into {self.folder} ({error.strerror}); "
+                f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB into {self.folder} ({reason}); "
                 f"{still}: make room and give the same command again",
             ) from error
         for older in self._files()[:-2]:
             older.unlink()
 
     def load(self) -> tuple[dict[str, Any] | None, list[Path]]:
-        """The newest state that is whole, or None; and the files newer than it, which are damaged."""
-        for partial in self.folder.glob("checkpoint-*.partial"):  # of a process that was killed while it wrote
+        """The newest state that is whole, or None; and the files newer than it, which are damaged.
+
+        Raises:
+            OSError: a file cannot be read, which says nothing of what is in it.
+            ValueError: a file is whole, and no state.
+        """
+        for partial in self.folder.glob(".checkpoint-*.partial"):  # of a process that was killed while it wrote
             partial.unlink()
         damaged = []
         for path in reversed(self._files()):
-            with contextlib.suppress(OSError):  # a bad sector
+            try:
                 content = path.read_bytes()
-                if _digest(content) == _NAME.fullmatch(path.name)[2]:
-                    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), damaged
+            except OSError as error:
+                raise type(error)(
+                    error.errno,
+                    f"the checkpoint {path} cannot be read ({os.strerror(error.errno or 0)}); nothing was changed: "
+                    "make it readable and give the same command again; moved away, it "
+                    "costs the steps since the one before",
+                ) from error
+            if _digest(content) == _NAME.fullmatch(path.name)[2]:
+                return _state(path, content), damaged
             damaged.append(path)
         return None, damaged
 
-    def remove(self, path: Path) -> str:
-        """Remove a damaged file, which would count as one of the two newest; gives the sentence that says so."""
-        path.unlink()
-        return f"the checkpoint of step {_step(path)} is damaged and was removed ({path.name})"
+    def set_aside(self, path: Path) -> str:
+        """Rename a damaged file, which would count as one of the two newest; gives the sentence that says so."""
+        aside = path.rename(path.with_name(f"damaged-{path.name}"))
+        return f"the checkpoint of step {_step(path)} is damaged and was set aside ({aside.name})"
 
     def clear(self) -> None:
         """Remove all of them."""
@@ -92,23 +107,18 @@ class Checkpoints:
         return sorted((p for p in self.folder.iterdir() if _NAME.fullmatch(p.name)), key=_step)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """The file is there whole, also after a power cut, or not at all."""
-    partial = path.with_suffix(".partial")
+def _state(path: Path, content: bytes) -> dict[str, Any]:
+    """What a whole file holds. It is read without running what is in it, and may still be no state of a run."""
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+    except Exception as error:  # the errors of pickle, zip and torch are of all kinds
+        raise ValueError(
+            f"{path} is whole but no checkpoint of a run ({shortened(error)}); move it away, or begin anew by "
+            "restart=True (--restart)"
+        ) from error
+    return state
 
 
 def _step(path: Path) -> int:

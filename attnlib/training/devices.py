@@ -8,9 +8,11 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from attnlib.base import check_count
+from attnlib.training.workers import STARTED, is_worker, local_rank, torchrun_processes, under_torchrun
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
@@ -21,17 +23,22 @@ def processes_with(precision: str, device: str, devices: int) -> Fabric:
 
     Raises:
         ValueError: a device that is unknown or not here, fewer of them than asked for, or a program that cannot be
-            started anew.
+            started anew; or torchrun has started another number of processes.
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
     check_count("devices", devices)
+    if under_torchrun() and torchrun_processes() != devices:
+        raise ValueError(
+            f"torchrun has started {torchrun_processes()} processes, and devices={devices}; make them equal, or leave "
+            "torchrun out: the processes are started here"
+        )
     if devices > 1:
         _check_program(devices)
     strategy = "auto" if devices == 1 else "ddp"
     try:
         # Named, because Fabric would take the number of processes from SLURM where it finds itself in one of its jobs.
-        here = [LightningEnvironment()]
+        here = [_OneMachine()]
         fabric = Fabric(accelerator=device, devices=devices, precision=precision, strategy=strategy, plugins=here)
     except (
         RuntimeError,
@@ -42,15 +49,48 @@ def processes_with(precision: str, device: str, devices: int) -> Fabric:
             f"device={device!r}, devices={devices} cannot be used: {reason}; choose fewer devices, or device='cpu'"
         ) from error
     if devices > 1:
-        if not is_first():
+        if is_worker():
             _end_with_the_first()
-        fabric.launch()
+            fabric.launch()
+        else:
+            _launch(fabric)
     return fabric
 
 
-def is_first() -> bool:
-    """Whether this is the process that was started by the user, and not one that helps it."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+class _OneMachine(LightningEnvironment):
+    """Processes on this machine; what other launchers left in the environment of the first one says nothing."""
+
+    launched = False  # by this process, whose workers then come along to the script's next call of `train`
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return is_worker() or under_torchrun() or self.launched
+
+    @property
+    def main_address(self) -> str:
+        return super().main_address if self.creates_processes_externally else "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        if not self.creates_processes_externally and self._main_port == -1:
+            self._main_port = find_free_network_port()
+        return super().main_port
+
+    def local_rank(self) -> int:
+        return local_rank() if self.creates_processes_externally else 0
+
+    def node_rank(self) -> int:
+        return 0
+
+
+def _launch(fabric: Fabric) -> None:
+    """Start the workers, which know by their environment what they are; programs started later do not inherit that."""
+    os.environ[STARTED] = str(os.getpid())
+    try:
+        fabric.launch()
+    finally:
+        del os.environ[STARTED]
+    _OneMachine.launched = True
 
 
 def _check_program(devices: int) -> None:

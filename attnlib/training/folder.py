@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from attnlib.training.checkpoint import Checkpoints
 from attnlib.training.provenance import commit
@@ -51,10 +51,11 @@ def finished(out: str | Path, recipe: Recipe) -> Record | None:
 def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None, Record | None]:
     """The newest checkpoint of `recipe` in this folder and its record where it is finished, or None for each.
 
-    What was damaged, and is then removed, or has changed since is said.
+    What was damaged, and is then set aside, or has changed since is said.
 
     Raises:
-        ValueError: the folder is another recipe's, or its record is none; it is left as it is.
+        ValueError: the folder is another recipe's, or its record or its checkpoint is none; it is left as it is.
+        OSError: a checkpoint cannot be read.
     """
     record = finished(folder, recipe)
     checkpoints = Checkpoints(folder)
@@ -63,7 +64,7 @@ def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None
         _refuse(folder, _recipe(folder, state), recipe)
     if damaged:
         goes_on = f"from step {state['run']['step']}" if state else "from the beginning"
-        warnings.warn(f"{'; '.join(map(checkpoints.remove, damaged))}; going on {goes_on}", stacklevel=3)
+        warnings.warn(f"{'; '.join(map(checkpoints.set_aside, damaged))}; going on {goes_on}", stacklevel=3)
     if state is None:
         return None, record
     if record is None and state["commit"] != (now := commit()):
@@ -75,9 +76,21 @@ def earlier_sitting(folder: Path, recipe: Recipe) -> tuple[dict[str, Any] | None
     return state, record
 
 
+class _Kept(BaseModel):
+    """What a checkpoint holds, apart from the tensors in `run`, which only the network can judge."""
+
+    recipe: str
+    commit: str | None
+    started: str
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    cpu_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    deterministic: bool
+    run: dict[str, Any]
+
+
 def _recipe(folder: Path, state: dict[str, Any]) -> Recipe:
     try:
-        return Recipe.model_validate_json(state["recipe"])
+        return Recipe.model_validate_json(_Kept.model_validate(state).recipe)
     except ValidationError as error:
         raise ValueError(
             f"the checkpoint in {folder} was made by other code, with another kind of recipe ({reasons(error)}); begin "

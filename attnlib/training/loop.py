@@ -20,14 +20,16 @@ from torch import Tensor, nn
 
 from attnlib import networks
 from attnlib.data.files import writable_folder
+from attnlib.errors import shortened
 from attnlib.training.batches import Normalisation
 from attnlib.training.checkpoint import Checkpoints
-from attnlib.training.devices import is_first, processes_with
+from attnlib.training.devices import processes_with
 from attnlib.training.folder import alone, earlier_sitting
 from attnlib.training.provenance import commit, provenance
 from attnlib.training.recipe import Recipe
 from attnlib.training.record import Epoch, Final, Record
 from attnlib.training.run import NonFiniteLoss, Run, check_shares, torch_seed
+from attnlib.training.workers import is_worker, local_rank
 
 Progress = Callable[[int, int, list[Epoch]], None]
 _PREDICTION_BATCH = 500
@@ -108,7 +110,13 @@ def train(
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
     """
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
-    writer = is_first() and folder is not None
+    writer = folder is not None and not is_worker()
+    if local_rank() and not is_worker():
+        warnings.warn(
+            f"LOCAL_RANK={local_rank()} in the environment is passed over: neither torchrun with WORLD_SIZE above 1 "
+            "nor `train` has started this process, which trains by itself",
+            stacklevel=2,
+        )
     with contextlib.ExitStack() as stack:
         check_shares(recipe, devices)
         if writer:  # before other processes are started, which would wait for this one
@@ -152,10 +160,10 @@ class _Sitting:
             self.started, self.earlier_seconds = state["started"], state["seconds"]
             self.earlier_cpu_seconds = state.get("cpu_seconds")
             was = state["deterministic"]
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:  # a network or a run of other parts
+        except Exception as error:  # a network or a run of other parts, or a forged one: errors of all kinds
             raise ValueError(
                 f"the checkpoint of step {self.run.step or '?'} was made by other code and does not fit: "
-                f"{' '.join(str(error).split())}; begin anew by restart=True (--restart)"
+                f"{shortened(error)}; begin anew by restart=True (--restart)"
             ) from error
         if was != (now := torch.are_deterministic_algorithms_enabled()):
             warnings.warn(f"the run was begun with deterministic={was} and goes on with {now}", stacklevel=4)

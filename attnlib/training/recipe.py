@@ -16,16 +16,28 @@ _FILES = files("attnlib.training") / "recipes"
 
 def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:
     """As a record gives them back, tuples as lists, so that a recipe equals the one that is read from its record."""
+    if odd := [name for name in arguments if not name.isidentifier()]:
+        raise ValueError(f"{odd[0]!r} is no name of an argument")
     try:
-        return json.loads(json.dumps(arguments))
-    except TypeError as error:
+        return json.loads(json.dumps(arguments, allow_nan=False))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"arguments have to be what JSON can hold: {error}") from None
+
+
+def _finds_paths(pattern: str) -> str:
+    if not re.fullmatch(r"[\w.*?!\[\]-]+", pattern):
+        raise ValueError("a rule, or a path or pattern of letters, digits, '.', '_', '-', '*', '?' and '[...]'")
+    return pattern
 
 
 def _names_a_folder(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError("records are filed under it: take letters, digits, '.', '_' and '-', first a letter or digit")
     return name
+
+
+_Name = Annotated[str, AfterValidator(_names_a_folder)]
+_Path = Annotated[str, AfterValidator(_finds_paths)]
 
 
 class Recipe(BaseModel):
@@ -73,12 +85,12 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, AfterValidator(_names_a_folder)]
-    data: str
-    backbone: str
-    attention: str = "none"
+    name: _Name
+    data: _Name
+    backbone: _Name
+    attention: _Name = "none"
     attention_args: Annotated[dict[str, Any], AfterValidator(_as_json)] = {}
-    placement: str | tuple[str, ...] | None = None
+    placement: _Path | tuple[_Path, ...] | None = None
     protocol: Literal["clean", "paper"] = "clean"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
@@ -150,7 +162,10 @@ class Recipe(BaseModel):
         for field in overrides:
             if field not in cls.model_fields:
                 raise unknown("field of a recipe", field, list(cls.model_fields))
-        fields = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
+        try:
+            fields = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
+        except ValueError as error:  # what TOML or UTF-8 does not allow
+            raise ValueError(f"recipe {name}: {_FILES / f'{name}.toml'} cannot be read: {error}") from error
         try:
             return cls(**{"name": name, **fields, **overrides})
         except ValidationError as error:

@@ -111,6 +111,13 @@ class Record(_Entry):
             raise ValueError(
                 f"status={self.status!r} does not go with final={self.final!r}: a run has one exactly when it finished"
             )
+        if self.status == "finished":
+            held_out = [epoch.held_out_accuracy for epoch in self.epochs]
+            if len(held_out) != self.recipe.epochs or None in held_out:
+                raise ValueError(
+                    f"a finished run has all its epochs={self.recipe.epochs} with their accuracies on held-out images, "
+                    f"got {len(held_out)} of them, {held_out.count(None)} without one"
+                )
         for field in ("protocol", "seed"):
             own, asked = getattr(self, field), getattr(self.recipe, field)
             if own != asked:

@@ -225,11 +225,18 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`."""
+        """Go on from a `state()`.
+
+        Raises:
+            ValueError: its step and its epochs do not fit this run; others, where its tensors do not fit the network.
+        """
+        step, epochs = state["step"], state["epochs"]
+        if type(step) is not int or not 0 <= step <= self.steps or len(epochs) != step // self.epoch_steps:
+            raise ValueError(f"step {step!r} of {self.steps} after {len(epochs)} epochs of {self.epoch_steps} steps")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.step = step
+        self.epochs = [Epoch(**epoch) for epoch in epochs]
         self._sums.copy_(state["sums"])
         self._began = time.perf_counter() - state["epoch_seconds"]
         torch.set_rng_state(state["random"])

@@ -25,6 +25,8 @@ import palette
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+from attnlib.plain import in_markdown
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 MARK = re.compile(r"<!-- generated: (\w+) -->")
 
@@ -36,12 +38,21 @@ def status() -> str:
     rows = ["| chapter | lane | ran on | seconds | versions |", "| --- | --- | --- | ---: | --- |"]
     for path in sorted((REPOSITORY / "notebooks").rglob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        stamp = notebook["metadata"].get("stamp")
+        stamp = safe(notebook["metadata"].get("stamp"))
         if stamp and not path.parent.name.startswith("."):
             versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
             link = f"[{title(notebook)}](/{path.relative_to(REPOSITORY).as_posix()})"
             rows.append(f"| {link} | {stamp['lane']} | {stamp['device']} | {stamp['seconds']} | {versions} |")
     return "\n".join(rows)
+
+
+def safe(data: object) -> object:
+    """JSON whose strings are fit for a line of Markdown."""
+    if isinstance(data, dict):
+        return {in_markdown(key): safe(value) for key, value in data.items()}  # ours are words, which stay
+    if isinstance(data, list):
+        return [safe(value) for value in data]
+    return in_markdown(data) if isinstance(data, str) else data
 
 
 def title(notebook: dict) -> str:
@@ -249,8 +260,8 @@ BENCHMARKS = REPOSITORY / "attnlib" / "results" / "benchmarks"
 
 def speed() -> str:
     """A table for each device on which `benchmarks/training.py` has run, and what the ways reach; or that none has."""
-    parts = [loop_table(json.loads(path.read_text())) for path in sorted(BENCHMARKS.glob("*-loop.json"))]
-    parts += [reached(json.loads(path.read_text())) for path in sorted(BENCHMARKS.glob("*-loop-accuracy.json"))]
+    parts = [loop_table(safe(json.loads(path.read_text()))) for path in sorted(BENCHMARKS.glob("*-loop.json"))]
+    parts += [reached(safe(json.loads(path.read_text()))) for path in sorted(BENCHMARKS.glob("*-loop-accuracy.json"))]
     if not list(BENCHMARKS.glob("cuda-loop.json")):
         parts.append("No GPU has been measured yet: `python -m benchmarks.training --device cuda` does it.")
     return "\n\n".join(parts)

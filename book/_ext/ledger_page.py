@@ -4,11 +4,11 @@ What is on file is shown; nothing is computed here.
 """
 
 from collections import Counter
-from html import escape
 
 from docutils.nodes import make_id
 
 from attnlib import papers
+from attnlib.plain import in_html
 
 
 def every_paper() -> list[papers.Paper]:
@@ -70,42 +70,43 @@ def page() -> str:
 
 
 def choice(name: str, values: list[str]) -> str:
-    options = "".join(f"<option>{escape(value)}</option>" for value in values)
+    options = "".join(f"<option>{in_html(value)}</option>" for value in values)
     return f'<label>{name} <select data-filter="{name}"><option value="">all</option>{options}</select></label>'
 
 
 def claim(v: papers.Verdict, code: str | None) -> str:
     """One row: what is claimed, how it is known, what was measured, and the code that measured it."""
-    unit = f" <small>{escape(v.unit)}</small>" if v.unit else ""
+    identity = in_html(v.id)
+    unit = f" <small>{in_html(v.unit)}</small>" if v.unit else ""
     tolerance = f" <small>± {number(v.tolerance)}</small>" if v.tolerance else ""
-    known = "" if v.confidence == "read" else f" <small>({escape(v.confidence)})</small>"
+    known = "" if v.confidence == "read" else f" <small>({in_html(v.confidence)})</small>"
     published = "–" if v.published is None else f"{number(v.published)}{tolerance}{unit}{known}"
     measured = "–" if v.measured is None else number(v.measured)
-    details = [f"<p><small>{escape(v.source)}</small></p>"]
-    details += [f'<p class="note">{escape(v.note)}</p>'] if v.note else []
+    details = [f"<p><small>{in_html(v.source)}</small></p>"]
+    details += [f'<p class="note">{in_html(v.note)}</p>'] if v.note else []
     details += [evidence(found) for found in v.evidence]
     if code is not None:
         # A blank line would end the HTML as far as Markdown is concerned.
-        shown = escape(code).replace("\n", "&#10;")
-        again = f"Again: <code>attnlib ledger --paper {v.paper} --id {v.id} --recompute</code>"
+        shown = in_html(code, one_line=False).replace("\n", "&#10;")
+        again = f"Again: <code>attnlib ledger --paper {in_html(v.paper)} --id {identity} --recompute</code>"
         details.append(f"<details><summary>how it is computed</summary><pre>{shown}</pre><p>{again}</p></details>")
     filters = ("paper", "kind", "verdict", "disagreement")
-    data = "".join(f' data-{name}="{escape(getattr(v, name) or "")}"' for name in filters)
-    disagreement = f"<br><small>{escape(v.disagreement)}</small>" if v.disagreement else ""
-    heading = f'<a href="#{v.id}"><code>{v.id}</code></a> <small>{escape(v.kind)}</small>'
+    data = "".join(f' data-{name}="{in_html(getattr(v, name) or "")}"' for name in filters)
+    disagreement = f"<br><small>{in_html(v.disagreement)}</small>" if v.disagreement else ""
+    heading = f'<a href="#{identity}"><code>{identity}</code></a> <small>{in_html(v.kind)}</small>'
     return (
-        f'<tr id="{v.id}"{data}><td>{heading}<p>{escape(v.claim)}</p>{"".join(details)}</td>'
+        f'<tr id="{identity}"{data}><td>{heading}<p>{in_html(v.claim)}</p>{"".join(details)}</td>'
         f"<td>{published}</td><td>{measured}</td>"
-        f'<td><span class="verdict {make_id(v.verdict)}">{escape(v.verdict)}</span>{disagreement}</td></tr>'
+        f'<td><span class="verdict {make_id(v.verdict)}">{in_html(v.verdict)}</span>{disagreement}</td></tr>'
     )
 
 
 def evidence(found: papers.Evidence) -> str:
     """What others found of a claim; the verdict does not rest on it."""
-    figures = ", ".join(f"{escape(name)} {number(value)}" for name, value in found.numbers.items())
+    figures = ", ".join(f"{in_html(name)} {number(value)}" for name, value in found.numbers.items())
     return (
-        f'<p class="evidence"><b>Evidence that {found.says} it:</b> {escape(found.text)} '
-        f"<small>({figures}; {escape(found.source)})</small></p>"
+        f'<p class="evidence"><b>Evidence that {in_html(found.says)} it:</b> {in_html(found.text)} '
+        f"<small>({figures}; {in_html(found.source)})</small></p>"
     )
 
 
@@ -115,16 +116,16 @@ def costs(paper: papers.Paper) -> str:
     recomputed = [cell for cell in cells if cell.measured is not None]
     agree = sum(cell.agrees for cell in recomputed)
     rows = "\n".join(
-        f"<tr><td>{escape(cell.table)}: {escape(cell.row)}</td><td>{escape(cell.unit)}</td>"
+        f"<tr><td>{in_html(cell.table)}: {in_html(cell.row)}</td><td>{in_html(cell.unit)}</td>"
         f"<td>{number(cell.published)}</td>"
         + (
             f"<td>{number(cell.measured)}</td><td>{'yes' if cell.agrees else '<b>no</b>'}</td></tr>"
             if cell.measured is not None
-            else f'<td colspan="2"><small>{escape(cell.reason)}</small></td></tr>'
+            else f'<td colspan="2"><small>{in_html(cell.reason)}</small></td></tr>'
         )
         for cell in cells
     )
-    summary = f"{paper.key}: {len(cells)} printed, {len(recomputed)} recomputed, {agree} agree"
+    summary = f"{in_html(paper.key)}: {len(cells)} printed, {len(recomputed)} recomputed, {agree} agree"
     return f"""<details class="costs"><summary>{summary}</summary>
 <div class="pst-scrollable-table-container">
 <table class="ledger">
@@ -142,8 +143,8 @@ def costs(paper: papers.Paper) -> str:
 def countings(paper: papers.Paper) -> str:
     """Which rules of counting fit a table better than the one its file states: a sentence for each such table."""
     sentences = "".join(
-        f"<li>{escape(best.table)}, {best.quantity}: under the rule “{escape(best.rule)}” {best.agree} of {best.cells} "
-        f"cells agree, as stated {stated.agree}.</li>\n"
+        f"<li>{in_html(best.table)}, {in_html(best.quantity)}: under the rule “{in_html(best.rule)}” {best.agree} of "
+        f"{best.cells} cells agree, as stated {stated.agree}.</li>\n"
         for stated, best in paper.better_countings
     )
     return f"<p>Other rules of counting, each for a whole table:</p>\n<ul>\n{sentences}</ul>\n" if sentences else ""

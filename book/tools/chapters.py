@@ -35,7 +35,15 @@ def chosen(arguments: list[str], repository: Path = REPOSITORY) -> list[Path]:
 
 
 def read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
+    """A notebook; exits where the file is none, as after a merge."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        reason = (str(error).splitlines() or ["no content"])[0][:100]
+        sys.exit(
+            f"{path} is damaged, or a merge left its marks in it ({reason}). {path.with_suffix('.py').name} holds all "
+            "its cells: remove the .ipynb, then `make sync` writes it again and `make execute` its outputs"
+        )
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -44,9 +52,13 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
+    path = path.resolve()  # a link stays a link
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def kernel_environment() -> dict[str, str]:

@@ -1,13 +1,17 @@
 """The two halves of a chapter, NAME.ipynb and NAME.py (py:percent), must hold the same cells.
 
 python book/tools/pairs.py            compare; exit status 1 where a pair differs
-python book/tools/pairs.py --sync     bring them together: the newer file wins; outputs and cell ids are kept
+python book/tools/pairs.py --sync     bring them together: the newer file wins, and of the other one a copy is
+                                      kept where git has none; outputs and cell ids are kept
 """
 
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
+import time
 from itertools import zip_longest
 from pathlib import Path
 
@@ -22,6 +26,8 @@ FORMAT = "py:percent"
 KIND = "attention_book"  # the entry of a notebook's metadata that says what kind of page it is; both halves have it
 # tells Jupyter's jupytext extension to write both halves
 PAIRED = {"formats": f"ipynb,{FORMAT}", "notebook_metadata_filter": KIND}
+OVERWRITTEN = ".overwritten"  # copies of halves that lost against the other one
+MERGE_MARK = re.compile(r"^(<{7}|>{7}) .*$", re.MULTILINE)
 VERSION_LINE = re.compile(r"^#\s+(?:jupytext|format)_version: .*\n", re.MULTILINE)
 
 
@@ -64,6 +70,8 @@ def halves(repository: Path = REPOSITORY) -> list[Path]:
 def sync(path: Path) -> Path:
     """Pour the newer half into the older one; returns the newer."""
     text = path.with_suffix(".py")
+    if text.exists() and (mark := MERGE_MARK.search(text.read_text(encoding="utf-8"))):
+        sys.exit(f"{text} holds the mark of a merge, {mark[0]!r}; resolve it first")
     if not path.exists() or (text.exists() and text.stat().st_mtime >= path.stat().st_mtime):
         notebook = jupytext.read(text)
         if path.exists():
@@ -77,11 +85,42 @@ def sync(path: Path) -> Path:
 
 
 def bring_together(paths: list[Path], repository: Path = REPOSITORY) -> None:
-    """Synchronise the pairs that differ, and say of each which half was kept."""
+    """Synchronise the pairs that differ, and say of each which half was kept, and where a copy of the other one is.
+
+    There is a copy where the other half, too, holds cells that git does not have: somebody may have edited both.
+    """
     for path in paths:
         if how := difference(path):
+            text = path.with_suffix(".py")
+            copies = {half: _copy(half, repository) for half in (path, text) if _only_here(half, repository)}
             kept = sync(path)
-            print(f"{path.relative_to(repository).with_suffix('')}: {how}; kept {kept.name}", flush=True)
+            copy = copies.pop(text if kept == path else path, None)
+            for needless in copies.values():
+                needless.unlink()
+            where = f"; what {copy.name} held is in {copy.relative_to(repository)}" if copy else ""
+            print(f"{path.relative_to(repository).with_suffix('')}: {how}; kept {kept.name}{where}", flush=True)
+
+
+def _only_here(half: Path, repository: Path) -> bool:
+    """Whether this half holds cells that the last commit does not."""
+    if not half.exists():
+        return False
+    command = ["git", "-C", str(repository), "show", f"HEAD:./{half.relative_to(repository).as_posix()}"]
+    try:
+        shown = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:  # no git
+        return True
+    if shown.returncode:  # no repository, or a file that is not committed
+        return True
+    if half.suffix == ".py":
+        return shown.stdout != half.read_bytes()
+    return as_text(nbformat.reads(shown.stdout.decode(), as_version=4)) != as_text(read(half))
+
+
+def _copy(half: Path, repository: Path) -> Path:
+    folder = repository / OVERWRITTEN / time.strftime("%Y-%m-%dT%H-%M-%S") / half.parent.relative_to(repository)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy2(half, folder))
 
 
 def main() -> int:

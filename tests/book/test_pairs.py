@@ -1,10 +1,15 @@
 import os
+import re
+import socket
+import subprocess
+import sys
 
 import pytest
 from nbformat.v4 import new_output
 
 import chapters
 import pairs
+import serve
 
 SCRIPT = """# %% [markdown]
 # # A chapter
@@ -91,12 +96,60 @@ def test_the_newer_notebook_rewrites_the_text(pair):
     assert "jupytext_version" not in text
 
 
+def commit(repository):
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", repository, *who, *arguments], check=True)
+
+
 def test_of_differing_halves_the_kept_one_is_named(pair, repository, capsys):
+    commit(repository)
     edit(pair, "1 + 1", "1 + 3")
     pairs.bring_together([pair], repository)
     assert capsys.readouterr().out == "notebooks/chapter: cell 1 differs; kept chapter.ipynb\n"
+    assert not list(repository.rglob(".overwritten/**/*.*"))
     pairs.bring_together([pair], repository)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(("newer", "older"), [(".ipynb", ".py"), (".py", ".ipynb")])
+def test_where_both_halves_were_edited_none_is_lost(pair, repository, capsys, newer, older, committed):
+    if committed:
+        commit(repository)
+    edit(pair.with_suffix(older), "The end.", "Not the end.")
+    held = pair.with_suffix(older).read_bytes()
+    edit(pair.with_suffix(newer), "1 + 1", "1 + 3")
+    pairs.bring_together([pair], repository)
+    told = re.search(rf"kept chapter{newer}; what chapter{older} held is in (\S+)\n", capsys.readouterr().out)
+    assert (repository / told[1]).read_bytes() == held
+    assert [path.name for path in repository.glob(".overwritten/**/*.*") if path.is_file()] == [f"chapter{older}"]
+    assert pairs.difference(pair) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "<<<<<<< HEAD\n{}", "{}", "[]", '{"nbformat": 4}'])
+def test_a_damaged_notebook_is_named_with_the_way_out(pair, content):
+    pair.write_text(content)
+    with pytest.raises(SystemExit, match="chapter.ipynb is damaged.*chapter.py holds all its cells: remove the .ipynb"):
+        pairs.difference(pair)
+    pair.unlink()
+    pairs.sync(pair)
+    assert pairs.difference(pair) is None
+
+
+def test_the_marks_of_a_merge_go_into_no_notebook(pair):
+    text = pair.with_suffix(".py")
+    text.write_text("<<<<<<< HEAD\n" + text.read_text())
+    with pytest.raises(SystemExit, match="chapter.py holds the mark of a merge"):
+        pairs.sync(pair)
+
+
+def test_a_port_that_is_taken_is_said_with_the_way_out(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for text in (str(taken.getsockname()[1]), "0", "http"):
+            monkeypatch.setattr(sys, "argv", ["serve.py", text])
+            with pytest.raises(SystemExit, match="make serve PORT=8001|is no port"):
+                serve.main()
 
 
 def test_a_chapter_that_is_only_text_so_far_is_found(pair, repository):

@@ -38,14 +38,15 @@ def run():
     """A function that makes a finished run of the recipe smoke."""
 
     def made(attention: str, seed: int, accuracy: float, **overrides) -> Record:
+        recipe = Recipe(**_SMOKE.model_dump() | {"attention": attention, "seed": seed} | overrides)
         epochs = [
             Epoch(
                 epoch=k, learning_rate=0.1, train_loss=1.0, train_accuracy=0.3, validation_accuracy=0.1 * k, seconds=1.0
             )
-            for k in (1, 2)
+            for k in range(1, recipe.epochs + 1)
         ]
         return Record(
-            recipe=Recipe(**_SMOKE.model_dump() | {"attention": attention, "seed": seed} | overrides),
+            recipe=recipe,
             protocol="clean",
             seed=seed,
             status="finished",

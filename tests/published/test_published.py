@@ -92,6 +92,9 @@ def test_the_valid_file_is_valid(tmp_path):
         (("claims", 0, "check"), None, "either a check, or the datasets"),
         (("claims", 0, "value"), None, "needs the value that the check is held against"),
         (("claims", 0, "tolerance"), -1, "claims.0.tolerance: Input should be greater than or equal to 0"),
+        (("claims", 0, "tolerance"), float("inf"), "claims.0.tolerance: Input should be a finite number"),
+        (("claims", 0, "value"), float("nan"), "claims.0.value: Input should be a finite number"),
+        (("tables", 0, "rows", 0), ["b", float("inf")], "tables.0.rows.0.1"),
         (("claims", 0, "kind"), "accuracy", "names the datasets"),
         (("claims", 0, "evidence"), [{"says": "agrees"}], "claims.0.evidence.0.says: Input should be 'supports'"),
         (("claims", 0, "evidence"), [{"numbers": {}}], "claims.0.evidence.0.numbers: Dictionary should have at least"),
@@ -120,6 +123,23 @@ def test_a_missing_field_is_named(tmp_path):
     data = {name: value for name, value in VALID.items() if name != "venue"}
     with pytest.raises(PublishedDataError, match="toy.yml does not fit the schema:\n  venue: Field required"):
         read(write(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"key: toy\nname: \xe9", "toy.yml is not YAML in UTF-8"),
+        ("key: toy".encode("utf-16"), "toy.yml is not YAML in UTF-8"),
+        (b"key: toy\nkey: toy", "toy.yml is not YAML in UTF-8: doubled keys: key"),
+        (b"claims:\n- {id: a, id: b}", "doubled keys: id"),
+        (b"year: 2020-13-45", "toy.yml is not YAML in UTF-8: month must be"),
+    ],
+)
+def test_a_file_in_which_something_is_lost_is_refused(tmp_path, text, message):
+    path = tmp_path / "toy.yml"
+    path.write_bytes(text)
+    with pytest.raises(PublishedDataError, match=message):
+        read(path)
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,9 @@ def test_damaged_file_is_named(make, tmp_path):
 
 
 def test_package_records_lie_where_their_recipe_says():
-    for path in archive._FOLDER.glob("**/*.json"):
+    for path in archive.FOLDER.glob("**/*.json"):
         record = Record.load(path)
-        assert path.relative_to(archive._FOLDER) == archive.location(record.recipe)
+        assert path.relative_to(archive.FOLDER) == archive.location(record.recipe)
         assert record.provenance.commit and "+changes" not in record.provenance.commit
 
 

@@ -1,4 +1,6 @@
 import errno
+import io
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -46,10 +48,14 @@ def test_a_damaged_file_falls_back_to_the_one_before_and_is_told(saved, damage):
     loaded, damaged = saved.load()
     assert loaded["step"] == 7
     assert damaged == [newest] == saved.load()[1]  # reading changes nothing
-    sentence = saved.remove(newest)
-    assert sentence.startswith("the checkpoint of step 12 is damaged") and newest.name in sentence
+    damage_of = newest.read_bytes()
+    sentence = saved.set_aside(newest)
+    assert sentence == f"the checkpoint of step 12 is damaged and was set aside (damaged-{newest.name})"
+    aside = newest.with_name(f"damaged-{newest.name}")
+    assert aside.read_bytes() == damage_of  # somebody may still make sense of it
     assert saved.load()[1] == []  # told once
     saved.save(12, state(12))
+    aside.unlink()
     assert names(saved) == ["checkpoint-000000007", "checkpoint-000000012"]
 
 
@@ -61,7 +67,7 @@ def test_where_all_are_damaged_there_is_none(saved):
 
 
 def test_a_write_that_was_cut_off_leaves_nothing_behind(saved):
-    partial = saved.folder / "checkpoint-000000020-0123456789abcdef.partial"
+    partial = saved.folder / ".checkpoint-000000020-0123456789abcdef.pt.7.partial"
     partial.write_bytes(b"half")
     assert saved.load()[0]["step"] == 12
     assert not partial.exists()
@@ -71,7 +77,7 @@ def test_a_full_disk_keeps_what_was_there_and_says_so(saved, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="cannot write.*No space left.*step 12 is kept.*make room") as caught:
         saved.save(20, state(20))
     assert caught.value.errno == errno.ENOSPC
@@ -80,14 +86,14 @@ def test_a_full_disk_keeps_what_was_there_and_says_so(saved, monkeypatch):
 
 
 def test_the_older_checkpoint_gives_its_room_to_the_newest(saved, monkeypatch):
-    fsync = checkpoint.os.fsync
+    fsync = os.fsync
 
     def full_while_there_are_two(file):
         if "checkpoint-000000007" in names(saved):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(file)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full_while_there_are_two)
+    monkeypatch.setattr(os, "fsync", full_while_there_are_two)
     saved.save(20, state(20))
     assert names(saved) == ["checkpoint-000000012", "checkpoint-000000020"]
 
@@ -102,18 +108,41 @@ def test_room_is_asked_for_what_is_still_to_be_written(saved, monkeypatch):
         saved.check_room(400_000)
 
 
-def test_a_file_that_cannot_be_read_is_passed_over(saved, monkeypatch):
-    newest = max(saved.folder.iterdir())
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_file_that_cannot_be_read_is_refused_and_stays(saved, monkeypatch, number):
+    newest, held = max(saved.folder.iterdir()), names(saved)
     read_bytes = checkpoint.Path.read_bytes
 
-    def bad_sector(path):
+    def unreadable(path):
         if path == newest:
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(number, os.strerror(number))
         return read_bytes(path)
 
-    monkeypatch.setattr(checkpoint.Path, "read_bytes", bad_sector)
-    loaded, damaged = saved.load()
-    assert (loaded["step"], damaged) == (7, [newest])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=f"{newest.name} cannot be read .*same command"):
+        patch.setattr(checkpoint.Path, "read_bytes", unreadable)
+        saved.load()
+    assert names(saved) == held
+    assert saved.load()[0]["step"] == 12
+
+
+def saved_as(path, content):
+    path.joinpath(f"checkpoint-000000001-{checkpoint._digest(content)}.pt").write_bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"PK\x03\x04", b"hello", b"\x80\x04N."])
+def test_a_forged_file_is_one_line(tmp_path, content):
+    saved_as(tmp_path, content)
+    with pytest.raises(ValueError, match="is whole but no checkpoint of a run.*--restart") as caught:
+        Checkpoints(tmp_path).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_is_no_state(tmp_path):
+    buffer = io.BytesIO()
+    torch.save(torch.zeros(2), buffer)
+    saved_as(tmp_path, buffer.getvalue())
+    with pytest.raises(ValueError, match="no checkpoint of a run.*it holds a Tensor"):
+        Checkpoints(tmp_path).load()
 
 
 def test_a_file_that_would_run_code_is_not_loaded(tmp_path):

@@ -31,8 +31,9 @@ def command(folder, settings, *more):
 
 @pytest.fixture
 def environment():
-    kept = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
-    return {**kept, "OMP_NUM_THREADS": "1"}
+    """With what other launchers leave behind, an address that nobody has among it."""
+    left = {"LOCAL_RANK": "0", "NODE_RANK": "3", "WORLD_SIZE": "7", "MASTER_ADDR": "10.255.255.1", "MASTER_PORT": "1"}
+    return {**os.environ, **left, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.mark.thorough

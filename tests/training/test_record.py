@@ -6,6 +6,8 @@ from attnlib.training import Recipe, Record
 from attnlib.training.provenance import provenance
 from attnlib.training.record import Epoch
 
+MEASURED = {"learning_rate": 0.1, "train_loss": 1.0, "train_accuracy": 0.5, "seconds": 1.0}
+
 
 @pytest.fixture
 def record():
@@ -21,7 +23,7 @@ def record():
         validation_images=200,
         mean=[0.5, 0.5, 0.5],
         std=[0.2, 0.2, 0.2],
-        epochs=[],
+        epochs=[Epoch(epoch=k, **MEASURED, validation_accuracy=0.5) for k in (1, 2, 3)],
         final={"accuracy": 0.5, "test_images": 500},
         provenance=provenance(torch.device("cpu"), 1, "2026-01-01T00:00:00+00:00", 1.0, None),
     )
@@ -39,6 +41,8 @@ def test_record_survives_its_file(record, tmp_path):
         ({"schema_version": 2}, "field schema_version: .*got 2"),
         ({"final": {"accuracy": "high", "test_images": 500}}, "field final.accuracy: .*got 'high'"),
         ({"final": {"accuracy": 50, "test_images": 500}}, "field final.accuracy: .*less than or equal to 1, got 50"),
+        ({"epochs": []}, ".*has all its epochs=3 with their accuracies on held-out images, got 0 of them"),
+        ({"epochs": [{"epoch": k, **MEASURED} for k in (1, 2, 3)]}, ".*got 3 of them, 3 without one"),
         ({"final": None}, ".*status='finished' does not go with final=None"),
         ({"status": "failed"}, ".*status='failed' does not go with final=Final"),
         ({"seed": 1}, ".*seed=1 is not what the recipe says, seed=0"),

@@ -154,7 +154,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, und
         train(recipe(seed=1), tmp_path)
     assert newest.exists()  # what is not this run's is not touched
     steps = []
-    with pytest.warns(UserWarning, match="step 13 is damaged and was removed.*going on from step 12"):
+    with pytest.warns(UserWarning, match="step 13 is damaged and was set aside.*going on from step 12"):
         again = train(recipe(), tmp_path, lambda step, *_: steps.append(step))
     assert steps[0] == 13
     assert told(again.record) == undisturbed
@@ -176,6 +176,14 @@ def test_a_checkpoint_of_other_code_is_refused_with_the_way_out(tmp_path, undist
     Checkpoints(tmp_path).save(16, {**fits, "recipe": '{"name": "smoke"}'})
     with pytest.raises(ValueError, match="with another kind of recipe.*field data.*--restart"):
         train(recipe(), tmp_path)
+    Checkpoints(tmp_path).clear()
+    forged_runs = [{"step": 10**9}, {"step": "a"}, {"epochs": []}, {"epochs": [{}]}, {"random": 1}, {"optimiser": []}]
+    forged = [{"run": 3}, {"seconds": "long"}, {"started": {}}, *({"run": {**fits["run"], **f}} for f in forged_runs)]
+    for change in forged:
+        Checkpoints(tmp_path).save(14, {**fits, **change})
+        with pytest.raises(ValueError, match="made by other code.*--restart"):
+            train(recipe(), tmp_path)
+        Checkpoints(tmp_path).clear()
     Checkpoints(tmp_path).save(17, {**fits, "deterministic": True})
     with pytest.warns(UserWarning, match="begun with deterministic=True and goes on with False"):
         assert told(train(recipe(), tmp_path).record) == undisturbed
@@ -222,13 +230,13 @@ def test_a_disk_without_room_is_known_before_the_first_step(tmp_path):
 def test_a_disk_that_fills_up_loses_nothing(tmp_path, undisturbed, monkeypatch):
     def stop(step, *_):
         if step == 14:
-            monkeypatch.setattr("attnlib.training.checkpoint.os.fsync", full)
+            monkeypatch.setattr("os.fsync", full)
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(TrainingFailedError) as caught:
-        patch.setattr("attnlib.training.checkpoint.os.fsync", os.fsync)
+        patch.setattr("os.fsync", os.fsync)
         train(recipe(), tmp_path, stop, save_every=0.0)
     assert re.search(
         "No space left.*step 13 is kept", str(caught.value)
