@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -270,6 +271,7 @@ def test_a_broken_record_stops_the_report_of_its_own_recipe_alone(tmp_path):
     record.save(tmp_path / "filed" / "cifar10-slice" / "none" / "resnet20-seed0.json")
     broken = tmp_path / "filed" / "another" / "none" / "resnet20-seed0.json"
     broken.parent.mkdir(parents=True)
+    warnings.simplefilter("always")  # not once for each text
     for content in (b"{}", b"\xff\xfe", b"<<<<<<< HEAD\n"):
         broken.write_bytes(content)
         for options in ((), ("--recipe", "cifar10-slice")):

@@ -36,7 +36,7 @@ def writable_file(path: str | Path, fix: str) -> Path:
         ValueError: `path` is empty, or names what is no regular file: a folder, a device, a pipe.
         OSError: its folder cannot be created or written; the message names it and ends with `fix`.
     """
-    if not str(path).strip() or str(path) == ".":  # Path("") is "."
+    if not str(path).strip():
         raise ValueError(f"a file needs a name; {fix}")
     file = Path(os.path.realpath(Path(path).expanduser()))
     if file.exists() and not file.is_file():

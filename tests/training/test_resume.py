@@ -177,7 +177,7 @@ def test_a_checkpoint_of_other_code_is_refused_with_the_way_out(tmp_path, undist
     with pytest.raises(ValueError, match="with another kind of recipe.*field data.*--restart"):
         train(recipe(), tmp_path)
     Checkpoints(tmp_path).clear()
-    forged_runs = [{"step": 10**9}, {"step": "a"}, {"epochs": []}, {"epochs": [{}]}, {"random": 1}, {"optimiser": []}]
+    forged_runs = [{"step": 10**9}, {"step": "a"}, {"epochs": [{}]}, {"random": 1}, {"optimiser": []}]
     forged = [{"run": 3}, {"seconds": "long"}, {"started": {}}, *({"run": {**fits["run"], **f}} for f in forged_runs)]
     for change in forged:
         Checkpoints(tmp_path).save(14, {**fits, **change})
