@@ -350,7 +350,7 @@ def _described(module: Module) -> tuple[str, str, dict[str, Any]]:
 def _part(name: str, model: nn.Module, size: tuple[int, int] | None, inputs: Sequence[Any] | None) -> Counted:
     if inputs is not None:
         return Counted(model, tuple(inputs))
-    return counted(name, model, size[0] if size[0] == size[1] else size)
+    return counted(name, model, size)
 
 
 def _batch(inputs: Sequence[Tensor], batch: int) -> tuple[Tensor, ...]:

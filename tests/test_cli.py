@@ -378,10 +378,11 @@ def test_compare_counts_a_network_of_ones_own(tmp_path, monkeypatch):
         "from attnlib.networks import create\ndef small():\n    return create('resnet8')\n"
     )
     monkeypatch.chdir(tmp_path)
-    shown = attnlib("compare", "own_nets:small", "eca", "--no-latency", "--image-size", 32, "--json")
+    shown = attnlib("compare", "own_nets:small", "eca", "--no-latency", "--image-size", "32x48", "--json")
     assert shown.exit_code == 0, shown.output
     plain = json.loads(shown.stdout)["rows"][0]
-    assert plain["parameters"] == json.loads(attnlib("profile", "resnet8", "--json").stdout)["parameters"]
+    alone = json.loads(attnlib("profile", "resnet8", "--image-size", "32x48", "--json").stdout)
+    assert (plain["parameters"], plain["macs"]) == (alone["parameters"], alone["macs"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from attnlib.cli.shared import err, out, parse, path, plain_errors, tell
+from attnlib.cli.shared import Sides, err, out, parse, parse_size, path, plain_errors, tell
 
 
 def compare(
@@ -24,9 +24,7 @@ def compare(
             metavar="MODULE...", help="Keys from: attnlib list; one with arguments in quotes: 'se(reduction=8)'."
         ),
     ],
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the images in pixels; default what the network was made for.")
-    ] = None,
+    image_size: Sides = None,
     latency: Annotated[
         bool, typer.Option("--latency/--no-latency", help="Measure the time of a forward pass, too, or count alone.")
     ] = True,
@@ -72,7 +70,7 @@ def compare(
             compared = comparison.compare(
                 network,
                 chosen,
-                image_size,
+                None if image_size is None else parse_size(image_size),
                 latency=latency,
                 runs=runs,
                 batch=batch,
