@@ -2,7 +2,7 @@
 
 import torch
 
-from attnlib.exercises.judges import Exact, Function, Number
+from attnlib.exercises.judges import Function, Number
 
 
 def _weights_and_logits(rng):
@@ -31,12 +31,13 @@ JUDGES = {
             "78d3f8560fc83f38": "a factor above one half has a positive logit",
         },
     ),
-    "sem-exercise-price": Exact(
-        "a828e58156172549",
+    "sem-exercise-off": Number(
+        "174db68ddaf66db2",
+        decimals=2,
         known={
-            "50a95406a10ef52d": "the layer has biases, too",
-            "612db10446f466e6": "three weights are decided",
-            "1f892f7f0d05f2ff": "these are the others",
+            "5476b6b935a18cc3": "that is the ratio the other way round; the gates grow",
+            "56acea9d4f6c6e31": "IE's weight is one half at the start, not one",
+            "bd65c924656d8856": "an operator that is off has the factor one half, not 1",
         },
     ),
     "sem-exercise-switch": Function(_weights_and_logits, _switched, asked="a function of w and e"),
