@@ -350,8 +350,7 @@ for _, r in table.sort_values("acc").iterrows():
     style = plots.look(looks.get(r["module"], "none"))
     axis.plot([r["acc"]], [r["module"]], **style.points(ls=""))
 axis.plot([own], ["SEM"], **plots.look("sem").points(ls=""))
-axis.margins(y=0.15)
-axis.set_xlabel("accuracy, printed (%)")
+axis.set(xlabel="accuracy, printed (%)", ymargin=0.15)
 printed = table.set_index("module")["acc"]
 iebn = printed["IEBN"]
 finding("76.76 % with SEM and 77.09 % with IEBN", own, iebn)
