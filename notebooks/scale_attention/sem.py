@@ -20,7 +20,9 @@
 # :::{admonition} Does it switch?
 # :class: question
 #
-# **From block to block it does, from image to image hardly.** After ten epochs on this book's shapes, on each of three
+# SEM makes logits for its gates in three ways, and each image decides how much each of them counts.
+#
+# **From block to block it switches, from image to image hardly.** After ten epochs on this book's shapes, on each of three
 # seeds, the last block has FC and CNN on and IE off; in the others no mean weight leaves 0.34 to 0.58. With another
 # image's decisions a network loses at most 1.4 points of accuracy, with FC off at least 5.4.
 #
@@ -47,9 +49,8 @@
 # **Paper:** {cite:t}`sem`; known second-hand, its first page and a summary. The code, its tables and logs were read.
 # **You need:** [SE](se.ipynb), [ECA](eca.ipynb), [IEBN](iebn.ipynb). **Time:** half an hour.
 #
-# Afterwards you can write the module; say what a weight of zero does to a gate, and why a tenth of the branch is left
-# at the start; and measure whether a decision depends on the image. Symbols are those of the [notation
-# page](../../book/notation.md).
+# Afterwards you can write the module; say what a weight of zero does to a gate; and measure whether decisions depend on
+# the image. Symbols are those of the [notation page](../../book/notation.md).
 # :::
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
@@ -797,4 +798,3 @@ exercises.try_judge("sem-exercise-open", right=limit, wrong=[0.5, 1.0])
 # ## Further reading
 #
 # * [SE](se.ipynb), [ECA](eca.ipynb) and [IEBN](iebn.ipynb): the three operators, each with its own chapter.
-# * The paper {cite}`sem` itself, whose tables were not read for this chapter.
