@@ -192,6 +192,7 @@ def judge(path: Path, chosen: Set, secret: str, limits: Limits | None = None, sl
 
     Raises:
         Unsafe: there is no way here to run a student's code without danger.
+        TimeoutError: the sandbox did not come so far as to run a cell.
     """
     start = time.perf_counter()
     mark = fingerprint(path, chosen, secret)
@@ -325,7 +326,11 @@ def _calls(chosen: Set, seed: str) -> dict[str, _Call]:
 def _run(
     chosen: Set, cells: list[dict[str, str]], calls: dict[str, _Call], limits: Limits, slot: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, CellResult]]:
-    """(what came of each call, what each cell left), in as many runs as it takes."""
+    """(what came of each call, what each cell left), in as many runs as it takes.
+
+    Raises:
+        TimeoutError: the sandbox did not come so far as to run a cell, as on a machine that has too much to do.
+    """
     results: dict[str, dict[str, Any]] = {}
     left: dict[str, CellResult] = {}
     stopped: dict[str, CellResult] = {}
@@ -344,6 +349,8 @@ def _run(
         at = _read(run.messages, {cell["id"] for cell in job["cells"]}, calls, results, left)
         if run.ended == "itself":
             break
+        if at[0] == "start" and seconds == limits.run:  # no line of the student's has run, so none can be at fault
+            raise TimeoutError(f"the sandbox ran no cell within {seconds:.0f} seconds; it ended by: {run.ended}")
         why = {
             "time": f"it was stopped: all of it took more than {seconds:.0f} seconds",
             "memory": "it was stopped: all its processes together held more memory than they may",

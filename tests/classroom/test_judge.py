@@ -213,6 +213,12 @@ def test_a_judge_that_fails_gives_neither_points_nor_none(tmp_path, monkeypatch)
     assert current(course, "ada", ONE.name) is None, "the next run tries again"
 
 
+@pytest.mark.parametrize("ended", ["time", "died"])
+def test_a_sandbox_that_does_not_start_is_nobodys_fault(ended, judged):
+    with pytest.raises(TimeoutError, match="ran no cell"):
+        judged(notebook(scale=RIGHT), {"at": "start"}, ended=ended)
+
+
 def test_memory_counts_what_no_limit_of_the_system_does():
     """What a child's child holds, in a shared mapping and in a file without a name, 40 MiB each."""
     held = "import mmap, os, time; m = mmap.mmap(-1, 40 << 20); m.write(b'x' * len(m)); f = os.memfd_create('x'); "
