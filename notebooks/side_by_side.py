@@ -312,7 +312,8 @@ plt.show()
 # least on maps of 8 x 8: a channel is 64 numbers there, and the start of each small operation costs as much as its arithmetic.
 # :::
 #
-# Before they were measured, each module was given ratios that it should not exceed, from prototypes:
+# How fast could they be? Prototypes, written before the modules, gave for seven of them ratios that seemed within
+# reach. Were they reached?
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 goals = speed.settings["at most, against the released form"]
@@ -339,9 +340,9 @@ plots.table(
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Two of seven reach both ratios; SA misses its own furthest, by 13 %. A sigmoid of a whole map (NAM, half of it in SA) costs several
-# times what a product in the cache does, in any form. BAM and Non-local are bound by their convolutions and matrix
-# products, which both forms share.
+# Two of seven reach both ratios; SA misses its own furthest, by 13 %: guesses from prototypes are optimistic, but not
+# by much. A sigmoid of a whole map (NAM, half of it in SA) costs several times what a product in the cache does, in any
+# form. BAM and Non-local are bound by their convolutions and matrix products, which both forms share.
 # :::
 #
 # ## Time, above the floor

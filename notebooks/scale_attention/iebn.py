@@ -516,8 +516,8 @@ plots.table(found, "What other gates do to the live network", digits=1)
 #
 # :::{admonition} Try it
 # :class: try-it
-# If size matters and images do not: what does the network lose with gates that are all 0.269, as at the start?
-# Predict, then run.
+# If size matters and images do not: what does the network lose with gates that are all 0.269, as at the start? More or
+# less than with average gates, which differ from channel to channel? Predict, then run.
 # :::
 
 # %%

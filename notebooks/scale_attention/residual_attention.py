@@ -15,20 +15,22 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # Residual attention
 #
 # :::{admonition} Why one plus a mask?
 # :class: question
 #
-# **So that the way stays open.** Eight fresh modules leave less than 1 % of the input on the straight way where the
-# trunk is multiplied by the mask alone; by one plus the mask they make it more than 20 times as large.
+# A module of residual attention has a *trunk* that computes, and a *mask* that says, pixel by pixel, how much of the
+# trunk's answer counts. The trunk is multiplied by one plus the mask.
 #
-# **But not because the signal fades.** The norms restore it. What goes wrong under the mask alone is the gradient: at
-# the input of a fresh stack it is more than 15 times that of a stack without masks.
+# **So that the way stays open.** Multiply by the mask alone, and eight untrained modules leave less than 1 % of what
+# came in along their shortcuts; with one plus the mask it becomes more than 20 times as large.
 #
-# **Wrong labels are not better borne here.** In this book's short runs on CIFAR-10 the modules are below no module with
-# clean labels, by 2.16 points, and at each of four levels of wrong ones, by 0.39 to 2.63; three seeds do not rank them.
+# **But not because the signal fades.** The norms restore it. What goes wrong with the mask alone is the gradient: at
+# the input of an untrained stack it is more than 15 times as long as without masks.
+#
+# **Wrong labels do no less harm with it here.** In short runs on CIFAR-10 the modules are below no module with clean
+# labels, by 2.16 points, and at each of four levels of wrong ones, by 0.39 to 2.63; three seeds do not rank them.
 # :::
 #
 # :::{mechanism}
@@ -138,13 +140,12 @@ paper = attnlib.paper("residual_attention")
 # wrong label. That is the paper's argument for noisy data.
 #
 # **A stack, along the straight way.** Let the branches of all units in the trunk be zero for a moment, so that only
-# shortcuts are left. Then $n$ modules multiply the input by $n$ factors:
+# shortcuts are left. Then $n$ modules multiply the input by $n$ factors, and this product is the *straight way*:
 #
 # $$\begin{aligned} \prod_{k=1}^{n} M_k &\approx 2^{-n}, \\ \prod_{k=1}^{n} (1 + M_k) &\approx 1.5^{\,n} \end{aligned}$$ (residual-attention-product)
 #
-# for masks near one half. The first goes to zero. The second never falls below one; but it grows, up to $2^n$. If the
-# aim is to keep the straight way open, there is another factor, $2M$: about one at the start, and it can still turn
-# things off.
+# for masks near one half. The first goes to zero. The second never falls below one; but it grows, up to $2^n$. Another
+# factor that keeps the straight way open is $2M$: about one at the start, and it can still turn things off.
 #
 # **A stack, with its norms.** What a unit adds has a size of its own, say $\rho$, whatever comes in. So a module with
 # the factor $f$ does roughly
@@ -152,10 +153,11 @@ paper = attnlib.paper("residual_attention")
 # $$\begin{aligned} x_k &= f\, x_{k-1} + r_k, \\ |r_k| &\approx \rho. \end{aligned}$$ (residual-attention-recursion)
 #
 # With $f = \tfrac12$ the size does not go to zero, but to a constant, near $\rho$: the *signal* does not fade; what
-# fades is the part of it that came from the input. Backwards, a norm divides by the size of what it got. In a stack
-# whose maps grow, later units pass less gradient down; in one whose maps stay small, every unit passes all of it, and
-# the gradients of all ways add up. So naive learning should not have too little gradient at the input of a fresh stack,
-# but too much.
+# fades is the part of it that came from the input. Backwards, a norm divides by the size of what it got. If a branch
+# adds the size $\rho$ to a map of the size $s$, its derivative is of the order of $\rho / s$. In a stack whose maps
+# grow, later units pass less gradient down through their branches; in one whose maps stay as small as $\rho$, every
+# branch passes about all of it, beside the shortcut, and the gradients of all ways add up. So naive learning should not
+# have too little gradient at the input of a fresh stack, but too much.
 #
 # **Parameters.** A unit has $17 C^2 / 16 + 3C$. One with $l$ poolings has
 #
@@ -269,9 +271,8 @@ enlarged = F.interpolate(
 check("up = loops", enlarged[0, 0], up(down(plane), 9, 7), atol=1e-12)
 
 # %% [markdown]
-# Then what was derived: the filter {eq}`residual-attention-filter`; the length of {eq}`residual-attention-channel` and
-# the mean of {eq}`residual-attention-spatial`; and the number of parameters {eq}`residual-attention-count`, for other
-# $p$, $t$, $r$ and $l$.
+# Then what was derived: the filter {eq}`residual-attention-filter`; length and mean of {eq}`residual-attention-channel`
+# and {eq}`residual-attention-spatial`; and the count {eq}`residual-attention-count`.
 
 # %% tags=["nbval-check-output"]
 naive = attnlib.create("residual_attention", 16, learning="naive").double()
@@ -311,8 +312,7 @@ for p, t, r, levels in ((1, 2, 1, 1), (1, 2, 1, 3), (2, 4, 3, 2)):
 # ## What it costs
 #
 # Residual attention is not added to a network, it is one. Here are the networks of the released files beside ResNet-50,
-# for images of 224 by 224. In this book's runs modules stand at the ends of ResNet-20's three stages, and were timed
-# there on two CPU cores.
+# for images of 224 by 224. In this book's runs modules stand at the ends of ResNet-20's three stages.
 
 # %% mystnb={"code_prompt_show": "Read what was counted and measured"} tags=["nbval-check-output", "hide-input"]
 resnet = (
@@ -338,7 +338,8 @@ plots.table(networks, "Networks for ImageNet", digits=2)
 # :::{admonition} Finding
 # :class: finding
 # Attention-56 has 31.81 million parameters and 6.27 billion multiply-adds, Attention-92 has 52.47 million and 10.53;
-# the paper prints 51.3 and 10.4 for the second. With three modules a training step of ResNet-20 takes 87.5 % longer.
+# the paper prints 51.3 and 10.4 for the second. With three modules a training step of ResNet-20 takes 87.5 % longer on
+# two CPU cores.
 # :::
 #
 # :::{admonition} Try it
@@ -359,7 +360,7 @@ print(f"{sum(v.numel() for v in module.parameters()):,} parameters")
 #
 # The authors train networks of the same form with both ways to learn, on CIFAR-10 (their Table 3).
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test error against depth, 56 to 164 layers. With one plus the mask it falls from 5.5 to 4.3; with the mask alone it falls a little and then rises to 7.2."}, "figure": {"caption": "Printed test errors on CIFAR-10 by depth: one plus the mask (filled) and the mask alone.", "name": "residual-attention-learning"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test error against depth, 56 to 164 layers. With one plus the mask it falls from 5.5 to 4.3; with the mask alone it falls a little and then rises to 7.2."}, "figure": {"caption": "Printed test errors on CIFAR-10 by depth: one plus the mask (filled) and the mask alone. From 128 layers on they part.", "name": "residual-attention-learning"}} tags=["hide-input"]
 learning = paper.table("table-3")
 depths = learning["network"].str.removeprefix("Attention-").astype(int)
 _, axis = plt.subplots(figsize=(plots.COLUMN, 2.6))
@@ -381,14 +382,13 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # With one plus the mask each three modules more lower the error, from 5.52 to 4.31 %. With the mask alone it is higher
-# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: the deeper, the worse. How many runs stand behind a number is not
-# known here.
+# at every depth, by 0.37, 0.36, 1.13 and 2.87 points: from 128 layers on, the deeper, the worse. How many runs stand
+# behind it is not known.
 # :::
 #
 # ### Live, on generated shapes
 #
-# A small ResNet with a module behind each of its three stages, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20
-# on CIFAR-10, for thirty epochs and the records.
+# A small ResNet with a module behind each stage, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10.
 
 # %%
 recipe = chapter_recipe("residual_attention", placement="stage-end")
@@ -401,7 +401,7 @@ else:
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After three epochs the network names more than 25 % of the test images, more than twice as many as chance.
+# After three epochs the network names more than 25 % of the test images, more than twice chance.
 # :::
 #
 # ### On CIFAR-10, with wrong labels, recorded
@@ -410,7 +410,7 @@ else:
 # of whose labels a share was made wrong at random; tested on 10,000 images with right labels. The paper does the same
 # with Attention-92 and ResNet-164 (its Table 5), and for much longer.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy against the share of wrong labels, from 0 to 70 per cent. Both networks fall from about 50 to about 20 per cent; the means with residual attention lie below those of no module."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10 by the share of wrong labels: a point for each of three seeds, lines through the means.", "name": "residual-attention-noise"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy against the share of wrong labels, from 0 to 70 per cent. Both networks fall from about 50 to about 20 per cent; the means with residual attention lie below those of no module."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10 by the share of wrong labels: a point for each of three seeds, lines through the means. The two lines fall side by side.", "name": "residual-attention-noise"}} tags=["hide-input"]
 LABEL = "residual_attention(placement=stage-end)"
 LEVELS = {
     0: "",
@@ -497,7 +497,7 @@ measured = pd.DataFrame(rows, columns=names).set_index(
     ["modules", "factor"]
 )
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three panels on a logarithmic scale against the number of modules. Straight: the mask alone falls to below 0.01, one plus the mask rises above 20, the others stay near one. Signal: one plus the mask rises above 40, the mask alone stays below 2. Gradient: the mask alone rises above 500, no mask least."}, "figure": {"caption": "What fresh stacks of one to eight modules do, by the factor on the trunk.", "name": "residual-attention-stack"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three panels on a logarithmic scale against the number of modules. Straight: the mask alone falls to below 0.01, one plus the mask rises above 20, the others stay near one. Signal: one plus the mask rises above 40, the mask alone stays below 2. Gradient: the mask alone rises above 500, no mask least."}, "figure": {"caption": "What fresh stacks of one to eight modules do, by the factor on the trunk. Under the mask alone the straight way closes, and the gradient grows most.", "name": "residual-attention-stack"}} tags=["hide-input"]
 styles = [plots.look("residual_attention"), naive_look]
 styles += [plots.look("residual_attention(twice)", 1), plots.look("none")]
 _, axes = plots.panels(3, sharex=True, height=1.9)
@@ -506,6 +506,7 @@ for axis, what in zip(axes, names[2:]):
         values = measured[what].xs(name, level="factor")
         axis.semilogy(values, **look.points(label=name))
     axis.set_title(what, loc="left")
+    axis.minorticks_off()
 axes[0].legend(loc="lower left", ncols=2)
 axes[-1].set_xlabel("modules")
 plt.show()
@@ -524,6 +525,8 @@ relative = of["gradient"] / of["signal"]
 finding("more than 300 with the mask alone", relative["M"] > 300)
 finding("below 10 with one plus", relative["1 + M"] < 10)
 finding("between 0.8 and 1.3", 0.8 < twice["straight"] < 1.3)
+finding("stays below 30", twice["signal"] < 30)
+finding("and this gradient below 100", relative["2 M"] < 100)
 
 # %% [markdown]
 # :::{admonition} Finding
@@ -531,13 +534,13 @@ finding("between 0.8 and 1.3", 0.8 < twice["straight"] < 1.3)
 # Of eight modules. **Along the straight way** the mask alone leaves less than 1 % of the input; one plus the mask makes
 # it more than 20 times as large; with twice the mask a factor between 0.8 and 1.3 is left.
 #
-# **The signal does not fade.** It stays below 2 with the mask alone, is below 8 without a mask, and grows to more than
-# 40 with one plus the mask.
+# **The signal does not fade.** It is below 2 with the mask alone, below 8 without a mask, and grows to more than 40
+# with one plus it.
 #
 # **The gradient does not fade either.** With the mask alone it is more than 15 times as long as without one. The stack
 # is followed by a norm, which divides it by the signal: then it is more than 300 with the mask alone, and below 10 with
 # one plus the mask. So what one plus the mask keeps in bounds is not a fading signal, but a gradient that the norms
-# blow up.
+# blow up. It is not the only way: with twice the mask the signal stays below 30, and this gradient below 100.
 # :::
 #
 # :::{admonition} Try it
@@ -563,7 +566,7 @@ plots.verdicts(paper.verdicts(claims.split()))
 # %% [markdown]
 # ## Where the paper and the released code differ
 #
-# Six of fifteen differences; most others are printed numbers that disagree.
+# Six of fifteen differences; most of the others are printed numbers that disagree with each other.
 
 # %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
 most = "pooling older-file port-additions port-shortcuts port-cifar cifar"
@@ -638,8 +641,8 @@ plots.differences(SimpleNamespace(differences=chosen))
 # ````{exercise} How fast it fades
 # :label: residual-attention-exercise-fade
 #
-# *Easy, 5 minutes.* All masks are one half. Behind how many modules is less than a thousandth of the input left on the
-# straight way of naive learning?
+# *Easy, 5 minutes.* All masks are one half. Behind how many modules of naive learning is less than a thousandth left on
+# the straight way?
 #
 # :::{dropdown} Hint
 # Each module halves what is left.
@@ -654,7 +657,8 @@ exercises.answer("residual-attention-exercise-fade", ...)  # your number
 # :class: dropdown
 # ````
 #
-# $2^{-10} = 1/1024$. Attention-164 has twelve modules, four in each stage.
+# $2^{-10} = 1/1024$ is less than a thousandth, and $2^{-9} = 1/512$ is not. The paper's Attention-164 has twelve
+# modules.
 
 # %%
 modules = next(n for n in range(100) if 0.5**n < 0.001)
@@ -687,7 +691,7 @@ exercises.answer("residual-attention-exercise-size", ...)  # your number
 # :class: dropdown
 # ````
 #
-# Six units of 4,544 and 8,448 for the end of the mask.
+# There are six units, of 4,544 parameters each: 17 times 64 times 64 over 16, and 192. The end of the mask has 8,448.
 
 # %%
 module = attnlib.create("residual_attention", 64)
@@ -785,7 +789,8 @@ exercises.try_judge(
 # :class: takeaway
 # 1. A module is a piece of network: a trunk, and an hourglass that makes a mask for every pixel and channel of it.
 # 2. One plus the mask keeps the straight way open; the mask alone closes it, by a half with each fresh module.
-# 3. With norms in front, the signal survives either way. What differs is the gradient, which the mask alone blows up.
+# 3. With norms in front, the signal survives either way. What differs is the gradient: the mask alone makes it too
+#    long.
 # 4. Channel attention of length one is close to no mask at all; spatial attention says where, and never how much.
 # 5. In short runs here the masks keep wrong labels out no better than no module does. In the paper's long ones they do.
 # :::

@@ -390,7 +390,7 @@ else:
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test
 # images. The control is the constant that SGE starts with, $\sigma(1)$ for every pixel.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: SGE lowest, then no module, the constant gate of 0.731, SE and the constant gate of one half."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. SGE stands left of all others.", "name": "sge-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point: SGE lowest, then no module, the constant gate of 0.731, SE and the constant gate of one half."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. SGE's bar stands left of all others.", "name": "sge-cifar"}} tags=["hide-input"]
 start = f"constant(value={1 / (1 + math.exp(-1))})"
 labels_of = ("none", "constant", start, "se", "sge")
 runs = [r for label in labels_of for r in records("cifar10-slice", label)]

@@ -17,18 +17,19 @@
 # %% [markdown]
 # # Triplet attention (TAM)
 #
-# :::{admonition} What do rotations see?
+# :::{admonition} What does a module see that looks at a map from three sides?
 # :class: question
 #
-# **Shadows.** A turned kernel is given the maximum and the mean of each channel along one axis of the image, and cannot
-# know where on that axis anything is. All three branches together get the same from two maps that differ at every place
-# of a cube; CBAM tells the two apart.
+# Triplet attention looks along the rows, along the columns and along the channels, as if it turned the map.
 #
-# **At first, what is not the object.** In the first block 0.13 % of what the turned gates let through above their mean lies
-# on the object, where chance would give 5.62 %; in the last block it is 42.11 %, where chance would give 32.34 %.
+# **It sees shadows.** From each side it is given the maximum and the mean along one axis, and cannot know where on that
+# axis anything is. Two maps that differ at every place of a small cube look alike to it; CBAM tells them apart.
 #
-# **Here the turned branches do better by themselves.** On this book's shapes, leaving out the branch that is *not* turned
-# gains 10.6 points in the mean of four seeds. In time the module is dear: with 300 parameters a block, a training step
+# **Early in the network, what is not the object.** In the first block 0.13 % of what the two turned gates let through
+# above their mean lies on the object, where chance would give 5.62 %; in the last block it is 42.11 %, by chance 32.34.
+#
+# **Here the turned branches do better by themselves.** On this book's shapes, leaving out the branch that is *not*
+# turned gains 10.6 points in the mean of four seeds. And the module is slow: it has 300 parameters, and a training step
 # of ResNet-20 takes 85.0 % longer.
 # :::
 #
@@ -100,8 +101,7 @@ paper = attnlib.paper("triplet")
 #
 # Let $x$ be the map behind the last batch norm of a residual branch, with $C$ channels of $H \times W$ pixels.
 #
-# **Pool over one axis.** The authors call maximum and mean, side by side, a {term}`Z-pool`. For channels and columns it goes
-# over the rows:
+# **Pool over one axis.** Maximum and mean, side by side, are a {term}`Z-pool`; for channels and columns, over the rows:
 #
 # $$p_{cj} = \max_i\, x_c(i, j),$$ (triplet-peak)
 #
@@ -117,8 +117,7 @@ paper = attnlib.paper("triplet")
 #
 # $$g^{CW}_{cj} = \sigma(t_{cj}).$$ (triplet-gate)
 #
-# The kernel slides along channels *and* columns: a gate hears seven of each, and zeros beyond the first and the last. It
-# has the same value in all rows.
+# The kernel slides along channels *and* columns: a gate hears seven of each, and zeros beyond. All rows share it.
 #
 # **Twice more.** The second branch pools over the columns and gives $g^{HC}_{ic}$; the third pools over the channels and
 # gives $g^{HW}_{ij}$, CBAM's spatial half on the map as it comes. Each has its own kernel and norm. **Average:**
@@ -151,10 +150,9 @@ paper = attnlib.paper("triplet")
 #
 # Of the seven rows of a turned kernel one hears the gate's own channel, and six hear channels stored beside it. What is
 # *beside* worth? ECA slides a kernel over channels, too, and its chapter has the answer for the time before training:
-# {prf:ref}`eca-theorem`. The proof uses of a gate only that the same channels stand in its window when rows and columns of
-# the dense layers around it are renamed. So it holds for the turned branches as it stands, and the H–W branch hears no
-# order at all: over all seeds, the stored order is as good as any other, and no better. What it is worth *after* training
-# is measured below.
+# {prf:ref}`eca-theorem`. The proof uses of a gate only that the same channels stand in its window when rows and columns
+# of the dense layers around it are renamed. So it holds for the turned branches as it stands, and the H–W branch hears
+# no order: over all seeds, any order is as good as the stored one. What it is worth after training, see below.
 #
 # ## The module from scratch
 
@@ -290,7 +288,9 @@ def gates_of_cubes(key, **arguments):
 
 check("triplet attention", *gates_of_cubes("triplet"), atol=1e-12)
 even, odd = gates_of_cubes("cbam", reduction=2)
-finding("more than 0.001", (even - odd).abs().max() > 0.001)
+apart = (even - odd).abs().max()
+print(f"gates differ by up to {apart:.2f}")
+finding("more than 0.001", apart > 0.001)
 
 # %% [markdown]
 # :::{admonition} Finding
@@ -303,7 +303,8 @@ finding("more than 0.001", (even - odd).abs().max() > 0.001)
 #
 # :::{admonition} Try it
 # :class: try-it
-# The module `bam` adds its two logits before the sigmoid. Are its gates equal, too? Say first; then write `"bam"` for `"cbam"`.
+# `bam` has a logit for each channel and for each pixel. Are its gates equal? Say first; then write `"bam"` for
+# `"cbam"`.
 # :::
 #
 # ### Ties
@@ -398,10 +399,9 @@ plots.table(printed.reset_index(), "Printed top-1 error (%)", digits=2)
 #
 # ### Live, on generated shapes
 #
-# A small ResNet with triplet attention, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty
-# epochs and the records.
+# A small ResNet with triplet attention, three epochs. With `ATTNLIB_LANE=full` it is ResNet-20 on CIFAR-10, for thirty.
 
-# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, over three epochs."}, "figure": {"caption": "The live network by epoch.", "name": "triplet-live"}}
+# %% mystnb={"image": {"alt": "Accuracy on generated shapes by epoch: one line for held-out images and one for training images, over three epochs."}, "figure": {"caption": "The live network by epoch. Three epochs are a beginning.", "name": "triplet-live"}}
 trained = train(chapter_recipe("triplet", seed=0))
 if lane() == "full":
     store(trained.record)
@@ -411,11 +411,10 @@ plt.show()
 # %% [markdown]
 # ### A branch less, over seeds
 #
-# The same network without each branch in turn, on four seeds, tested on 2,000 fresh images (`benchmarks/triplet_branches.py`).
-# The controls are no module, the constant of one half, and three branches whose norms all start with the scale 0, so that
-# every gate starts at one half.
+# The same network without each branch in turn, on four seeds, on 2,000 fresh images (`benchmarks/triplet_branches.py`).
+# Controls: no module, the constant one half, three branches that start there.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant of one half lowest, then the form that starts at one half, all three branches, without the H–C branch, without the C–W branch, no module, and without the H–W branch highest."}, "figure": {"caption": "Accuracy on shapes after three epochs: a point for each of four seeds, a bar at the mean.", "name": "triplet-branches"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Accuracy on shapes, four points a row: a constant of one half lowest, then the form that starts at one half, all three branches, without the H–C branch, without the C–W branch, no module, and without the H–W branch highest."}, "figure": {"caption": "Accuracy on shapes after three epochs: a point for each of four seeds, a bar at the mean. Without the H–W branch the network is best in the mean.", "name": "triplet-branches"}} tags=["hide-input"]
 table = pd.DataFrame(measurements("triplet-branches").rows)
 by = 100 * table.pivot(index="variant", columns="seed", values="accuracy")
 by = by.loc[by.mean(axis=1).sort_values().index]
@@ -450,7 +449,7 @@ plt.show()
 #
 # Real images, recorded beforehand: ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest; SE next; CBAM, the constant gate of one half and triplet attention highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean.", "name": "triplet-cifar"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row: no module lowest; SE next; CBAM, the constant gate of one half and triplet attention highest and on one level."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10: a point for each seed, a bar at the mean. Triplet attention, CBAM and the constant share their mean.", "name": "triplet-cifar"}} tags=["hide-input"]
 keys = ("none", "se", "constant", "cbam", "triplet")
 runs = [run for key in keys for run in records("cifar10-slice", key)]
 seeds = {run.seed for run in records("cifar10-slice", "triplet")}
@@ -472,9 +471,9 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With three seeds of each, the means are 53.59 % with triplet attention, 53.65 % with the constant (95 % interval of the
-# difference -3.80 to 3.66) and 53.60 % with CBAM. Triplet attention is 3.55 points above no module, and above it on each
-# seed (-2.97 to 10.07). What it gains, gates that know nothing gain as well.
+# With three seeds of each, the means are 53.59 % with triplet attention, 53.65 % with the constant (95 % interval of
+# the difference -3.80 to 3.66) and 53.60 % with CBAM. Triplet attention is 3.55 points above no module (-2.97 to
+# 10.07), and above it on each seed. Gates that know nothing [gain as much](../accuracy.ipynb).
 # :::
 #
 # ## Look inside
@@ -528,8 +527,9 @@ plots.table(rows, "Share of the gates on the object", digits=2)
 # In the first block the share of the turned gates on the object is 0.13 %, where chance would give 5.62 %: they are lower on
 # the object, on each of the four seeds. In the last it is 42.11 %, where chance would give 32.34 %, above chance on each.
 #
-# The live network names more than 25 % of the held-out images. In it ties are rare behind the norm, in less than 1 % of the lines of rows and columns. Behind a ReLU more
-# than 8 % of them would have several largest values, zeros nearly all.
+# The live network names more than 25 % of the held-out images. In it ties are rare, in less than 1 % of the lines of
+# rows and columns; behind a ReLU more than 8 % of them would have several largest values. So how a tie is broken hardly
+# matters behind a norm, where the module stands.
 # :::
 #
 # ### Other gates, after training
@@ -537,7 +537,7 @@ plots.table(rows, "Share of the gates on the object", digits=2)
 # On each of the four seeds, close one branch (its gate becomes one half) or all; give every image the *average* gates or
 # those of *another* image; or let the turned kernels slide along a *random order* of the channels.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost, four seeds a row. One closed branch costs between minus six and twenty points, all three closed twelve to thirty-five, average gates five to twenty-seven, another image's gates twelve to thirty-one, a random order between minus seven and nineteen."}, "figure": {"caption": "Points of accuracy that trained networks lose with other gates: four seeds, two random orders for each.", "name": "triplet-exchange"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Points of accuracy lost, four seeds a row. One closed branch costs between minus six and twenty points, all three closed twelve to thirty-five, average gates five to twenty-seven, another image's gates twelve to thirty-one, a random order between minus seven and nineteen."}, "figure": {"caption": "Points of accuracy that trained networks lose with other gates: four seeds, two random orders for each. To close the H–W branch costs next to nothing in the mean.", "name": "triplet-exchange"}} tags=["hide-input"]
 lost = four.filter(like="lost").rename(columns=lambda name: name[6:])
 rows = {name: lost[[name]] for name in lost if "order" not in name}
 rows["random order"] = lost.filter(like="order")
@@ -560,8 +560,9 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # A random order of the channels costs 6.39 points in the mean, on each seed less than another image's gates, which cost
-# 21.35 points. Average gates cost 16.08 points: unlike [IEBN](iebn.ipynb)'s, these gates are used image by image. Closed
-# alone, the branches C–W, H–C and H–W cost 6.10, 7.78 and 0.13 points in the mean.
+# 21.35 points. Average gates cost 16.08 points: unlike [IEBN](iebn.ipynb)'s, these gates are used image by image.
+# Closed alone, the branches C–W, H–C and H–W cost 6.10, 7.78 and 0.13 points in the mean: the networks hardly use the
+# branch without which they would have learned more.
 # :::
 #
 # ## What holds
