@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map_only
 
 from attnlib import registry
 from attnlib.base import check_choice, check_flag, check_size
-from attnlib.data.files import write_text
+from attnlib.data.files import writable_file, write_text
 from attnlib.networks import attach, external
 from attnlib.profiling import timing
 from attnlib.profiling.cost import Cost, profile
@@ -186,9 +186,8 @@ class CostComparison:
             ValueError: another ending; a plot where seaborn is not installed.
             OSError: the file cannot be written.
         """
-        path = Path(path)
         form = form_of(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = writable_file(path, "choose another file")
         if form != "the plot":
             write_text(path, self.text(form))
             return path

@@ -13,6 +13,7 @@ import warnings
 import pytest
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -75,6 +76,24 @@ def test_train_writes_the_record_and_says_so(tmp_path):
     lines = result.stderr.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["epoch 1", "epoch 2"]
     assert all(re.search(r"accuracy \d+\.\d%, [1-9]\d* images/s$", line) for line in lines)
+
+
+def test_train_takes_a_folder_and_a_network_of_ones_own_and_says_what_the_folder_holds(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        for number in range(15):
+            path = tmp_path / "photos" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 9), (17 * number, 9 * number, 255 - number)).save(path)
+    (tmp_path / "their_nets.py").write_text(
+        "from attnlib.networks import create\ndef small(num_classes):\n    return create('resnet8', num_classes)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    own = ("--data", "photos", "--backbone", "their_nets:small", "--image-size", 16, "--attention", "eca")
+    result = attnlib("train", "--recipe", "smoke", "--epochs", 1, "--set", "batch_size=8", *own, "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == "photos: 24 training and 6 test images of 2 classes: cat, dog"
+    recipe = Record.load(tmp_path / "run" / "record.json").recipe
+    assert (recipe.data, recipe.backbone, recipe.image_size) == ("photos", "their_nets:small", 16)
 
 
 def test_the_same_command_again_shows_a_finished_run_and_refuses_another(tmp_path):

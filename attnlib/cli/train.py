@@ -28,8 +28,14 @@ def train(
         str,
         typer.Option(help="Where to start from: smoke, cifar10-slice, equal-budget or a paper's (attnlib recipes)."),
     ] = "equal-budget",
-    data: Annotated[str | None, typer.Option(help="cifar10, cifar100 or shapes; default the recipe's.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="A network, e.g. resnet20; default the recipe's.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="cifar10, cifar100, shapes, or a folder of images by class; default the recipe's."),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="resnet20, torchvision:NAME, timm:NAME or my_models:function; default the recipe's."),
+    ] = None,
     attention: Attention = "none",
     arguments: Arguments = None,
     placement: Annotated[
@@ -38,6 +44,10 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Side to which a folder's images are resized; default the network's own."),
+    ] = None,
     train_images: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -75,6 +85,7 @@ def train(
             "placement": placement and (placement[0] if len(placement) == 1 else tuple(placement)),
             "seed": seed,
             "epochs": epochs,
+            "image_size": image_size,
             "train_images": train_images,
         }
         warnings.showwarning = note
@@ -82,6 +93,7 @@ def train(
         record_path = out_folder / "record.json"
         record = None if restart else finished(out_folder, chosen)
         if record is None:
+            _say_what_a_folder_holds(chosen.data)
             # Not earlier: they bring Fabric and torchvision, for which bad input and a finished run need not wait.
             from attnlib.training.allocator import keep_freed_memory
             from attnlib.training.loop import TrainingFailedError, TrainingInterrupted
@@ -133,6 +145,18 @@ def recipes(name: Annotated[str | None, typer.Argument(help="One of them, to see
         out.print(table)
         if broken:
             end("error", "; ".join(map(str, broken)), 1)
+
+
+def _say_what_a_folder_holds(data: str) -> None:
+    from attnlib.data.images import datasets
+
+    if data in datasets() or is_worker():
+        return
+    from attnlib.data.folder import files
+
+    (classes, training), (_, test) = files(data, "train"), files(data, "test")
+    said = f"{data}: {len(training)} training and {len(test)} test images of {len(classes)} classes"
+    err.print(f"{said}: {', '.join(classes)}", soft_wrap=True)
 
 
 def _once(options: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

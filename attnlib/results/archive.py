@@ -67,7 +67,7 @@ def store(record: Record, folder: str | Path = FOLDER) -> Path:
 
 def location(recipe: Recipe) -> Path:
     """`smoke/constant-value-0.0/resnet8-seed0.json`: where the record of a run lies in the folder of records."""
-    return Path(recipe.name) / _slug(recipe.label) / f"{recipe.backbone}-seed{recipe.seed}.json"
+    return Path(recipe.name) / _slug(recipe.label) / f"{_slug(recipe.backbone)}-seed{recipe.seed}.json"
 
 
 def _read(recipe: str | None, attention: str | None, folder: str | Path) -> list[Record]:

@@ -13,7 +13,7 @@ from attnlib.data import Images
 from attnlib.training.recipe import Recipe
 
 _PAD = 4
-_EVALUATION_BATCH = 500
+_EVALUATION_PIXELS = 500 * 32 * 32
 
 
 class Normalisation:
@@ -59,8 +59,14 @@ class DeviceImages:
 
     def parts(self, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """All of them in order, in batches for evaluation; of `world` processes, number `rank` gets every world-th."""
-        for start in range(rank * _EVALUATION_BATCH, len(self), world * _EVALUATION_BATCH):
-            yield self.images[start : start + _EVALUATION_BATCH], self.labels[start : start + _EVALUATION_BATCH]
+        size = evaluation_batch(self.images.shape[1], self.images.shape[2])
+        for start in range(rank * size, len(self), world * size):
+            yield self.images[start : start + size], self.labels[start : start + size]
+
+
+def evaluation_batch(height: int, width: int) -> int:
+    """How many images go through the network at once where none is learned from: as many pixels as 500 of CIFAR's."""
+    return max(1, _EVALUATION_PIXELS // (height * width))
 
 
 def balanced_order(data: Images) -> np.ndarray:

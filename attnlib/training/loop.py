@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from attnlib import networks
 from attnlib.data.files import writable_folder
+from attnlib.data.images import check_name
 from attnlib.errors import shortened
-from attnlib.training.batches import Normalisation
+from attnlib.training.batches import Normalisation, evaluation_batch
 from attnlib.training.checkpoint import Checkpoints
 from attnlib.training.devices import processes_with
 from attnlib.training.folder import alone, earlier_sitting
@@ -32,7 +33,6 @@ from attnlib.training.run import NonFiniteLoss, Run, check_shares, torch_seed
 from attnlib.training.workers import is_worker, local_rank
 
 Progress = Callable[[int, int, list[Epoch]], None]
-_PREDICTION_BATCH = 500
 
 
 class TrainingFailedError(RuntimeError):
@@ -68,13 +68,13 @@ class Trained:
         one = next(self.model.parameters())
         in_bf16 = self.record.recipe.precision == "bf16-mixed"
         with torch.no_grad(), torch.autocast(one.device.type, torch.bfloat16, enabled=in_bf16):
-            starts = range(0, len(images), _PREDICTION_BATCH)
-            parts = [self.model(self.inputs(images[i : i + _PREDICTION_BATCH])) for i in starts]
+            size = evaluation_batch(*images.shape[1:3])
+            parts = [self.model(self.inputs(images[i : i + size])) for i in range(0, len(images), size)]
         return torch.cat(parts).to("cpu", one.dtype)
 
 
 def train(
-    recipe: Recipe,
+    recipe: Recipe | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
     device: str = "auto",
@@ -83,15 +83,19 @@ def train(
     restart: bool = False,
     deterministic: bool = False,
     save_every: float = 60.0,
+    model: nn.Module | None = None,
+    data: str | Path | None = None,
 ) -> Trained:
     """Train by `recipe` and give back the network with its record.
+
+    >>> train(Recipe.named("equal-budget", attention="se", epochs=5), model=my_network, data="photos")
 
     With a folder `out` the run can be stopped at any moment, even by a crash: the same call goes on from the last
     checkpoint and ends with the same record, apart from measured times, throughput and memory. That is so on the CPU of
     one machine with one number of threads, and on a GPU with `deterministic`. A finished run is not run again.
 
     Args:
-        recipe: what to do; see `Recipe`.
+        recipe: what to do; see `Recipe`. Default the recipe "equal-budget".
         out: folder for `record.json`, written when the run ends, however it ends, and for its checkpoints. Default:
             nothing is written.
         progress: called after every step and every epoch with the steps done, the steps in all, the completed epochs.
@@ -102,6 +106,10 @@ def train(
         restart: forget what `out` holds of an earlier run.
         deterministic: refuse GPU operations that do not give the same numbers each time.
         save_every: seconds from one checkpoint to the next; there is one at the start and one at the end besides.
+        model: a network of your own that stands for the recipe's backbone. It is copied with its weights, which may
+            have been trained elsewhere, and gets the recipe's attention; the record calls it by its class. To go on,
+            the same call needs the same network.
+        data: a data set or a folder of images by class, in place of the recipe's.
 
     Raises:
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
@@ -109,6 +117,7 @@ def train(
             or there was any other error, which is then its cause; the record says "failed" and why.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
     """
+    recipe = _with_own(recipe, model, data)
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
     writer = folder is not None and not is_worker()
     if local_rank() and not is_worker():
@@ -124,12 +133,23 @@ def train(
         earlier = earlier_sitting(folder, recipe) if writer and not restart else (None, None)
         fabric = processes_with(recipe.precision, device, devices)
         stack.enter_context(_random_state(fabric, recipe, deterministic))
-        run = Run(recipe, fabric, root)
+        run = Run(recipe, fabric, root, model)
         stack.enter_context(_default_dtype(recipe))
         if writer and restart:  # the arguments are good: from here on, what lies in the folder is this run's
             (folder / "record.json").unlink(missing_ok=True)
             Checkpoints(folder).clear()
         return _Sitting(run, folder if writer else None, progress, save_every, earlier).train()
+
+
+def _with_own(recipe: Recipe | None, model: nn.Module | None, data: str | Path | None) -> Recipe:
+    """The recipe with what the caller brings in place of its own."""
+    recipe = recipe or Recipe.named("equal-budget")
+    if model is not None and not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module, got {type(model).__name__}; a network by name is recipe.backbone")
+    if data is not None:
+        check_name(str(data))
+    chosen = {"data": None if data is None else str(data), "backbone": model and f"model:{type(model).__name__}"}
+    return recipe.model_copy(update={field: value for field, value in chosen.items() if value is not None})
 
 
 class _Sitting:

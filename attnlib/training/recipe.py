@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Container
 from importlib.resources import files
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -50,8 +51,9 @@ class Recipe(BaseModel):
 
     Attributes:
         name: what the recipe is called, in letters, digits, ".", "_" and "-"; records are filed under it.
-        data: a data set of `attnlib.data.datasets()`.
-        backbone: a network of `attnlib.networks.list_networks()`.
+        data: a data set of `attnlib.data.datasets()`, or a folder of images by class, see `attnlib.data.load`.
+        backbone: a network of `attnlib.networks.list_networks()`, `torchvision:NAME`, `timm:NAME`, or
+            `my_models:function` of one's own, which is called with the number of classes.
         attention: a key of `attnlib.list_modules()`, or "none" for the plain network.
         attention_args: arguments of the attention module.
         placement: where the attention goes, a rule's name, a pattern of paths or a list of paths, see
@@ -79,6 +81,7 @@ class Recipe(BaseModel):
             Residual Attention's eq. 7. The labels of validation and test images stay as they are.
         precision: of the forward pass, in Lightning Fabric's words.
         seed: of the initial weights, the order of the images and the augmentation, each drawn from its own generator.
+        image_size: side to which the images of a folder are resized; default what the network was made for.
         train_images: use only so many of the training images, the same for every seed and balanced over the classes.
         sparsity: strength p of NAM's penalty on its scales, 0 for none.
     """
@@ -109,6 +112,7 @@ class Recipe(BaseModel):
     label_noise: float = Field(default=0.0, ge=0, le=1)
     precision: Literal["64-true", "32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    image_size: int | None = Field(default=None, ge=8)
     train_images: int | None = Field(default=None, ge=20)
     sparsity: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
@@ -153,7 +157,8 @@ class Recipe(BaseModel):
         """A recipe that comes with the package, with some of its fields replaced.
 
         Raises:
-            UnknownNameError: no such recipe, or no such field; the message lists the near matches.
+            UnknownNameError: no such recipe or field, or a replaced field names data, a network or a module that is not
+                there; the message lists the near matches.
             ValueError: a field whose value does not fit; the message names field and value.
         """
         # The folder is not listed where the file is there: a chapter would depend on every recipe that is added.
@@ -167,9 +172,11 @@ class Recipe(BaseModel):
         except ValueError as error:  # what TOML or UTF-8 does not allow
             raise ValueError(f"recipe {name}: {_FILES / f'{name}.toml'} cannot be read: {error}") from error
         try:
-            return cls(**{"name": name, **fields, **overrides})
+            made = cls(**{"name": name, **fields, **overrides})
         except ValidationError as error:
             raise ValueError(f"recipe {name}: {reasons(error)}") from error
+        _check_names(made, overrides)
+        return made
 
     def differing_fields(self, other: "Recipe") -> list[str]:
         """Names of the fields in which two recipes differ, in the order above."""
@@ -185,6 +192,23 @@ class Recipe(BaseModel):
             details["sparsity"] = self.sparsity
         inside = ", ".join(f"{key}={value}" for key, value in sorted(details.items()))
         return f"{self.attention}({inside})" if inside else self.attention
+
+
+def _check_names(recipe: Recipe, given: Container[str]) -> None:
+    """Refuse names that nothing has; imported are the tables of those that were given alone."""
+    if "data" in given:
+        from attnlib.data.images import check_name
+
+        check_name(recipe.data)
+    if "backbone" in given and ":" not in recipe.backbone:
+        from attnlib.networks.zoo import list_networks
+
+        if recipe.backbone not in (known := list_networks("classifier")):
+            raise unknown("network that classifies images", recipe.backbone, known)
+    if "attention" in given and recipe.attention != "none":
+        from attnlib.registry import info
+
+        info(recipe.attention)
 
 
 def reasons(error: ValidationError) -> str:

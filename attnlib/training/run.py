@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnlib.base import check_count
-from attnlib.data import channel_statistics, load
+from attnlib.data import channel_statistics, datasets, load
 from attnlib.training.batches import TORCH, Batches, DeviceImages, Normalisation, seed_of, split, with_noise
 from attnlib.training.network import build, parameter_groups, sparsity_penalty
 from attnlib.training.recipe import Recipe
@@ -35,17 +35,19 @@ class Run:
         recipe: what is run.
         fabric: launched where it has several processes.
         root: folder of the data sets.
+        model: a network that stands for the recipe's backbone.
 
     Raises:
         UnknownNameError, MissingDataError, DamagedDataError, ValueError: what the recipe asks for does not fit.
     """
 
-    def __init__(self, recipe: Recipe, fabric: Fabric, root: Any = None) -> None:
+    def __init__(self, recipe: Recipe, fabric: Fabric, root: Any = None, model: nn.Module | None = None) -> None:
         self.recipe, self.fabric = recipe, fabric
-        train_data, test_data = (load(recipe.data, split, root, verify=True) for split in ("train", "test"))
+        side = side_of_images(recipe)
+        train_data, test_data = (load(recipe.data, split, root, True, side) for split in ("train", "test"))
         chosen, held_out = split(train_data, recipe.train_images, hold_out=recipe.protocol == "clean")
         classes = len(train_data.classes)
-        self.model = build(recipe, classes, image_size=train_data.images.shape[1])
+        self.model = build(recipe, classes, image_size=train_data.images.shape[1], model=model)
         self.normalise = Normalisation(*channel_statistics(train_data.images[chosen]))
         self.training = DeviceImages.select(train_data, chosen, fabric.device)
         self.validation = DeviceImages.select(train_data, held_out, fabric.device)
@@ -242,6 +244,15 @@ class Run:
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None and self.fabric.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self.fabric.device)
+
+
+def side_of_images(recipe: Recipe) -> int | None:
+    """To which the images of a folder are resized; None for a data set, whose images have a size of their own."""
+    if recipe.image_size is not None or recipe.data in datasets():
+        return recipe.image_size
+    from attnlib.networks import external
+
+    return external.image_size(recipe.backbone)
 
 
 def check_shares(recipe: Recipe, devices: int) -> None:
