@@ -37,7 +37,22 @@ def _names_a_folder(name: str) -> str:
     return name
 
 
+def _names_a_network(name: str) -> str:
+    library, colon, rest = name.partition(":")
+    for part in (library, rest) if colon else (name,):
+        _names_a_folder(part)
+    return name
+
+
+def _names_data(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError("take the name of a data set, or the path of a folder in signs that can be printed")
+    return name
+
+
 _Name = Annotated[str, AfterValidator(_names_a_folder)]
+_Data = Annotated[str, AfterValidator(_names_data)]
+_Network = Annotated[str, AfterValidator(_names_a_network)]
 _Path = Annotated[str, AfterValidator(_finds_paths)]
 
 
@@ -89,8 +104,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: _Name
-    data: _Name
-    backbone: _Name
+    data: _Data
+    backbone: _Network
     attention: _Name = "none"
     attention_args: Annotated[dict[str, Any], AfterValidator(_as_json)] = {}
     placement: _Path | tuple[_Path, ...] | None = None

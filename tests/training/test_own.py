@@ -54,6 +54,7 @@ def test_a_network_by_name_learns_a_folder_and_goes_on(photos, tmp_path):
     assert sum(trained.record.attached.values()) == 1
     again = attnlib.train(chosen, tmp_path / "run")
     assert again.record == trained.record
+    assert recipe(data=str(tmp_path / "photos")).data == str(tmp_path / "photos")
     assert trained.predict(attnlib.load("photos", "test", image_size=16).images).shape == (12, 3)
     assert location(chosen).name == "own_networks-small-seed0.json"
     with torch.random.fork_rng():
@@ -94,6 +95,7 @@ def test_a_network_that_does_not_score_the_classes_is_refused_before_the_trainin
         ({"attention": "sse"}, "no module is called 'sse'; did you mean 'se'"),
         ({"backbone": "resnet21"}, "no network that classifies images is called 'resnet21'; did you mean 'resnet20'"),
         ({"backbone": "retinanet_resnet50"}, "no network that classifies images is called 'retinanet_resnet50'"),
+        ({"data": "photos/of/none"}, "no dataset is called 'photos/of/none'"),
         ({"data": "cifar11"}, "no dataset is called 'cifar11'; did you mean 'cifar10'"),
     ],
 )
