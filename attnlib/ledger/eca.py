@@ -255,9 +255,8 @@ def inverse() -> Finding:
 
 def total_resnet50() -> Finding:
     total = parameters(_released("resnet50"))
-    return Finding(
-        total / 1e6, f"{total:,}, which is {total / 2**20:.3f} times 2^20", total / 2**20, rule="binary units"
-    )
+    note = f"{total:,}, which is {total / 2**20:.3f} times 2^20"
+    return Finding(total / 1e6, note, total / 2**20, rule="binary units", table="table-3")
 
 
 @cache

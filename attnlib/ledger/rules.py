@@ -106,7 +106,13 @@ class Rule:
     cut_off: bool = False
 
     def unit(self, column: CostColumn) -> float:
-        return 1024 ** (log(column.unit, 10) / 3) if self.binary else column.unit
+        if not self.binary or _is_power_of_1024(column.unit):
+            return column.unit
+        return 1024 ** (log(column.unit, 10) / 3)
+
+
+def _is_power_of_1024(unit: float) -> bool:
+    return unit > 1 and log(unit, 1024).is_integer()
 
 
 RULES = {

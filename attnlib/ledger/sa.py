@@ -89,7 +89,7 @@ def _total(backbone: str) -> Finding:
         f"{total:,}, rounded {total / 1e6:.3f}, cut off {total // 1000 / 1000:.3f}; "
         f"without SA {parameters(Network(backbone)):,}"
     )
-    return Finding(total / 1e6, note, total // 1000 / 1000, rule="cut off")
+    return Finding(total / 1e6, note, total // 1000 / 1000, rule="cut off", table="table-1")
 
 
 def parameters_share() -> Finding:
@@ -154,7 +154,7 @@ def gflops_baseline_resnet101() -> Finding:
 def _baseline(backbone: str) -> Finding:
     layers, macs = by_layers(Network(backbone)), multiply_adds(Network(backbone))
     note = f"{layers / 1e9:.4f} with batch norms, ReLUs and pooling layers counted, {macs / 1e9:.4f} multiply-adds"
-    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer")
+    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer", table="table-1")
 
 
 def _random_sa() -> SA:

@@ -233,7 +233,7 @@ def flops_baseline_resnet38() -> Finding:
     others = (sum(counts.values()) + counts["batch_norm"]) * (CLASSIFIED[0] // CLASSIFIED[1]) ** 2
     everything = (_flops(network) + others) / 1e9
     note = f"{_billions(network):.3f}; {everything:.3f} with norms, activations, pooling and the sums of the shortcuts"
-    return Finding(_billions(network), note, everything, rule="layer by layer")
+    return Finding(_billions(network), note, everything, rule="layer by layer", table="table-1")
 
 
 def flops_conv_stem_resnet50() -> Finding:

@@ -88,7 +88,7 @@ def parameters_against_cbam() -> Finding:
 def gflops_resnet50() -> Finding:
     macs, layers = _added_operations("multiply-adds"), _added_operations("layers")
     note = f"{macs:,} multiply-adds; {layers:,} operations with the values that are pooled"
-    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer")
+    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer", table="readme")
 
 
 def _added_operations(counting: str) -> int:
@@ -110,13 +110,13 @@ def gflops_cbam() -> Finding:
     hooked = layer_hooks(WITH_CBAM)
     pooled = hooked + pooled_by_cbam(WITH_CBAM)
     note = f"{hooked / 1e9:.4f} without its pooling layers, {pooled / 1e9:.4f} with the values that both read"
-    return Finding(hooked / 1e9, note, pooled / 1e9, rule="layer by layer")
+    return Finding(hooked / 1e9, note, pooled / 1e9, rule="layer by layer", table="readme")
 
 
 def gflops_detection() -> Finding:
     macs, layers = multiply_adds(_body("resnet50")), operations(_body("resnet50"), "layers")
     note = f"{macs / 1e9:.2f} multiply-adds, {layers / 1e9:.2f} with batch norms, ReLUs and pooling layers"
-    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer")
+    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer", table="detection")
 
 
 def gflops_detection_se() -> Finding:

@@ -193,9 +193,13 @@ def _by_rule(key: str, claim: Claim, finding: Finding) -> tuple[Disagreement | N
     quantity = "parameters" if "parameters" in claim.unit else "operations"
     label = next(table.label for table in load(key).tables if table.id == finding.table)
     agree = {c.rule: c for c in countings(key) if (c.table, c.quantity) == (label, quantity)}
-    stated, rule = agree["as stated"], agree[finding.rule]
+    best, stated = max(each.agree for each in agree.values()), agree["as stated"]
+    if finding.rule not in agree:  # `countings` leaves out a rule that changes nothing: the table is counted by it
+        remark = f"{text}, as all of {label} is counted: {stated.agree} of its {stated.cells} {quantity} agree"
+        return (kind, remark) if stated.agree == best else (None, f"{remark}, more by another rule")
+    rule = agree[finding.rule]
     remark = f"{text}: {rule.agree} of the {rule.cells} {quantity} of {label} agree, {stated.agree} as stated"
-    if rule.agree > stated.agree and rule.agree == max(each.agree for each in agree.values()):
+    if rule.agree > stated.agree and rule.agree == best:
         return kind, remark
     return None, f"{remark}, so that this rule does not explain the figure"
 

@@ -6,8 +6,9 @@ import pytest
 
 from attnlib.ledger import costs, verdict
 from attnlib.ledger.cells import Counting
+from attnlib.ledger.rules import RULES
 from attnlib.ledger.verdict import Finding, judge
-from attnlib.published.schema import Claim
+from attnlib.published.schema import Claim, load
 from attnlib.training import Recipe
 
 
@@ -137,6 +138,31 @@ def test_a_rule_is_used_for_a_whole_table_or_not_at_all(monkeypatch, agree, word
     )
     assert judged.words == words
     assert f"{agree['additions']} of the 6 operations of Table 7 agree, 4 as stated" in judged.note
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [(4, "holds with a note: counting rule"), (5, "does not hold: contradiction")]
+)
+def test_the_rule_by_which_a_table_is_counted_explains_a_figure_of_it(monkeypatch, other, words):
+    tried = [
+        Counting(table="Table 7", quantity="operations", rule=rule, agree=count, cells=6)
+        for rule, count in {"as stated": 4, "additions": other}.items()
+    ]
+    monkeypatch.setattr(costs, "countings", lambda key: tried)
+    judged = judge_one(
+        monkeypatch,
+        claim(value=3.86, tolerance=0.005, unit="10^9 operations", check="measure"),
+        lambda: Finding(3.88, otherwise=3.861, rule="layer by layer", table="table-7"),
+        tables=[SimpleNamespace(id="table-7", label="Table 7")],
+    )
+    assert judged.words == words
+    assert "as all of Table 7 is counted: 4 of its 6 operations agree" in judged.note
+
+
+def test_a_table_in_binary_units_is_not_converted_twice():
+    column = next(table for table in load("eca").tables if table.id == "table-3").costs["params_Mi"]
+    assert column.unit == 2**20
+    assert RULES["binary units"].unit(column) == 2**20
 
 
 def test_a_check_that_raises_is_no_verdict(monkeypatch):
