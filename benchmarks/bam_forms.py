@@ -22,7 +22,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor
 
 from attnlib.catalogue import TABLE
@@ -30,7 +29,7 @@ from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.scale_attention.bam import BAM
 from attnlib.training import Recipe, Trained, train
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, REDUCTION = 2000, 7, 4
 sigmoid = torch.sigmoid
@@ -103,7 +102,7 @@ def accuracy(trained: Trained, inputs: Tensor, labels: Tensor) -> float:
         return (trained.model.eval()(inputs).argmax(1) == labels).double().mean().item()
 
 
-def row(variant: str, seed: int) -> dict[str, Any]:
+def rows(variant: str, seed: int) -> list[dict[str, Any]]:
     attention, arguments = VARIANTS[variant]
     placement = None if attention == "none" else "stage-end"
     recipe = Recipe.named("smoke", attention=attention, attention_args=arguments, placement=placement, seed=seed)
@@ -128,7 +127,7 @@ def row(variant: str, seed: int) -> dict[str, Any]:
 
             module.register_forward_hook(note)
         accuracy(trained, inputs, labels)
-    return {"variant": variant, "seed": seed} | {name: round(value, 4) for name, value in found.items()}
+    return [{name: round(value, 4) for name, value in found.items()}]
 
 
 def main(
@@ -137,16 +136,9 @@ def main(
 ) -> None:
     """Train, and write `bam-forms.json`; go on where a run was cut off."""
     torch.set_num_threads(1)
-    path = out / "bam-forms.json"
     settings = {"recipe": "smoke", "reduction": REDUCTION, "test_images": TEST_IMAGES, "test_seed": TEST_SEED}
-    head = header(torch.device("cpu"), settings)
-    rows = [run for run in measured_before(path, head) if run["variant"] in VARIANTS]
-    done = {(run["variant"], run["seed"]) for run in rows}
-    runs = [(variant, seed) for seed in range(seeds) for variant in VARIANTS]
-    for variant, seed in track([run for run in runs if run not in done], "networks"):
-        rows.append(row(variant, seed))
-        save(path, head | {"rows": rows})
-    print(path)
+    runs = [{"variant": variant, "seed": seed} for seed in range(seeds) for variant in VARIANTS]
+    measure_runs(out / "bam-forms.json", settings, runs, rows)
 
 
 if __name__ == "__main__":

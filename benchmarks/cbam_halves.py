@@ -10,13 +10,12 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import track
 
 from attnlib.data.looking import share_inside
 from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.training import Recipe, Trained, train
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED = 2000, 7
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,13 +53,13 @@ def looks(trained: Trained) -> dict[str, float | None]:
     return row
 
 
-def row(variant: str, seed: int) -> dict[str, Any]:
+def rows(variant: str, seed: int) -> list[dict[str, Any]]:
     attention, arguments = VARIANTS[variant]
     trained = train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
     images, labels, _ = generate(TEST_IMAGES, TEST_SEED)
     right = trained.predict(images).argmax(1) == torch.from_numpy(labels)
     accuracy = right.double().mean().item()
-    return {"variant": variant, "seed": seed, "accuracy": round(accuracy, 4)} | looks(trained)
+    return [{"accuracy": round(accuracy, 4)} | looks(trained)]
 
 
 def main(
@@ -69,16 +68,9 @@ def main(
 ) -> None:
     """Train, and write `cbam-halves.json`; go on where a run was cut off."""
     torch.set_num_threads(1)
-    path = out / "cbam-halves.json"
     settings = {"recipe": "smoke", "test_images": TEST_IMAGES, "test_seed": TEST_SEED}
-    head = header(torch.device("cpu"), settings)
-    rows = measured_before(path, head)
-    done = {(run["variant"], run["seed"]) for run in rows}
-    runs = [(variant, seed) for variant in VARIANTS for seed in range(seeds)]
-    for variant, seed in track([run for run in runs if run not in done], "networks"):
-        rows.append(row(variant, seed))
-        save(path, head | {"rows": rows})
-    print(path)
+    runs = [{"variant": variant, "seed": seed} for variant in VARIANTS for seed in range(seeds)]
+    measure_runs(out / "cbam-halves.json", settings, runs, rows)
 
 
 if __name__ == "__main__":

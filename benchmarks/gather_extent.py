@@ -11,13 +11,11 @@ accuracy; that with every gate of a channel replaced by its average over images 
 deviation of its gates.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor, nn
 
 import attnlib
@@ -26,7 +24,7 @@ from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.scale_attention.ge import GE
 from attnlib.training import Recipe, fit, train
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 EXTENTS = (2, 4, 8, 0)  # 0 is global
 SIDES = (4, 8, SIDE)  # of the regions
@@ -37,7 +35,7 @@ REGION_SEEDS, SHAPE_SEEDS = 3, 2
 # ---- regions ----
 
 
-def gate(kind: str, extent: int) -> GE:
+def module_of(kind: str, extent: int) -> GE:
     if kind == "learned":
         module = attnlib.create("ge", CHANNELS, extent=extent, variant="theta", **({} if extent else {"size": SIDE}))
         module.network_init_()
@@ -55,22 +53,21 @@ def network(module: nn.Module | None) -> nn.Sequential:
     return nn.Sequential(first, nn.ReLU(), *inside, second, nn.ReLU(), nn.Conv2d(CHANNELS, ANSWERS, 1))
 
 
-def region_row(side: int, kind: str, extent: int | None, seed: int) -> dict[str, Any]:
+def on_regions(side: int, gate: str, extent: int | None, seed: int) -> list[dict[str, Any]]:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    module = None if extent is None else gate(kind, extent)
+    module = None if extent is None else module_of(gate, extent)
     trained = fit(network(module), lambda: regions(BATCH, side, generator)[:2], STEPS, RATE)
     maps, answers, _ = regions(500, side, torch.Generator().manual_seed(10**6))
     with torch.no_grad():
         right = trained(maps).argmax(1) == answers
-    run = {"side": side, "gate": kind, "extent": extent, "seed": seed}
-    return run | {"accuracy": round(right.double().mean().item(), 4)}
+    return [{"accuracy": round(right.double().mean().item(), 4)}]
 
 
 # ---- shapes ----
 
 
-def shape_row(attention: str, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+def on_shapes(attention: str, seed: int, **arguments: Any) -> list[dict[str, Any]]:
     trained = train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
     images, labels, _ = generate(TEST_IMAGES, TEST_SEED)
     inputs, answers = trained.inputs(images), torch.from_numpy(labels)
@@ -83,7 +80,7 @@ def shape_row(attention: str, arguments: dict[str, Any], seed: int) -> dict[str,
             right = torch.cat([model(part).argmax(1) for part in x.split(500)]) == answers
         return round(right.double().mean().item(), 4)
 
-    row = {"attention": attention, **arguments, "seed": seed, "accuracy": accuracy(inputs)}
+    row = {"accuracy": accuracy(inputs)}
     means = {path: gates.mean((0, 2, 3), keepdim=True) for path, gates in seen.items()}
     hooks = [
         module.register_forward_hook(lambda _, args, __, mean=means[path]: args[0] * mean)
@@ -94,7 +91,7 @@ def shape_row(attention: str, arguments: dict[str, Any], seed: int) -> dict[str,
         hook.remove()
     for block, path in enumerate(modules, start=1):
         row[f"deviation_{block}"] = round((seen[path] - means[path]).square().mean().sqrt().item(), 4)
-    return row
+    return [row]
 
 
 def gates_of(model: nn.Module, module: GE, inputs: Tensor) -> Tensor:
@@ -111,16 +108,6 @@ def gates_of(model: nn.Module, module: GE, inputs: Tensor) -> Tensor:
 # ---- tables ----
 
 
-def table(path: Path, settings: dict[str, Any], runs: list[dict], measure: Callable[..., dict[str, Any]]) -> None:
-    """Measure what is not in the table yet."""
-    head = header(torch.device("cpu"), settings)
-    rows = measured_before(path, head)
-    for run in track(runs[len(rows) :], path.stem):
-        rows.append(measure(**run))
-        save(path, head | {"rows": rows})
-    print(path)
-
-
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the tables.")] = TABLES,
 ) -> None:
@@ -128,22 +115,22 @@ def main(
     torch.set_num_threads(1)
     gates = [("none", None)] + [(kind, e) for kind in ("mean", "mean and norm", "learned") for e in EXTENTS]
     of_regions = [
-        {"side": side, "kind": kind, "extent": extent, "seed": seed}
+        {"side": side, "gate": kind, "extent": extent, "seed": seed}
         for seed in range(REGION_SEEDS)
         for side in SIDES
         for kind, extent in gates
     ]
     settings = {"channels": CHANNELS, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE}
-    table(out / "ge-regions.json", settings, of_regions, region_row)
+    measure_runs(out / "ge-regions.json", settings, of_regions, on_regions)
     attentions: list[tuple[str, dict[str, Any]]] = [("none", {}), ("constant", {"value": 0.5})]
     attentions += [("ge", {"variant": variant, "extent": e}) for variant in ("theta-", "theta") for e in EXTENTS]
     of_shapes = [
-        {"attention": attention, "arguments": arguments, "seed": seed}
+        {"attention": attention, **arguments, "seed": seed}
         for seed in range(SHAPE_SEEDS)
         for attention, arguments in attentions
     ]
     settings = {"recipe": "smoke", "test_images": TEST_IMAGES, "test_seed": TEST_SEED}
-    table(out / "ge-shapes.json", settings, of_shapes, shape_row)
+    measure_runs(out / "ge-shapes.json", settings, of_shapes, on_shapes)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import track
 
 import attnlib
 from attnlib.data.files import write_text
@@ -79,6 +80,27 @@ def measured_before(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     same = all(left[name] == json.loads(json.dumps(head[name])) for name in ("machine", "versions", "settings"))
     return left["rows"] if same else []
+
+
+def measure_runs(
+    path: Path, settings: dict[str, Any], runs: list[dict[str, Any]], measure: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """Write the table of all runs to `path`, saved after each; where it was cut off, go on from there.
+
+    Args:
+        path: of the table.
+        settings: what all runs share.
+        runs: the arguments of each, in the order in which they are measured; no two are the same.
+        measure: the rows of one run, each of which the run's arguments stand before.
+    """
+    head = header(torch.device("cpu"), settings)
+    left = measured_before(path, head)
+    found = [[row for row in left if run.items() <= row.items()] for run in runs]
+    others = [row for row in left if not any(row in rows for rows in found)]
+    for number in track([number for number, rows in enumerate(found) if not rows], path.stem):
+        found[number] = [runs[number] | row for row in measure(**runs[number])]
+        save(path, head | {"rows": [row for rows in found for row in rows] + others})
+    print(path)
 
 
 def _version(package: str) -> str | None:

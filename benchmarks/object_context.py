@@ -7,18 +7,18 @@ objects each. A row has the mIoU on fresh pictures, and, for Base-OC, how much o
 falls on their own object, on the other one and on the ground, beside the area of each.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor
 
 from attnlib.data.scenes import CLASSES
 from attnlib.networks.scene_segmenter import HEADS, PAIRS, STRIDE, SceneSegmenter, mean_iou, pictures, shares
 from attnlib.training import fit
-from benchmarks.measure import TABLES, header, save
+from benchmarks.measure import TABLES, measure_runs
 
 BATCH, RATE, STEPS = 16, 1e-2, 600
 TOLD = ("own object", "own class")  # what an oracle says to the head "told"
@@ -57,12 +57,6 @@ def judged(network: SceneSegmenter, head: str, of: Pictures) -> dict[str, float]
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def runs(seeds: int) -> list[tuple[str, int]]:
-    """Head and seed of every network."""
-    heads = [head for head in HEADS if head != "told"] + list(TOLD)
-    return [(head, seed) for head in heads for seed in range(seeds)]
-
-
 def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
     """Those to learn from, and fresh ones of every kind of pair."""
     fresh = {pair: pictures(200, 10**6 + n, **asked) for n, (pair, asked) in enumerate(PAIRS.items())}
@@ -72,21 +66,20 @@ def all_pictures() -> tuple[Pictures, dict[str, Pictures]]:
 def rows(head: str, seed: int, seen: Pictures, fresh: dict[str, Pictures]) -> list[dict[str, Any]]:
     """Of one network, one for each kind of pair."""
     network = trained(head, seed, seen)
-    run = {"head": head, "seed": seed}
-    return [run | {"pair": pair} | judged(network, head, of) for pair, of in fresh.items()]
+    return [{"pair": pair} | judged(network, head, of) for pair, of in fresh.items()]
 
 
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="Networks, from seed 0 on.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the table.")] = TABLES,
 ) -> None:
-    """Train, and write `object-context.json`."""
+    """Train, and write `object-context.json`; go on where a run was cut off."""
     torch.set_num_threads(1)
     settings = {"pictures": 2000, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE}
-    drawn = all_pictures()
-    found = [row for run in track(runs(seeds), "networks") for row in rows(*run, *drawn)]
-    save(out / "object-context.json", header(torch.device("cpu"), settings) | {"rows": found})
-    print(out / "object-context.json")
+    seen, fresh = all_pictures()
+    heads = [head for head in HEADS if head != "told"] + list(TOLD)
+    runs = [{"head": head, "seed": seed} for head in heads for seed in range(seeds)]
+    measure_runs(out / "object-context.json", settings, runs, partial(rows, seen=seen, fresh=fresh))
 
 
 if __name__ == "__main__":

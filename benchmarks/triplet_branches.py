@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor, nn
 
 from attnlib import plots
@@ -25,7 +24,7 @@ from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.scale_attention.triplet import BRANCHES, Triplet
 from attnlib.training import Recipe, Trained, train
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, LOOKED_AT, ORDERS = 2000, 7, 1000, 2
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -116,16 +115,16 @@ def run(variant: str, seed: int) -> Trained:
         return train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
 
 
-def row(variant: str, seed: int) -> dict[str, Any]:
+def rows(variant: str, seed: int) -> list[dict[str, Any]]:
     trained = run(variant, seed)
     images, labels, masks = generate(TEST_IMAGES, TEST_SEED)
     labels, masks = torch.from_numpy(labels), torch.from_numpy(masks)
     right = trained.predict(images).argmax(1) == labels
-    found = {"variant": variant, "seed": seed, "accuracy": round(right.double().mean().item(), 4)}
+    found = {"accuracy": round(right.double().mean().item(), 4)}
     if variant == "all three":
         model, inputs = trained.model.eval(), trained.inputs(images[:LOOKED_AT])
         found |= losses(model, inputs, labels[:LOOKED_AT]) | looks(model, inputs, masks[:LOOKED_AT])
-    return found
+    return [found]
 
 
 def main(
@@ -134,16 +133,9 @@ def main(
 ) -> None:
     """Train, and write `triplet-branches.json`; go on where a run was cut off."""
     torch.set_num_threads(1)
-    path = out / "triplet-branches.json"
     settings = {"recipe": "smoke", "test_images": TEST_IMAGES, "test_seed": TEST_SEED, "looked_at": LOOKED_AT}
-    head = header(torch.device("cpu"), settings)
-    rows = measured_before(path, head)
-    done = {(each["variant"], each["seed"]) for each in rows}
-    runs = [(variant, seed) for seed in range(seeds) for variant in VARIANTS]
-    for variant, seed in track([each for each in runs if each not in done], "networks"):
-        rows.append(row(variant, seed))
-        save(path, head | {"rows": rows})
-    print(path)
+    runs = [{"variant": variant, "seed": seed} for seed in range(seeds) for variant in VARIANTS]
+    measure_runs(out / "triplet-branches.json", settings, runs, rows)
 
 
 if __name__ == "__main__":
