@@ -2,7 +2,7 @@
 
 status   the table of notebooks with lane, time and versions, from their stamps
 api      the public classes and functions of attnlib, from its source; nothing is imported
-map      the map of the field on the landing page; a module is filled where its chapter is written
+map      the map of the field on the landing page, every module a link to its chapter
 hook     three findings on the landing page; found has the others
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
 palette  the colour and the marker of every module, from attnlib/plots/colours.py
@@ -213,8 +213,8 @@ WIDTH, PILL, GAP, LETTER = 480, 28, 8, 7.4
 
 
 def field_map(root: str = "") -> str:
-    """The map as inline SVG, so that it follows the theme's colours; chapters that exist are links, from `root` on."""
-    drawn, present, y = [], [], 4
+    """The map as inline SVG, which follows the theme's colours; every module links to its chapter, from `root` on."""
+    drawn, y = [], 4
     for (family, heading), groups in FIELD.items():
         top, inside = y, []
         inside.append(f'<text x="16" y="{y + 26}" font-size="17" font-weight="700">{heading}</text>')
@@ -227,9 +227,7 @@ def field_map(root: str = "") -> str:
                 width = LETTER * len(name) + 20
                 if x + width > WIDTH - 16:
                     x, y = 16, y + PILL + GAP
-                here = (REPOSITORY / "notebooks" / family / f"{key}.ipynb").exists()
-                present += [name] if here else []
-                inside.append(pill(f"{root}notebooks/{family}/{key}.html", name, x, y, width, here))
+                inside.append(pill(f"{root}notebooks/{family}/{key}.html", name, x, y, width))
                 x += width + GAP
             y += PILL + 14
         drawn.append(f'<rect class="box" x="2" y="{top}" width="{WIDTH - 4}" height="{y - top}" rx="10"/>')
@@ -240,17 +238,16 @@ def field_map(root: str = "") -> str:
         for (_, heading), groups in FIELD.items()
         for label, entries in groups.items()
     )
-    alternative = f"Map of the field. {'. '.join(groups)}. Chapters written so far: {', '.join(present)}."
+    alternative = f"Map of the field, each module a link to its chapter. {'. '.join(groups)}."
     opening = f'<svg class="field-map" role="group" aria-label="{escape(alternative)}" viewBox="0 0 {WIDTH} {y}">'
     return "\n".join([opening, *drawn, "</svg>"])
 
 
-def pill(link: str, name: str, x: float, y: float, width: float, here: bool) -> str:
-    """One module of the map: filled, and a link, where its chapter is written."""
+def pill(link: str, name: str, x: float, y: float, width: float) -> str:
+    """One module of the map."""
     label = f'<text x="{x + width / 2:.1f}" y="{y + 19}" font-size="13" text-anchor="middle">{name}</text>'
     box = f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{PILL}" rx="14"/>'
-    drawn = f'<g class="{"here" if here else "later"}">{box}{label}</g>'
-    return f'<a href="{link}">{drawn}</a>' if here else drawn
+    return f'<a href="{link}">{box}{label}</a>'
 
 
 # ---- speed ----
