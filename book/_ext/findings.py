@@ -121,12 +121,12 @@ FINDINGS = (
     ),
     Found(
         "Finer extents do not add parameters to Gather-Excite: an extent of two takes 166,144, a global one 5,549,568.",
-        "book/ledger",
+        "book/ledger/ge",
         lambda: in_note("ge", "finer-extents", r"; theta E2 ([\d,]+),.* global ([\d,]+)"),
     ),
     Found(
         "CBAM's \"negligible overhead\" is 9.91 % of ResNet-50's parameters.",
-        "book/ledger",
+        "book/ledger/cbam",
         lambda: (resnet50("cbam", "parameters"),),
     ),
 )

@@ -7,7 +7,8 @@ hook     three findings on the landing page; found has the others
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
 palette  the colour and the marker of every module, from attnlib/plots/colours.py
 sets     the classroom's sets with their minutes and points
-ledger   every claim with its verdict and every printed cost; counts is the sentence that sums them up
+counts   how many claims have which verdict; told: ten of them in sentences; overview: by paper; every_claim: all, in
+         short (the papers' own pages are written when a build begins)
 """
 
 import ast
@@ -23,6 +24,7 @@ import findings
 import ledger_page
 import palette
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
 from attnlib.plain import in_markdown
@@ -314,15 +316,17 @@ GENERATE = {
     "speed": speed,
     "palette": lambda: palette.palette(REPOSITORY),
     "sets": lambda: classroom_page.sets(REPOSITORY / "notebooks" / "assignments"),
-    "ledger": ledger_page.page,
     "counts": ledger_page.counts,
+    "told": ledger_page.told,
+    "overview": ledger_page.overview,
+    "every_claim": ledger_page.every_claim,
     "hook": findings.hook,
     "found": findings.others,
 }
 PAGES = {
     "book/status": ("status",),
     "book/api": ("api",),
-    "book/ledger": ("counts", "ledger"),
+    "book/ledger": ("counts", "told", "overview", "every_claim"),
     "book/training": ("speed",),
     "book/classroom": ("sets",),
     "book/notation": ("palette",),
@@ -353,7 +357,13 @@ def mend(app: Sphinx, page: str, template: str, context: dict, doctree: object) 
         context["body"] = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
 
 
+def write_ledger(app: Sphinx, config: Config) -> None:
+    """The pages of the papers, before the table of contents looks for them."""
+    ledger_page.write_papers(Path(app.srcdir) / "book" / "ledger")
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", write_ledger, priority=100)
     app.connect("html-page-context", mend)
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)

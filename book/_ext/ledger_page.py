@@ -1,33 +1,57 @@
-"""The page of the ledger: every claim and every printed cost with what this code gives, as HTML with filters.
+"""The ledger: a page with what was found, and one a paper with its claims and printed costs beside what code gives.
 
-What is on file is shown; nothing is computed here.
+What is on file is shown; nothing is computed here. The papers' pages are written to book/ledger/ when a build begins.
 """
 
+import json
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 from docutils.nodes import make_id
 
+import attnlib
 from attnlib import papers
+from attnlib.data.files import write_text
 from attnlib.plain import in_html
+
+# Ten sentences, the claim behind each; its note is the evidence. tests/book/test_findings.py holds their numbers.
+TOLD = {
+    "sa-parameters-resnet50": "Shuffle attention adds 708 parameters to ResNet-50, where 300 are printed.",
+    "cbam-table-1-size": "CBAM's Table 1 prints 25.92 million parameters for a network that has 28.09; "
+    "25.92 is what BAM's has.",
+    "dot_product-vocabulary": "The Transformer's printed sizes fit a vocabulary of 40,931 to 41,161 tokens, "
+    "as in the released code, and not the 37,000 of the text.",
+    "sasa-flops-every-depth": "Attention throughout saves 0.0, 7.7 and 12.2 % of the operations at three depths; "
+    "the caption says 12 % at all.",
+    "nam-penalty-saves": "NAM's penalty saves nothing: with 14 of 16 scales at zero it takes 12,368 operations, "
+    "with none at zero 12,368.",
+    "eca-kernels-all": "ECA's rule gives another kernel than the released networks in 9 of 20 stages.",
+    "ge-cheap": "Of Gather-Excite's three global forms, called cheap, one adds 21.7 % to ResNet-50's "
+    "parameters and one 31.6 %.",
+    "sagan-parameters-released": "SAGAN's released layer has 81,921 parameters, the one of the text 32,769.",
+    "se-table-15-parameters": "SE's 25.8 million parameters hold: they are 25.77 where the means and variances of "
+    "batch norms count, as Caffe stores them.",
+    "bam-released-weights": "BAM's released ResNet-50 is better than printed: 76.86 % against 75.98 %.",
+}
 
 
 def every_paper() -> list[papers.Paper]:
     return [papers.paper(key) for key in papers.list_papers()]
 
 
+# ---- the page ----
+
+
 def counts() -> str:
-    """One sentence with the counts of the whole ledger."""
+    """The counts of the whole ledger, in a few sentences."""
     found = every_paper()
     words = Counter(v.verdict for paper in found for v in paper.verdicts(most=None))
-    cells = [cell for paper in found for cell in paper.cells]
-    recomputed = sum(cell.measured is not None for cell in cells)
-    agree = sum(cell.agrees is True for cell in cells)
     kinds = Counter(v.disagreement for paper in found for v in paper.verdicts(most=None) if v.disagreement)
     by_kind = _counted(kinds, [kind for kind, _ in kinds.most_common()])
     return (
         f"{words.total()} claims of {len(found)} papers: {_counted(words, papers.by_unkindness(words))}. Where a "
-        f"figure differs, the kind of disagreement is: {by_kind}. "
-        f"Of {len(cells)} printed costs {recomputed} are recomputed, and {agree} of these agree to the printed digits."
+        f"figure differs, the kind of disagreement is: {by_kind}. {_costs_counted(found)}"
     )
 
 
@@ -35,38 +59,84 @@ def _counted(counts: Counter, order: list[str]) -> str:
     return "; ".join(f"*{name}* {counts[name]}" for name in order)
 
 
-def page() -> str:
-    """The filters, the table of claims and the tables of costs."""
+def _costs_counted(found: Iterable[papers.Paper]) -> str:
+    cells = [cell for paper in found for cell in paper.cells]
+    recomputed = sum(cell.measured is not None for cell in cells)
+    agree = sum(cell.agrees is True for cell in cells)
+    return (
+        f"Of {len(cells)} printed costs {recomputed} are recomputed, and {agree} of these agree to the printed digits."
+    )
+
+
+def told() -> str:
+    """The ten sentences, each with the note of its claim and a link to it."""
+    by_id = {v.id: v for paper in every_paper() for v in paper.verdicts(most=None)}
+    rows = []
+    for id, sentence in TOLD.items():
+        v = by_id[id]
+        rows.append(
+            f"<li><p>{in_html(sentence)} {badge(v)}</p>"
+            f'<p class="note">{in_html(v.note)} <a href="ledger/{v.paper}.html#{id}">The claim</a></p></li>'
+        )
+    return "\n".join(['<ol class="told">', *rows, "</ol>"])
+
+
+def overview() -> str:
+    """A row a paper: how many of its claims have which verdict, and how its costs fare."""
+    words = papers.by_unkindness(v.verdict for paper in every_paper() for v in paper.verdicts(most=None))
+    rows = []
+    for paper in every_paper():
+        found = Counter(v.verdict for v in paper.verdicts(most=None))
+        recomputed = [cell for cell in paper.cells if cell.measured is not None]
+        agree = f"{sum(cell.agrees for cell in recomputed)} of {len(recomputed)}" if recomputed else "–"
+        rows.append(
+            f'<tr><th scope="row"><a href="ledger/{paper.key}.html">{in_html(paper.name)}</a></th>'
+            + "".join(f"<td>{found[word] or '–'}</td>" for word in words)
+            + f"<td>{agree}</td></tr>"
+        )
+    heads, body = "".join(f'<th scope="col">{in_html(word)}</th>' for word in words), "\n".join(rows)
+    return f"""<div class="pst-scrollable-table-container">
+<table class="ledger papers">
+<caption>The claims of each paper by verdict, and its printed costs that agree, of those recomputed</caption>
+<thead><tr><th scope="col">paper</th>{heads}<th scope="col">costs that agree</th></tr></thead>
+<tbody>
+{body}
+</tbody>
+</table>
+</div>"""
+
+
+def every_claim() -> str:
+    """The filters, and a short row for each claim, which leads to the whole."""
     found = every_paper()
-    verdicts = [(paper, v) for paper in found for v in paper.verdicts(most=None)]
-    rows = "\n".join(claim(v, paper.code_of(v.id)) for paper, v in verdicts)
+    verdicts = [v for paper in found for v in paper.verdicts(most=None)]
     choices = "\n".join(
         [
             choice("paper", [paper.key for paper in found]),
-            choice("kind", sorted({v.kind for _, v in verdicts})),
-            choice("verdict", papers.by_unkindness(v.verdict for _, v in verdicts)),
-            choice("disagreement", sorted({v.disagreement for _, v in verdicts if v.disagreement})),
+            choice("kind", sorted({v.kind for v in verdicts})),
+            choice("verdict", papers.by_unkindness(v.verdict for v in verdicts)),
+            choice("disagreement", sorted({v.disagreement for v in verdicts if v.disagreement})),
         ]
     )
-    return f"""<div class="ledger-filters" hidden>
+    rows = "\n".join(
+        f'<tr id="{in_html(v.id)}"{data(v)}><td><a href="ledger/{in_html(v.paper)}.html#{in_html(v.id)}">'
+        f"{in_html(v.claim)}</a></td><td>{badge(v)}</td></tr>"
+        for v in verdicts
+    )
+    return f"""<details class="every-claim"><summary>{len(verdicts)} claims</summary>
+<div class="ledger-filters" hidden>
 {choices}
 <label>text <input type="search" data-filter="text"></label>
 <output aria-live="polite"></output>
 </div>
-
-<div class="pst-scrollable-table-container">
-<table class="ledger claims">
-<caption>Claims and computed verdicts</caption>
-<thead><tr><th>claim</th><th>published</th><th>measured</th><th>verdict</th></tr></thead>
+<table class="ledger short">
+<caption>All claims</caption>
+<thead><tr><th scope="col">claim</th><th scope="col">verdict</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
 </table>
-</div>
-
-## Printed costs beside recomputed ones
-
-{"".join(costs(paper) for paper in found if paper.cells)}"""
+</details>"""
 
 
 def choice(name: str, values: list[str]) -> str:
@@ -74,31 +144,106 @@ def choice(name: str, values: list[str]) -> str:
     return f'<label>{name} <select data-filter="{name}"><option value="">all</option>{options}</select></label>'
 
 
+def data(v: papers.Verdict) -> str:
+    """What the filters look at."""
+    names = ("paper", "kind", "verdict", "disagreement")
+    return "".join(f' data-{name}="{in_html(getattr(v, name) or "")}"' for name in names)
+
+
+def badge(v: papers.Verdict) -> str:
+    """The verdict in words; its sign and colour are the style sheet's."""
+    kind = f"<br><small>{in_html(v.disagreement)}</small>" if v.disagreement else ""
+    return f'<span class="verdict {make_id(v.verdict)}">{in_html(v.verdict)}</span>{kind}'
+
+
+# ---- a page a paper ----
+
+
+def write_papers(folder: Path) -> None:
+    """Write the page of every paper to a folder of the sources; one that is as it was keeps its time."""
+    pages = {folder / f"{paper.key}.md": paper_page(paper) for paper in every_paper()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in set(folder.glob("*.md")) - set(pages):
+        path.unlink()
+    for path, text in pages.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+
+
+def paper_page(paper: papers.Paper) -> str:
+    verdicts = paper.verdicts(most=None)
+    words = Counter(v.verdict for v in verdicts)
+    rows = "\n".join(claim(v, paper.code_of(v.id)) for v in verdicts)
+    chapter = next(Path(__file__).parents[2].glob(f"notebooks/*/{paper.key}.ipynb"), None)
+    link = f" [The chapter](/notebooks/{chapter.parent.name}/{chapter.name}) derives and trains it." if chapter else ""
+    return f"""# {paper.name} in the ledger
+
+{{cite:t}}`{paper.key}`: *{paper.title}*. {paper.known.sentence}{link}
+
+{words.total()} claims: {_counted(words, papers.by_unkindness(words))}. [The ledger](/book/ledger.md) says how a verdict
+is made, and how to dispute one.
+
+## Claims
+
+<table class="ledger claims">
+<caption>Claims and computed verdicts, the unkind ones first</caption>
+<thead><tr><th scope="col">where</th><th scope="col">claim</th><th scope="col">published</th>
+<th scope="col">measured</th><th scope="col">verdict</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+
+## Printed costs beside recomputed ones
+
+{costs(paper) if paper.cells else "The paper prints none."}
+"""
+
+
 def claim(v: papers.Verdict, code: str | None) -> str:
-    """One row: what is claimed, how it is known, what was measured, and the code that measured it."""
+    """One row: what is claimed, how it is known, what was measured, the code that measured it, how to cite it."""
     identity = in_html(v.id)
     unit = f" <small>{in_html(v.unit)}</small>" if v.unit else ""
     tolerance = f" <small>± {number(v.tolerance)}</small>" if v.tolerance else ""
     known = "" if v.confidence == "read" else f" <small>({in_html(v.confidence)})</small>"
     published = "–" if v.published is None else f"{number(v.published)}{tolerance}{unit}{known}"
     measured = "–" if v.measured is None else number(v.measured)
-    details = [f"<p><small>{in_html(v.source)}</small></p>"]
-    details += [f'<p class="note">{in_html(v.note)}</p>'] if v.note else []
+    details = [f'<p class="note">{in_html(v.note)}</p>'] if v.note else []
     details += [evidence(found) for found in v.evidence]
     if code is not None:
-        # A blank line would end the HTML as far as Markdown is concerned.
-        shown = in_html(code, one_line=False).replace("\n", "&#10;")
         again = f"Again: <code>attnlib ledger --paper {in_html(v.paper)} --id {identity} --recompute</code>"
-        details.append(f"<details><summary>how it is computed</summary><pre>{shown}</pre><p>{again}</p></details>")
-    filters = ("paper", "kind", "verdict", "disagreement")
-    data = "".join(f' data-{name}="{in_html(getattr(v, name) or "")}"' for name in filters)
-    disagreement = f"<br><small>{in_html(v.disagreement)}</small>" if v.disagreement else ""
-    heading = f'<a href="#{identity}"><code>{identity}</code></a> <small>{in_html(v.kind)}</small>'
-    return (
-        f'<tr id="{identity}"{data}><td>{heading}<p>{in_html(v.claim)}</p>{"".join(details)}</td>'
-        f"<td>{published}</td><td>{measured}</td>"
-        f'<td><span class="verdict {make_id(v.verdict)}">{in_html(v.verdict)}</span>{disagreement}</td></tr>'
-    )
+        details.append(folded("how it is computed", f"{verbatim(code)}<p>{again}</p>"))
+    details.append(folded("cite, or load", verbatim(bibtex(v)) + verbatim(as_json(v))))
+    cells = {
+        "where": f"{in_html(v.source)}<br><small>{in_html(v.kind)}</small>",
+        "claim": f'<p>{in_html(v.claim)}</p>{"".join(details)}<p><a href="#{identity}"><code>{identity}</code></a></p>',
+        "published": published,
+        "measured": measured,
+        "verdict": badge(v),
+    }
+    row = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells.items())
+    return f'<tr id="{identity}"{data(v)}>{row}</tr>'
+
+
+def folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def verbatim(text: str) -> str:
+    """Lines as they are; a blank one would end the HTML as far as Markdown is concerned."""
+    return f"<pre>{in_html(text, one_line=False).replace(chr(10), '&#10;')}</pre>"
+
+
+def bibtex(v: papers.Verdict) -> str:
+    """An entry for the verdict; the paper has its own, in the bibliography."""
+    return f"""@misc{{{v.id},
+  title = {{Claim {v.id}: {v.verdict}}},
+  howpublished = {{The attention book, version {attnlib.__version__}, book/ledger/{v.paper}.html\\#{v.id}}}
+}}"""
+
+
+def as_json(v: papers.Verdict) -> str:
+    return json.dumps(v.model_dump(mode="json"), indent=1, ensure_ascii=False)
 
 
 def evidence(found: papers.Evidence) -> str:
@@ -111,10 +256,7 @@ def evidence(found: papers.Evidence) -> str:
 
 
 def costs(paper: papers.Paper) -> str:
-    """The printed costs of one paper, folded."""
-    cells = paper.cells
-    recomputed = [cell for cell in cells if cell.measured is not None]
-    agree = sum(cell.agrees for cell in recomputed)
+    """The printed costs of one paper, and which rules of counting fit its tables better."""
     rows = "\n".join(
         f"<tr><td>{in_html(cell.table)}: {in_html(cell.row)}</td><td>{in_html(cell.unit)}</td>"
         f"<td>{number(cell.published)}</td>"
@@ -123,21 +265,20 @@ def costs(paper: papers.Paper) -> str:
             if cell.measured is not None
             else f'<td colspan="2"><small>{in_html(cell.reason)}</small></td></tr>'
         )
-        for cell in cells
+        for cell in paper.cells
     )
-    summary = f"{in_html(paper.key)}: {len(cells)} printed, {len(recomputed)} recomputed, {agree} agree"
-    return f"""<details class="costs"><summary>{summary}</summary>
-<div class="pst-scrollable-table-container">
-<table class="ledger">
-<caption>{summary}</caption>
-<thead><tr><th>table and row</th><th>unit</th><th>published</th><th>measured</th><th>agrees</th></tr></thead>
+    return f"""<div class="pst-scrollable-table-container">
+<table class="ledger costs">
+<caption>{_costs_counted([paper])}</caption>
+<thead><tr><th scope="col">table and row</th><th scope="col">unit</th><th scope="col">published</th>
+<th scope="col">measured</th><th scope="col">agrees</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
 </table>
 </div>
-{countings(paper)}</details>
-"""
+
+{countings(paper)}"""
 
 
 def countings(paper: papers.Paper) -> str:
@@ -151,7 +292,7 @@ def countings(paper: papers.Paper) -> str:
 
 
 def number(value: float) -> str:
-    """Six significant digits, with narrow no-break spaces between thousands of whole numbers."""
+    """Six significant digits, two of the smallest; narrow no-break spaces between thousands of whole numbers."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.6g}"
+    return f"{value:.6g}" if abs(value) >= 1e-4 else f"{value:.1e}".replace("e-0", "e-")

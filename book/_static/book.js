@@ -21,6 +21,8 @@ window.addEventListener("DOMContentLoaded", () => {
   const bar = document.querySelector(".ledger-filters");
   if (!bar) return;
   bar.hidden = false;
+  // An address that asks for something shows it: a claim by its id, or a choice.
+  if (location.search || document.getElementById(location.hash.slice(1))?.matches("tr")) bar.closest("details").open = true;
   const controls = [...bar.querySelectorAll("[data-filter]")];
   const rows = [...document.querySelectorAll("table.ledger tr[data-paper]")];
   const asked = new URLSearchParams(location.search);

@@ -5,6 +5,7 @@ import re
 
 import generated_pages
 import ledger_page
+import pytest
 
 import attnlib
 from attnlib.papers import list_papers
@@ -56,19 +57,31 @@ def test_every_module_of_the_map_leads_to_its_chapter():
     assert [page for page in pages if not (REPOSITORY / f"{page}.ipynb").exists()] == []
 
 
-def test_the_ledger_s_page_has_every_claim_and_every_cost():
-    papers, page = ledger_page.every_paper(), ledger_page.page()
-    verdicts = [verdict for paper in papers for verdict in paper.verdicts(most=None)]
-    assert all(f'<tr id="{verdict.id}"' in page for verdict in verdicts)
-    assert page.count("how it is computed") == sum(verdict.check is not None for verdict in verdicts)
-    cells = sum(len(paper.cells) for paper in papers)
-    assert page.count("<tr><td>") == cells
-    assert f"Of {cells} printed costs" in ledger_page.counts()
+def test_the_ledger_has_every_claim_in_short_and_on_its_paper_s_page():
+    short = ledger_page.every_claim()
+    for paper in ledger_page.every_paper():
+        verdicts, page = paper.verdicts(most=None), ledger_page.paper_page(paper)
+        assert all(f'<tr id="{v.id}"' in page and f'<tr id="{v.id}"' in short for v in verdicts)
+        assert page.count("how it is computed") == sum(v.check is not None for v in verdicts)
+        assert page.count("<tr><td>") == len(paper.cells)
+        assert paper.cells == [] or f"Of {len(paper.cells)} printed costs" in page
+        # A blank line would end the HTML as far as Markdown is concerned.
+        assert all("\n\n" not in table.partition("</table>")[0] for table in page.split("<table")[1:])
 
 
-def test_the_ledger_s_tables_hold_no_blank_line_which_would_end_them():
-    page = ledger_page.page()
-    assert all("\n\n" not in table.partition("</table>")[0] for table in page.split("<table")[1:])
+def test_a_claim_can_be_cited_and_loaded():
+    (v,) = attnlib.paper("sa").verdicts("parameters-resnet50")
+    assert ledger_page.bibtex(v).startswith("@misc{sa-parameters-resnet50,")
+    assert type(v).model_validate_json(ledger_page.as_json(v)) == v
+
+
+def test_pages_of_papers_are_written_once_and_old_ones_go(tmp_path):
+    (tmp_path / "gone.md").touch()
+    ledger_page.write_papers(tmp_path)
+    assert sorted(path.stem for path in tmp_path.glob("*")) == sorted(list_papers())
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")}
+    ledger_page.write_papers(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")} == times
 
 
 def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_html():
@@ -91,11 +104,16 @@ def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_ht
     row = ledger_page.claim(attnlib.paper("sa").verdicts(most=1)[0].model_copy(update=shown), code=None)
     assert "Evidence that qualifies it:</b> c &lt; d. <small>(e 1234.5; a file)</small>" in row
     assert "a &lt; b" in row
-    assert "<small>Table 1</small>" in row
+    assert '<td data-label="where">Table 1<br><small>cost</small></td>' in row
     assert "12\u202f345 <small>± 0.5</small> <small>(recalled)</small>" in row
-    assert "<td>0.123457</td>" in row
+    assert ">0.123457</td>" in row
     assert "<small>counting rule</small>" in row
-    assert "<details>" not in row
+    assert "how it is computed" not in row
+
+
+@pytest.mark.parametrize(("value", "text"), [(4.440892e-16, "4.4e-16"), (8.6272e-05, "8.6e-5"), (0.00047, "0.00047")])
+def test_small_numbers_can_be_read(value, text):
+    assert ledger_page.number(value) == text
 
 
 def test_the_palette_shows_every_module_on_both_papers():

@@ -20,6 +20,7 @@ KINDS = {
     "chapter": "notebooks/scale_attention/se.html",
     "overview": "notebooks/accuracy.html",
     "ledger": "book/ledger.html",
+    "paper": "book/ledger/se.html",
     "interface": "book/api.html",
     "prose": "book/training.html",
     "search": "search.html",
@@ -146,6 +147,13 @@ def test_the_ledger_s_filters(open_page, width):
     assert page.url.endswith("?text=parameters")
     page.get_by_label("text").fill("")
     assert shown.count() == rows.count()
-    details = page.locator("#sa-parameters-resnet50 details")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_claim_of_the_ledger_leads_to_its_code(open_page, width):
+    page = open_page("book/ledger.html#sa-parameters-resnet50", width)
+    page.locator("#sa-parameters-resnet50 a").click()
+    assert page.url.endswith("book/ledger/sa.html#sa-parameters-resnet50")
+    details = page.locator("#sa-parameters-resnet50 details").first
     details.locator("summary").click()
     assert "def parameters_resnet50" in details.inner_text()
