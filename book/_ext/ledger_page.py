@@ -23,7 +23,7 @@ TOLD = {
     "dot_product-vocabulary": "The Transformer's printed sizes fit a vocabulary of 40,931 to 41,161 tokens, "
     "as in the released code, and not the 37,000 of the text.",
     "sasa-flops-every-depth": "Attention throughout saves 0.0, 7.7 and 12.2 % of the operations at three depths; "
-    "the caption says 12 % at all.",
+    "the caption says 12 % for all of them.",
     "nam-penalty-saves": "NAM's penalty saves nothing: with 14 of 16 scales at zero it takes 12,368 operations, "
     "with none at zero 12,368.",
     "eca-kernels-all": "ECA's rule gives another kernel than the released networks in 9 of 20 stages.",
@@ -152,7 +152,7 @@ def data(v: papers.Verdict) -> str:
 
 def badge(v: papers.Verdict) -> str:
     """The verdict in words; its sign and colour are the style sheet's."""
-    kind = f"<br><small>{in_html(v.disagreement)}</small>" if v.disagreement else ""
+    kind = f" <small>{in_html(v.disagreement)}</small>" if v.disagreement else ""
     return f'<span class="verdict {make_id(v.verdict)}">{in_html(v.verdict)}</span>{kind}'
 
 
@@ -176,7 +176,7 @@ def paper_page(paper: papers.Paper) -> str:
     rows = "\n".join(claim(v, paper.code_of(v.id)) for v in verdicts)
     chapter = next(Path(__file__).parents[2].glob(f"notebooks/*/{paper.key}.ipynb"), None)
     link = f" [The chapter](/notebooks/{chapter.parent.name}/{chapter.name}) derives and trains it." if chapter else ""
-    return f"""# {paper.name} in the ledger
+    return f"""# Ledger: {paper.name}
 
 {{cite:t}}`{paper.key}`: *{paper.title}*. {paper.known.sentence}{link}
 
