@@ -242,6 +242,14 @@ def test_the_ledger_is_filtered_and_printed_as_a_list():
     assert of_a_kind == [entry for entry in entries if entry["disagreement"] == "rounding"] != []
 
 
+def test_the_ledger_without_an_option_is_a_summary():
+    claims = json.loads(attnlib("ledger", "--json").stdout)
+    shown = attnlib("ledger").output
+    assert f"{len(claims)} claims; " in shown
+    assert "sa-parameters-resnet50" not in shown
+    assert len(shown.splitlines()) < 40
+
+
 def test_the_ledger_s_costs_are_a_table_of_their_own():
     cells = json.loads(attnlib("ledger", "--paper", "sa", "--costs", "--json").stdout)
     assert {"table", "row", "column", "published", "measured", "agrees", "reason"} <= cells[0].keys()

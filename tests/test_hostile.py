@@ -34,7 +34,7 @@ ELEMENTS = {
 }  # fmt: skip
 ATTRIBUTES = {
     "aria-live", "class", "colspan", "data-disagreement", "data-filter", "data-kind", "data-paper", "data-verdict",
-    "hidden", "href", "id", "type", "value",
+    "data-label", "hidden", "href", "id", "scope", "type", "value",
 }  # fmt: skip
 
 
@@ -204,14 +204,16 @@ def test_a_hostile_paper_is_harmless(key, tmp_path, monkeypatch):
     monkeypatch.setattr(entries, "stored", lambda _: ledger)
     monkeypatch.setattr(papers.Paper, "code_of", lambda *_: HOSTILE)
     shown = papers.paper(key)
-    assert_harmless_page(ledger_page.page())
-    assert_harmless_page(ledger_page.counts())
+    for part in (ledger_page.counts, ledger_page.overview, ledger_page.every_claim):
+        assert_harmless_page(part())
+    for paper in ledger_page.every_paper():
+        assert_harmless_page(ledger_page.paper_page(paper))
     assert_harmless_html(plots.verdicts(shown.verdicts(most=None))._repr_html_())
     assert_harmless_html(plots.differences(shown)._repr_html_())
     assert_harmless_html(plots.costs(shown.costs(), HOSTILE).to_html())
     for table in shown.tables.values():
         assert_harmless_html(plots.table(table, HOSTILE).to_html())
-    for options in ((), ("--costs",), ("--json",), ("--costs", "--json")):
+    for options in ((), ("--paper", key), ("--costs",), ("--json",), ("--costs", "--json")):
         command("ledger", *options)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from attnlib.cli.shared import err, out, plain_errors
@@ -34,7 +34,8 @@ def ledger(
 ) -> None:
     """What the papers claim, beside what this code gives, with a verdict that code computed.
 
-    Figures are those on file; the tests compute them anew and compare.
+    Without an option: how many claims of each paper have which verdict. Figures are those on file; the tests compute
+    them anew and compare.
     """
     with plain_errors():
         from attnlib import papers
@@ -60,8 +61,24 @@ def ledger(
         if costs:
             _show_costs(rows)
             _show_countings(chosen)
+        elif not any((paper, kind, verdict, disagreement, claim)):
+            _show_summary(chosen, rows)
         else:
             _show_verdicts(rows)
+
+
+def _show_summary(chosen: list, verdicts: list) -> None:
+    """A row a paper, then what to ask next."""
+    from attnlib.papers import by_unkindness
+
+    words = by_unkindness(v.verdict for v in verdicts)
+    table = Table(Column("paper", no_wrap=True), *words)
+    for each in chosen:
+        found = Counter(v.verdict for v in each.verdicts(most=None))
+        table.add_row(each.key, *(str(found[word] or "") for word in words))
+    out.print(table)
+    _show_counts(verdicts)
+    out.print("One paper: attnlib ledger --paper se. One verdict: attnlib ledger --verdict 'does not hold'.")
 
 
 def _show_verdicts(verdicts: list) -> None:
@@ -78,6 +95,10 @@ def _show_verdicts(verdicts: list) -> None:
             v.words,
         )
     out.print(table)
+    _show_counts(verdicts)
+
+
+def _show_counts(verdicts: list) -> None:
     counts = Counter(v.words for v in verdicts)
     words = "; ".join(f"{word.replace(': ', ', ')}: {count}" for word, count in counts.most_common())
     out.print(f"{len(verdicts)} claims; {words}")

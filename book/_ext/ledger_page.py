@@ -13,7 +13,7 @@ from docutils.nodes import make_id
 import attnlib
 from attnlib import papers
 from attnlib.data.files import write_text
-from attnlib.plain import in_html
+from attnlib.plain import in_html, in_markdown
 
 # Ten sentences, the claim behind each; its note is the evidence. tests/book/test_findings.py holds their numbers.
 TOLD = {
@@ -176,9 +176,9 @@ def paper_page(paper: papers.Paper) -> str:
     rows = "\n".join(claim(v, paper.code_of(v.id)) for v in verdicts)
     chapter = next(Path(__file__).parents[2].glob(f"notebooks/*/{paper.key}.ipynb"), None)
     link = f" [The chapter](/notebooks/{chapter.parent.name}/{chapter.name}) derives and trains it." if chapter else ""
-    return f"""# Ledger: {paper.name}
+    return f"""# Ledger: {in_markdown(paper.name)}
 
-{{cite:t}}`{paper.key}`: *{paper.title}*. {paper.known.sentence}{link}
+{{cite:t}}`{paper.key}`: *{in_markdown(paper.title)}*. {in_markdown(paper.known.sentence)}{link}
 
 {words.total()} claims: {_counted(words, papers.by_unkindness(words))}. [The ledger](/book/ledger.md) says how a verdict
 is made, and how to dispute one.
