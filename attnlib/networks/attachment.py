@@ -67,8 +67,9 @@ def attach(
 
     Weights of the network's own layers stay as they are, whatever was loaded into them before; a checkpoint of the
     plain network may be loaded afterwards too, with `strict=False` (see `WithAttention`). Each module gets its layer's
-    device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics. Make the
-    optimiser, and DistributedDataParallel, afterwards: neither learns of parameters that come later.
+    device and dtype. A module that stands for a batch norm takes over the norm's parameters and statistics. The
+    optimiser, a moving average of the weights, SyncBatchNorm and DistributedDataParallel are made afterwards: none of
+    them learns of parameters that come later.
 
     A pass of a copy on the meta device shows which blocks there are, whatever their names, and where in a map the
     channels are; hooks on the network run in it, on tensors without values. Maps (N, H, W, C), as in ConvNeXt and Swin,
