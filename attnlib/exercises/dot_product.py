@@ -14,19 +14,21 @@ def _masked(q, k, v):
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
-def _blocks(rng):
-    """What was summed of three keys, and four more: alike, larger, smaller and far larger ones."""
+def _halves(rng):
+    """What was summed of three keys, and of four others: alike, larger, smaller and far larger ones."""
     for shift in (0.0, 5.0, -5.0, 900.0):
-        first, more = (torch.randn(n, generator=rng, dtype=torch.float64) for n in (3, 4))
-        values, v = (torch.randn(n, 5, generator=rng, dtype=torch.float64) for n in (3, 4))
-        powers = (first - first.max()).exp()
-        yield first.max(), powers.sum(), powers @ values, more + shift, v
+        halves = []
+        for n, by in ((3, 0.0), (4, shift)):
+            scores = torch.randn(n, generator=rng, dtype=torch.float64) + by
+            powers = (scores - scores.max()).exp()
+            halves += scores.max(), powers.sum(), powers @ torch.randn(n, 5, generator=rng, dtype=torch.float64)
+        yield tuple(halves)
 
 
-def _added(m, total, u, s, v):
-    largest = torch.maximum(m, s.max())
-    shrink, powers = (m - largest).exp(), (s - largest).exp()
-    return largest, shrink * total + powers.sum(), shrink * u + powers @ v
+def _merged(m, total, u, m2, total2, u2):
+    largest = torch.maximum(m, m2)
+    a, b = (m - largest).exp(), (m2 - largest).exp()
+    return largest, a * total + b * total2, a * u + b * u2
 
 
 JUDGES = {
@@ -51,7 +53,7 @@ JUDGES = {
             "9cd38d03e8a379b1": "that is the weight at which the slope is largest",
         },
     ),
-    "dot-product-exercise-stream": Function(_blocks, _added, asked="a function of m, total, u, s and v"),
+    "dot-product-exercise-stream": Function(_halves, _merged, asked="a function of m, total, u, m2, total2 and u2"),
     "dot-product-exercise-mask": Function(_sequences, _masked, asked="a function of q, k and v"),
     "dot-product-exercise-positions": Exact(
         "c8b8fd2881a322d4",

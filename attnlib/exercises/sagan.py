@@ -1,23 +1,18 @@
 """The judges of the exercises of the chapter on SAGAN."""
 
 import torch
-import torch.nn.functional as F
 
 from attnlib.exercises.judges import Exact, Function, Number
 
 
-def _weights(rng):
-    """Kernels of convolutions and linear layers, each with a unit vector."""
-    for shape in ((8, 4, 3, 3), (5, 7), (6, 16, 1, 1)):
-        weight = torch.randn(shape, generator=rng, dtype=torch.float64)
-        yield weight, F.normalize(torch.randn(shape[0], generator=rng, dtype=torch.float64), dim=0)
+def _windows(rng):
+    """Windows of one channel, with weights of both signs, each with the side of a map."""
+    for m, side in ((3, 8), (3, 15), (5, 12)):
+        yield torch.randn(m, m, generator=rng, dtype=torch.float64), side
 
 
-def _normalised(weight, a):
-    W = weight.flatten(1)
-    b = F.normalize(W.T @ a, dim=0)
-    a = F.normalize(W @ b, dim=0)
-    return weight / (a @ W @ b), a
+def _stretch(window, side):
+    return torch.fft.fft2(window, s=(side, side)).abs().max()
 
 
 JUDGES = {
@@ -46,7 +41,7 @@ JUDGES = {
             "0b42018bf7fa0a2f": "a step is one learning rate only where all gradients had the same square",
         },
     ),
-    "sagan-exercise-round": Function(_weights, _normalised, asked="a function of weight and a"),
+    "sagan-exercise-stretch": Function(_windows, _stretch, asked="a function of window and side"),
     "sagan-exercise-alone": Exact(
         "717370576fc1b935",
         known={

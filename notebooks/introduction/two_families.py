@@ -26,7 +26,7 @@
 # **Between two halves of a map, very different amounts pass.** Of 576 numbers NAM lets none through, ECA 32, one per channel,
 # and dot-product attention more than 570.
 #
-# **So a task can tell the families apart.** Small networks with SE pass on one answer to a whole map as well as networks with
+# **So a task can tell the families apart.** Small networks with SE carry one answer to the whole map as well as networks with
 # self-attention do. Where each of 9 positions asks for another answer, they stay below 60 %; with self-attention they find
 # more than 99 %.
 # :::
@@ -45,7 +45,7 @@
 # :class: tip
 #
 # **Papers:** none alone; this chapter is about what all seventeen have in common, in this book's notation. **You need:**
-# matrices, the chain rule, basic PyTorch. **Time:** half an hour.
+# matrices and their rank, the chain rule, basic PyTorch. **Time:** half an hour.
 #
 # Afterwards you can say of any module which family it belongs to, by two tests; bound how much passes between positions; and
 # choose the chapters that answer your question. Symbols are those of the [notation page](../../book/notation.md).
@@ -85,13 +85,13 @@ plots.use()
 # %% [markdown]
 # ## The idea
 #
-# A convolution sees a small window through weights that are the same for every image. The word *attention* stands for ways
-# out of this, and there are two. One looks at the image and then decides how loud each channel, or each pixel, should be.
+# A {term}`convolution` sees a small window through weights that are the same for every image. The word *attention* stands for
+# ways out of this, and there are two. One looks at the image and then decides how loud each channel, or each pixel, should be.
 # Nothing leaves its place; this is {term}`scale attention`. The other looks at the image and then decides which positions
 # should speak to which. What a position holds travels to others; this is {term}`self-attention`.
 #
-# Their diagrams look alike: a few layers, a sigmoid or a softmax, a product. So this chapter writes one equation that both
-# are cases of, reads from it what each *can* do, and then asks each module of this book by two tests without names.
+# So this chapter writes one equation that both are cases of, reads from it what each *can* do, and then asks each module of
+# this book by two tests without names.
 #
 # ## Derivation
 #
@@ -107,7 +107,7 @@ plots.use()
 #
 # $$M_{ij} = W_{j - i}.$$ (families-convolution)
 #
-# **Scale attention.** Only the diagonal is there. A position takes from itself, channel by channel, times a gate:
+# **Scale attention.** Only the diagonal is there. A position takes from itself, channel by channel, times a {term}`gate`:
 #
 # $$M_{ii} = \operatorname{diag}(g_i(x)),$$ (families-scale)
 #
@@ -115,8 +115,8 @@ plots.use()
 #
 # Where the gate is the same at all positions, one number for each channel is all that the module decides.
 #
-# **Self-attention.** Every pair of positions has one number $A_{ij}$, computed from the map, times a fixed matrix $W$ for the
-# channels (value and output projection, multiplied):
+# **Self-attention.** Every pair of positions has one number $A_{ij}$, computed from the map, times a learned matrix $W$ for the
+# channels, the same for every pair and every map ([the next chapter](../self_attention/dot_product.ipynb) builds both):
 #
 # $$M_{ij} = A_{ij}(x)\; W.$$ (families-self)
 #
@@ -127,18 +127,17 @@ plots.use()
 #
 # The first is the *content* of $j$, moved to $i$. The second is the *influence* of $j$ on the weights, by which $i$ changes
 # what it takes from anywhere. In scale attention the first term is zero for $j \neq i$. But the second is not: a gate that
-# has seen the whole map changes with each of its pixels. So "scale attention moves nothing" is true of content and false of
-# influence. How much influence can there be?
+# has seen the whole map changes with each of its pixels. Scale attention moves influence. How much of it can there be?
 #
 # **A bottleneck.** Suppose that a gate $g$ sees the map only through $m$ numbers $s = s(x)$; in SE these are the hidden
-# units. Cut the map into two halves, $x = (u, v)$. The lower half of the output is then a function of $v$ and $s$ alone, and
-# by the chain rule
+# units. Cut the map into two halves, $x = (u, v)$. The lower half of the output is $v$ times its gates, and these know $u$
+# through $s$ alone. So it is a function of $v$ and $s$, and by the chain rule
 #
 # $$\frac{\partial y_v}{\partial u} = \frac{\partial y_v}{\partial s}\, \frac{\partial s}{\partial u}.$$ (families-bottleneck)
 #
 # The first factor has $m$ columns, so the product has at most rank $m$: **no more than $m$ numbers pass from one half of the
-# map to the other**, however large the map is. Self-attention has no such bottleneck. Each position of the lower half may
-# take other things from the upper half, so that the rank may grow with the number of positions.
+# map to the other**, however large the map is. Self-attention has no such bottleneck: each position of the lower half may
+# take something else from the upper half, so that the rank may grow with the number of positions.
 #
 # ## The equation from scratch
 #
@@ -299,6 +298,9 @@ finding(
 finding("ECA 32, SGE 40 and SA 48", *passed[["eca", "sge", "sa"]])
 finding("more than 570", passed["dot_product"] > 570)
 finding("Triplet 266", passed["triplet"])
+few = passed["sagan"]
+more = few < passed[["triplet", "residual_attention"]].min()
+finding("SAGAN lets 85 pass", few, more)
 scaling, mixing = (filled[found.family == f] for f in ("scale", "self"))
 exceptions = ["iebn", "residual_attention"]
 expected = list(scaling.index[scaling]) == exceptions
@@ -309,11 +311,11 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# NAM lets nothing pass, SE 4 numbers, since 4 of its 8 hidden units are on; ECA 32, SGE 40 and SA 48, some numbers for each
-# channel or group. Dot-product attention lets more than 570 of 576 pass. In between stands Triplet 266: it has a gate for
+# NAM lets nothing pass, SE 4 numbers, since 4 of its 8 hidden units are on; ECA 32, SGE 40 and SA 48. Dot-product
+# attention lets more than 570 of 576 pass. In between stands Triplet 266: it has a gate for
 # every channel and column, and a column crosses the cut. All five self-attention modules fill the hole, and of scale
 # attention two of the twelve: IEBN contains a norm, which adds a shift, and residual attention brings convolutions of its
-# own.
+# own. The families overlap in how much passes: SAGAN lets 85 pass, fewer than Triplet and residual attention.
 # :::
 #
 # One can name these numbers. ECA's 32 are the channel means. SGE adds a deviation for each of 8 groups. SA has the means of
@@ -351,7 +353,8 @@ plots.table(macs, "Multiply-adds of one layer (millions)", digits=3)
 # :class: finding
 # From 8 x 8 to 64 x 64 positions the convolution takes 64 times as many multiply-adds, as the positions do. Dot-product
 # attention takes 1,408 times as many: on the small map it needs 0.67 of the convolution's, on the large one 14.67 times as
-# many. SE's two layers see the means alone and take the same for every map.
+# many. SE's two layers see the means alone and take the same for every map. So self-attention is affordable where maps are
+# small, late in a network.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
@@ -376,7 +379,7 @@ finding("the same for every map", growth["SE"] == 1)
 # Five networks each were trained, from five seeds (`benchmarks/two_tasks.py`). All layers are 1 x 1 convolutions, which see a
 # single position; one module in the middle is the only way from one position to another.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels of accuracy against the number of positions. Announce: SE and dot product at 100 per cent, NAM and no module falling to a guess. Look up: dot product at 100 per cent, SE falling from about 70 to 35 per cent, NAM and no module at a guess."}, "figure": {"caption": "Right answers of small networks on the two tasks, five seeds each.", "name": "two-families-tasks"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels of accuracy against the number of positions. Announce: SE and dot product at 100 per cent, NAM and no module falling to a guess. Look up: dot product at 100 per cent, SE falling from about 70 to 35 per cent, NAM and no module at a guess."}, "figure": {"caption": "Right answers of small networks on the two tasks, five seeds each. In the upper panel the points of SE lie under those of dot product, in both panels those of no module under NAM.", "name": "two-families-tasks"}} tags=["hide-input"]
 runs = pd.DataFrame(measurements("two-tasks").rows)
 _, axes = plots.panels(2, sharex=True)
 SHOWN = {"none": "no module", "nam": "NAM", "se": "SE"}
@@ -512,14 +515,14 @@ print(f"{100 * share:.0f} % right")
 # %% [markdown]
 # ## What holds
 #
-# Sentences on this chapter's question, the unkind verdicts first. All are in [the ledger](../../book/ledger.md).
+# What papers say on gates and on who hears whom, the unkind verdicts first; all are in [the ledger](../../book/ledger.md).
 
 # %% tags=["nbval-check-output"]
 CLAIMS = {
-    "se": ["enhances"],
-    "sasa": ["shares-swapped"],
-    "ge": ["finer-extents"],
-    "dot_product": ["cost-self-attention", "faster-than-recurrent"],
+    "se": ["enhances", "channel-response"],
+    "dot_product": ["cost-self-attention"],
+    "sge": ["shared-by-group"],
+    "ocnet": ["no-positions"],
     "nam": ["initial-gate-256"],
 }
 judged = [attnlib.paper(k).verdicts(ids) for k, ids in CLAIMS.items()]
@@ -551,8 +554,7 @@ finding("15 in the two with the most", max(counts), counts.count(15) == 2)
 #
 # Every chapter has the same rhythm and can be read alone. Three ways through:
 #
-# * **To learn the idea**: [What attention is](../self_attention/dot_product.ipynb), then
-#   [SE](../scale_attention/se.ipynb). The two together need an hour.
+# * **To learn the idea**: [What attention is](../self_attention/dot_product.ipynb), then [SE](../scale_attention/se.ipynb).
 # * **To choose a module**: [what they cost](../costs.ipynb), [what they reach](../accuracy.ipynb), then their chapters.
 # * **To check a claim**: [the ledger](../../book/ledger.md) has what each paper prints and what of it holds.
 #
@@ -748,9 +750,8 @@ exercises.try_judge(
 # :label: two-families-exercise-wide
 #
 # *Research, 60 minutes.* Scale attention is not shut out of "look up" for ever: with enough channels, the means could hold
-# the whole list of who has what, and each position could read off its own line. How many channels does a network with SE need
-# before it finds
-# 90 % of the values on 9 positions? Try 32, 64, 128 and more, three seeds each. To begin with: how many pairs of a key
+# the whole list of who has what, and each position could read off its own line. How many channels does a network with SE
+# need before it finds 90 % of the values on 9 positions? Try 32, 64, 128 and more, three seeds each. To begin with: how many pairs of a key
 # and a value are there, one channel for each?
 #
 # :::{dropdown} Hint

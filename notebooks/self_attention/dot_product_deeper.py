@@ -182,8 +182,8 @@ finding("less than a billionth", max(g.norm() for g in lost) < 1e-9)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With 256 random positions the gradients of queries and keys are as large as that of the values, within a quarter: where to look is
-# learned as fast as what to take. Where all values are alike they get none: less than a billionth, which is rounding.
+# With 256 random positions the gradients of queries and keys are as large as that of the values, within a quarter: the loss
+# pulls at where to look as strongly as at what is taken. Where all values are alike they get none: less than a billionth, which is rounding.
 # :::
 #
 # ## Attention that never holds its weights
@@ -336,7 +336,8 @@ finding("by more than 10 %", apart > 0.1)
 # :class: finding
 # The product of a code of 64 channels with its neighbour's is 0.97 of its own, with that of one a hundred positions away 0.56.
 # For a map, half of the channels code the row and half the column. Without a code, shuffling 15 pixels shuffles the output, to
-# the last digits of double precision; with the code the two outputs differ by more than 10 % of the largest entry.
+# the last digits of double precision; with the code the two outputs differ by more than 10 % of the largest entry. So a head
+# that compares the codes looks near, and a network can learn how near.
 # :::
 #
 # ## More exercises
@@ -392,15 +393,15 @@ exercises.try_judge(
 # ````{solution-end}
 # ````
 #
-# ````{exercise} One more block of keys
+# ````{exercise} Two halves of the keys
 # :label: dot-product-exercise-stream
 #
-# *Hard, 20 minutes.* Write `add(m, total, u, s, v)`: given $m$, $\ell$ and $u$ for one query (two numbers and a vector of $d$
-# entries), and the scores `s` and values `v` of a block of new keys, (b,) and (b, d), it returns the new $m$, $\ell$ and $u$.
-# Do it without a look at the code above.
+# *Hard, 20 minutes.* Two machines have half of the keys and values each. For one query, each has worked through its half and
+# sends $m$, $\ell$ and $u$: two numbers and a vector of $d$ entries. Write `merge(m, total, u, m2, total2, u2)`, which makes the
+# three numbers of the whole out of those of the halves. Then say: does it matter in which order blocks of keys are worked through?
 #
 # :::{dropdown} Hint
-# The new largest score first. Then both sums shrink by one and the same factor.
+# The text shrinks what was summed before. Here either half may have the smaller $m$.
 # :::
 # ````
 
@@ -412,30 +413,31 @@ exercises.answer("dot-product-exercise-stream", ...)  # your function
 # :class: dropdown
 # ````
 #
-# These are {eq}`dp-stream-sum` and {eq}`dp-stream-values`, line by line.
+# {eq}`dp-stream-sum` and {eq}`dp-stream-values` with a factor for each half. The two halves stand in it alike, and a third one
+# may be merged with either: the order does not matter, and blocks can be worked through side by side.
 
 
 # %%
-def add(m, total, u, s, v):
-    largest = torch.maximum(m, s.max())
-    shrink, powers = (m - largest).exp(), (s - largest).exp()
-    return largest, shrink * total + powers.sum(), shrink * u + powers @ v
+def merge(m, total, u, m2, total2, u2):
+    largest = torch.maximum(m, m2)
+    a, b = (m - largest).exp(), (m2 - largest).exp()
+    return largest, a * total + b * total2, a * u + b * u2
 
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
-def unshrunk(m, total, u, s, v):
-    largest = torch.maximum(m, s.max())
-    powers = (s - largest).exp()
-    return largest, total + powers.sum(), u + powers @ v
+def unshrunk(m, total, u, m2, total2, u2):
+    return torch.maximum(m, m2), total + total2, u + u2
 
 
-def last_only(m, total, u, s, v):
-    powers = (s - s.max()).exp()
-    return s.max(), powers.sum(), powers @ v
+def first_only(m, total, u, m2, total2, u2):
+    a = (m - m2).exp()
+    return m2, a * total + total2, a * u + u2
 
 
 exercises.try_judge(
-    "dot-product-exercise-stream", right=add, wrong=[unshrunk, last_only]
+    "dot-product-exercise-stream",
+    right=merge,
+    wrong=[unshrunk, first_only],
 )
 
 # %% [markdown]

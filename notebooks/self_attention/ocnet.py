@@ -152,7 +152,7 @@ paper = attnlib.paper("ocnet")
 # *class*: a second car may well help to see that this is a car. What is a fault is weight that falls on something of
 # another class.
 #
-# **Pyramid-OC** keeps it near by force. It cuts the map into $s \times s$ cells, for $s$ 1, 2, 3 and 6, and inside a
+# **Pyramid-OC** keeps attention near by force. It cuts the map into $s \times s$ cells, for $s$ 1, 2, 3 and 6, and inside a
 # cell pixels attend to each other alone. A partition has $1 / s^2$ of the pairs; each has an attention of its own, and
 # all four contexts stand beside a widened $x$.
 #

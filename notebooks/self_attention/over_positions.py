@@ -24,8 +24,8 @@
 # Keys pooled to a quarter end at 135, cells of a sixteenth at 190.
 #
 # **Do not store them, and time is what ends it.** Dense attention in blocks gives the same numbers. At 64 positions a side, to
-# store the weights takes 152 times the memory and 13.6 times the time. There the blocks are also faster than *pooled* attention,
-# which has a quarter of its multiply-adds.
+# store the weights takes 1,615 MB in place of 10.6, and 13.6 times the time. There the blocks are also faster than *pooled*
+# attention, which has a quarter of their multiply-adds.
 #
 # **What a cheaper form gives up is what it does not meet.** On a task that asks for any position of 16, dense attention finds all
 # values, a window of 3 by 3 52.4 %, a grid of four cells 40.0 %, and pooled keys, which see everything in groups, 40.4 %.
@@ -76,7 +76,7 @@ recorded = pd.DataFrame(measurements("over-positions").rows)
 # %% [markdown]
 # ## One sum, five ways
 #
-# A map has $N = H W$ positions. Each has a query, a key and a value in each of $M$ heads of width $d = C / M$. All modules of
+# A map has $P = H W$ positions. Each has a query, a key and a value in each of $M$ heads of width $d = C / M$. All modules of
 # this part compute
 #
 # $$y_p = \sum_{n \in R(p)} A_{pn}\, v_n,$$ (positions-sum)
@@ -84,20 +84,20 @@ recorded = pd.DataFrame(measurements("over-positions").rows)
 # $$A_{pn} = \frac{e^{q_p \cdot k_n / \sqrt d}}{\sum_{m \in R(p)} e^{q_p \cdot k_m / \sqrt d}},$$ (positions-weights)
 #
 # and differ in the **reach** $R(p)$, the keys that the query at $p$ meets. Let there be $K$ of them. Both sums, of a product and
-# of a weighted value, have $K$ terms for each of $N$ queries and $C$ channels:
+# of a weighted value, have $K$ terms for each of $P$ queries and $C$ channels:
 #
-# $$\text{multiply-adds} = 2\, C\, N\, K,$$ (positions-macs)
+# $$\text{multiply-adds} = 2\, C\, P\, K,$$ (positions-macs)
 #
-# $$\text{weights} = M\, N\, K.$$ (positions-stored)
+# $$\text{weights} = M\, P\, K.$$ (positions-stored)
 #
 # | form | reach of a query | $K$ | who has it |
 # | --- | --- | --- | --- |
-# | dense | all positions | $N$ | [dot product](dot_product.ipynb), [Non-local](non_local.ipynb), Base-OC |
-# | pooled | maxima of 2 × 2 positions | $N / 4$ | [SAGAN](sagan.ipynb)'s code, Non-local with sub-sampling |
-# | grid | its cell of $G \times G$ | $N / G^2$ | Pyramid-OC of [OCNet](ocnet.ipynb) |
+# | dense | all positions | $P$ | [dot product](dot_product.ipynb), [Non-local](non_local.ipynb), Base-OC |
+# | pooled | maxima of 2 × 2 positions | $P / 4$ | [SAGAN](sagan.ipynb)'s code, Non-local with sub-sampling |
+# | grid | its cell of $G \times G$ | $P / G^2$ | Pyramid-OC of [OCNet](ocnet.ipynb) |
 # | local | the $s \times s$ window around it | $s^2$ | [SASA](sasa.ipynb) |
 #
-# The first three grow with the square of $N$, however small the share of $N$ that a query meets; the last one grows with $N$.
+# The first three grow with the square of $P$, however small the share of $P$ that a query meets; the last one grows with $P$.
 
 
 # %%
@@ -135,8 +135,9 @@ def local(q, k, v, s=7):
 
 # %% [markdown]
 # The fifth way is dense, too, and gives the same numbers. It goes through the keys in blocks and keeps of a softmax only what the
-# next block needs: the largest logit so far, the sum of exponentials, and the sum of values weighted by them. So it never
-# **stores** the weights, and its backward pass computes them again. PyTorch has it under one name:
+# next block needs: the largest logit so far, the sum of exponentials, and the sum of values weighted by them ([derived
+# here](dot_product_deeper.ipynb)). So it never **stores** the weights, and its backward pass computes them again. PyTorch has it
+# under one name:
 
 
 # %%
@@ -209,12 +210,12 @@ check("grid = same cell", grid(*qkv), masked(*qkv, same), atol=1e-12)
 # %% [markdown]
 # ## What it takes of memory
 #
-# The weights are $M N K$ numbers, {eq}`positions-stored`. A training step holds more than them at once: the logits become
+# The weights are $M P K$ numbers, {eq}`positions-stored`. A training step holds more than them at once: the logits become
 # weights, and on the way back both have gradients. The cell counts the most bytes of tensors that live at once, beyond the
 # inputs, in units of the weights of its form: of 4 bytes each.
 
 # %% tags=["nbval-check-output"]
-KEYS = {"dense": 1, "pooled": 4, "grid": 16}  # N / K
+KEYS = {"dense": 1, "pooled": 4, "grid": 16}  # P / K
 forms = {"dense": dense, "pooled": pooled, "grid": grid}
 rows = []
 for name, form in forms.items():
@@ -279,6 +280,8 @@ seconds = cost["cpu_s"]
 finding("33 times as long", seconds["dense", 32] / seconds["dense", 16])
 finding("2.8 times as long", seconds["pooled", 64] / seconds["fused", 64])
 finding("1.7 times", seconds["fused", 64] / seconds["grid", 64])
+ahead = seconds["fused", 32] / seconds["pooled", 32]
+finding("1.4 times as fast as the blocks", ahead)
 ratio = seconds["fused"] / seconds["local"]
 finding("from 32 on", ratio.index[ratio > 1].min())
 finding("17.3 times", ratio[128])
@@ -292,7 +295,8 @@ plt.show()
 # In blocks, dense attention is 6.9 times as fast on 32 positions a side, 13.6 times on 64, where it holds 10.6 MB and the stored
 # form 1,615 MB, 152 times the memory. It has as many multiply-adds; what is left to take the time is to write the weights and to
 # read them again. So pooled attention, with a quarter of the multiply-adds and its weights stored, takes 2.8 times as long as all
-# of dense attention in blocks, and the grid, with a sixteenth, is only 1.7 times as fast. Local attention is faster than dense
+# of dense attention in blocks, and the grid, with a sixteenth, is only 1.7 times as fast. On 32 positions a side pooled attention
+# is still ahead, 1.4 times as fast as the blocks. Local attention is faster than dense
 # attention in blocks from 32 on, at 128 positions 17.3 times, and the fastest of all from 64 on. From 16 to 32 positions a side
 # the stored form takes 33 times as long, where its multiply-adds are 16 times as many, likely because its weights leave the
 # cache. (CPU seconds of one core, while the machine had other work; the median of five steps.)
@@ -301,7 +305,7 @@ plt.show()
 # ## Where each form ends
 #
 # One training step of one layer on one image, with 8 GB for it or with ten seconds of a core. The last measured side is carried
-# on by the law of its form: time and memory grow with the fourth power of the side where $K$ grows with $N$, with the second
+# on by the law of its form: time and memory grow with the fourth power of the side where $K$ grows with $P$, with the second
 # power where $K$ or what is stored does not. So this is an estimate, and a layer is not yet a network.
 
 # %% tags=["nbval-check-output"]
@@ -350,9 +354,9 @@ finding("memory is not the limit", *memory_last[["fused", "local"]])
 # :::
 
 # %%
-images, heads, N = 8, 8, 64**2
-for form, K in {"dense": N, "pooled": N // 4, "grid": N // 16}.items():
-    print(f"{form}: {images * heads * N * K * 4 / 1e9:.2f} GB")
+images, heads, P = 8, 8, 64**2
+for form, K in {"dense": P, "pooled": P // 4, "grid": P // 16}.items():
+    print(f"{form}: {images * heads * P * K * 4 / 1e9:.2f} GB")
 
 # %% [markdown]
 # ## What a cheaper form gives up
@@ -404,8 +408,8 @@ plt.show()
 # square only the maxima are left, and a key among them cannot be told from its neighbours.
 # :::
 #
-# This task was made for it: it asks for nothing but reach. On [OCNet's scenes](ocnet.ipynb), with two objects a picture, the grid
-# is better than dense attention.
+# This task was made for it: it asks for nothing but reach. On [OCNet's scenes](ocnet.ipynb), with two objects a picture, the
+# head with grids, Pyramid-OC, is better than the one that is dense alone, Base-OC.
 #
 # ## Quiz
 #
@@ -420,7 +424,7 @@ plt.show()
 #   That is local attention: four times the queries, and as many keys for each as before.
 # - [x] They are sixteen times as many.
 #
-#   $N$ and $K$ both grow by four in {eq}`positions-macs`.
+#   $P$ and $K$ both grow by four in {eq}`positions-macs`.
 # ```
 #
 # ```{quiz} What does the fused form save?
@@ -468,7 +472,7 @@ plt.show()
 #   Counting {eq}`positions-macs` leaves out how well the work fits a processor.
 # - [ ] Its softmax is larger.
 #
-#   It has 49 entries in place of $N$.
+#   It has 49 entries in place of $P$.
 # ```
 #
 # ## Exercises
@@ -495,8 +499,8 @@ exercises.answer("over-positions-exercise-early", ...)  # GB for the dots
 # For one layer, and the peak of a training step is about three times that. A reason to stand in late stages, or to pool keys.
 
 # %%
-N = 56**2
-early = 32 * 8 * N * N * 4 / 1e9
+P = 56**2
+early = 32 * 8 * P * P * 4 / 1e9
 print(f"{early:.1f} GB")
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Right and wrong answers"}
@@ -511,8 +515,8 @@ exercises.try_judge(
 # ````{exercise} Rows and columns
 # :label: over-positions-exercise-axial
 #
-# *Medium, 15 minutes.* In a fifth form a position meets those of its own row and its own column: $K = H + W - 1$, and the cost
-# grows with $N^{3/2}$. Write `inside(H, W)`, the mask of who meets whom, (H W, H W), as booleans.
+# *Medium, 15 minutes.* In another form, not measured here, a position meets those of its own row and its own column: $K = H + W - 1$, and the cost
+# grows with $P^{3/2}$. Write `inside(H, W)`, the mask of who meets whom, (H W, H W), as booleans.
 #
 # :::{dropdown} Hint
 # Begin with the coordinates, as the check of *They are right* does. What do two positions share that meet?
@@ -556,9 +560,9 @@ exercises.try_judge(
 #
 # :::{admonition} In five lines
 # :class: takeaway
-# 1. All forms compute one weighted sum, and differ in the reach of a query: $K$ keys for each of $N$ positions.
+# 1. All forms compute one weighted sum, and differ in the reach of a query: $K$ keys for each of $P$ positions.
 # 2. Where a share of all positions is met, time and stored weights grow with the fourth power of the side, however small the share.
 # 3. A training step that stores its weights holds about three times their size at its peak.
-# 4. Dense attention in blocks gives the same numbers without storing them: memory grows with $N$, time still with $N^2$.
+# 4. Dense attention in blocks gives the same numbers without storing them: memory grows with $P$, time still with $P^2$.
 # 5. What a cheaper form gives up is what it does not meet. Count the reach before you count the time.
 # :::

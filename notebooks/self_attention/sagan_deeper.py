@@ -202,8 +202,9 @@ print(f"{power_iteration(torch.diag(values), start, 10)[-1]:.3f}")
 #
 # **A window.** A convolution is normalised as a matrix of outputs by (inputs times window). Take one channel and a
 # window of $m$ by $m$ with equal weights $t$. These $m^2$ numbers have the norm $m\, t$, so that normalised each is
-# $1/m$, and a constant image comes out multiplied by $m^2 / m = m$. No window of that size gives more: the outputs at a
-# position are at most as long as its window, and each pixel stands in $m^2$ windows.
+# $1/m$, and a constant image comes out multiplied by $m^2 / m = m$. No window of that size gives more. At each position the
+# matrix has norm one, so that the squares of the outputs there add up to at most those of the pixels in the window. Over the
+# whole map every pixel is counted in $m^2$ windows: the squares grow by at most $m^2$, the length by at most $m$.
 #
 # **Attention.** Take one channel, all four matrices equal to one, $x_1 = 0$, and $s$ or $-s$ at the other positions, in
 # equal parts. At $x_1 = 0$ all weights of the first position are $1/P$, and $\partial A_{1i} / \partial x_1 = x_i / P$.
@@ -269,43 +270,48 @@ finding("three of four sides", sum(block > plain) == 3)
 #
 # ## Exercise
 #
-# ````{exercise} One round
-# :label: sagan-exercise-round
+# ````{exercise} What a window really does
+# :label: sagan-exercise-stretch
 #
-# *Medium, 15 minutes.* Write a function `normalised(weight, a)` for a weight of any shape, the outputs first, and a
-# unit vector `a` with an entry for each output. It makes one round of {eq}`sagan-power` and returns the weight, divided
-# by the estimate, and the new `a`, as the released code does in each step.
+# *Hard, 20 minutes.* A convolution of one channel on a map whose borders are joined (what leaves on the right comes in on
+# the left) multiplies every wave by a number, and waves make up all maps. So its true norm is the largest of those numbers.
+# Write a function `stretch(window, side)` that returns it, for a window of m by m and a map of `side` by `side`.
 #
 # :::{dropdown} Hint
-# `weight.flatten(1)` is the matrix; divide the weight in its own shape.
+# The numbers are the discrete Fourier transform of the window, laid on the map: `torch.fft.fft2` has an argument for that.
 # :::
 # ````
 
 # %%
-exercises.answer("sagan-exercise-round", ...)  # your function
+exercises.answer("sagan-exercise-stretch", ...)  # your function
 
 # %% [markdown]
-# ````{solution-start} sagan-exercise-round
+# ````{solution-start} sagan-exercise-stretch
 # :class: dropdown
 # ````
 #
-# The new `a` stands in the estimate: with the old one, it would be the estimate of half a round before.
+# Where the window stands on the map turns the numbers in the complex plane and leaves their size. With equal weights it is the
+# constant image that is stretched most, by 3; here are five random windows, normalised as SAGAN does it.
 
 
 # %%
-def normalised(weight, a):
-    W = weight.flatten(1)
-    b = F.normalize(W.T @ a, dim=0)
-    a = F.normalize(W @ b, dim=0)
-    return weight / (a @ W @ b), a
+def stretch(window, side):
+    return torch.fft.fft2(window, s=(side, side)).abs().max()
 
+
+equal = stretch(window[0, 0], 16).item()
+check("equal weights", equal, 3.0, atol=1e-12)
+generator = torch.Generator().manual_seed(0)
+windows = torch.randn(5, 3, 3, generator=generator).double()
+print(*(f"{stretch(w / w.norm(), 16):.2f}" for w in windows))
 
 # %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 wrong = [
-    lambda weight, a: (weight / weight.norm(), a),
-    lambda weight, a: (normalised(weight, a)[0], a),  # a is not moved
+    lambda window, side: window.norm(),  # what SAGAN divides by
+    lambda window, side: window.abs().sum(),  # right without a minus
+    lambda window, side: torch.fft.fft2(window).abs().max(),
 ]
-exercises.try_judge("sagan-exercise-round", normalised, wrong)
+exercises.try_judge("sagan-exercise-stretch", stretch, wrong)
 
 # %% [markdown]
 # ````{solution-end}

@@ -21,7 +21,7 @@
 # :class: question
 #
 # **In print it can.** A ResNet-50 that is attention throughout has 29 % fewer parameters and 12 % fewer operations than the
-# convolutional one (not the other way round), and 77.6 % accuracy on ImageNet instead of 76.9 %. In this book's short runs on
+# convolutional one (texts on it swap the two), and 77.6 % accuracy on ImageNet instead of 76.9 %. In this book's short runs on
 # CIFAR-10, one attention layer in each block of the last stage is *worse* than convolution, by 3.68 points over 3 seeds.
 #
 # **Not early.** As printed, attention in the last two stages alone gains 1.2 points, in the first two alone 0.1. A stem of plain
