@@ -448,6 +448,7 @@ def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
     [
         (("info", "sse"), "no module is called 'sse'; did you mean 'se'"),
         (("list", "--family", "scales"), "'scale'"),
+        (("data", "import", "cifar.tar.gz"), "cifar.tar.gz is not there; give the archive's path"),
         (("data", "fetch", "cifar"), "'cifar10' or 'cifar100'"),
         (("attach", "resnet20", "se"), "give --dry-run to see the places, or --out FILE"),
         (("attach", "resnet51", "se", "--dry-run"), "no network is called 'resnet51'"),

@@ -21,5 +21,6 @@ app.command()(ledger.ledger)
 
 _data = typer.Typer(no_args_is_help=True, help="Fetch data sets, and see which are here.")
 _data.command()(data.fetch)
+_data.command("import")(data.import_)
 _data.command()(data.info)
 app.add_typer(_data, name="data")

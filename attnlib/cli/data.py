@@ -1,11 +1,12 @@
 """`attnlib data`: the data sets."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from attnlib.cli.shared import Root, out, plain_errors, tell
+from attnlib.cli.shared import Root, out, path, plain_errors, tell
 
 
 def fetch(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], root: Root = None) -> None:
@@ -14,6 +15,21 @@ def fetch(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], roo
 
     with plain_errors():
         out.print(f"{name} is in {fetch(name, root)}", soft_wrap=True)
+
+
+def import_(
+    archive: Annotated[
+        Path,
+        typer.Argument(parser=path, metavar="FILE", help="cifar-10-python.tar.gz or cifar-100-python.tar.gz."),
+    ],
+    root: Root = None,
+) -> None:
+    """Take a data set from its archive, fetched by hand where this machine has no way out; checked as a download is."""
+    from attnlib.data.cifar import import_archive
+
+    with plain_errors():
+        folder = import_archive(archive, root)
+        out.print(f"{folder.name} is in {folder}", soft_wrap=True)
 
 
 def info(

@@ -13,11 +13,13 @@ import io
 import json
 import os
 import shutil
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
+from urllib.request import getproxies
 
 import numpy as np
 import platformdirs
@@ -104,7 +106,7 @@ def fetch(name: str, root: str | Path | None = None, progress: bool = True) -> P
 
     Raises:
         UnknownNameError: nothing of this name can be fetched.
-        MissingDataError: no connection; the message says both ways to get the data.
+        MissingDataError: no connection; the message says every way to get the data.
         DamagedDataError: the download does not have the checksum it should have; both are in the message.
         OSError: the folder cannot be written.
     """
@@ -118,6 +120,51 @@ def fetch(name: str, root: str | Path | None = None, progress: bool = True) -> P
         if _problem(folder, verify=True):  # not so where another fetch held the lock and is done
             with _workspace(folder.parent / f".{name}.partial") as workspace:
                 _store(_download(name, workspace, folder, progress), folder)
+    return folder
+
+
+def import_archive(archive: str | Path, root: str | Path | None = None) -> Path:
+    """Put a data set into the cache from its authors' archive, fetched by hand; nothing is downloaded.
+
+    Which data set it is follows from the checksum, whatever the file is called. The archive stays where it is.
+
+    Args:
+        archive: cifar-10-python.tar.gz or cifar-100-python.tar.gz.
+        root: folder that holds the data sets, see `data_root`.
+
+    Returns:
+        The data set's folder.
+
+    Raises:
+        FileNotFoundError: no such file.
+        DamagedDataError: neither of the two archives, or not the whole of one; the message says what to fetch.
+        OSError: the folder cannot be written.
+    """
+    from torchvision import datasets
+    from torchvision.datasets.utils import calculate_md5
+
+    file = Path(archive).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"{archive} is {'a folder' if file.is_dir() else 'not there'}; give the archive's path")
+    sources = {name: getattr(datasets, source) for name, source in SOURCES.items()}
+    found = calculate_md5(file)
+    name = next((name for name, source in sources.items() if source.tgz_md5 == found), None)
+    if name is None:
+        wanted = " or ".join(f"{source.url} (md5 {source.tgz_md5})" for source in sources.values())
+        raise DamagedDataError(
+            f"{archive} has md5 {found} and {file.stat().st_size} bytes, and is none of {wanted}; fetch one anew"
+        )
+    folder = data_root(root) / name
+    writable_folder(folder.parent, fix="set ATTNLIB_DATA to a folder you may write")
+    with (
+        FileLock(folder.parent / f".{name}.lock"),
+        _workspace(folder.parent / f".{name}.partial") as workspace,
+    ):
+        if _problem(folder, verify=True):
+            shutil.copyfile(
+                file, workspace / sources[name].filename
+            )  # where torchvision finds it, it downloads nothing
+            _store(_download(name, workspace, folder, progress=False), folder)
     return folder
 
 
@@ -218,9 +265,10 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
             }
     except (URLError, TimeoutError, ConnectionError) as error:
         raise MissingDataError(
-            f"{name} is not in {folder} and {source.url} cannot be reached ({error}). Either connect to the network "
-            f"and run: attnlib data fetch {name}; or copy the folder {name} from a machine that has it and set "
-            f"ATTNLIB_DATA to the folder that holds it."
+            f"{name} is not in {folder} and {source.url} cannot be reached ({error}){_why(error)}. Either connect to "
+            f"the network and run: attnlib data fetch {name}; or fetch that file in a browser and run: "
+            f"attnlib data import FILE; or copy the folder {name} from a machine that has it and set ATTNLIB_DATA to "
+            f"the folder that holds it."
         ) from error
     except RuntimeError as error:
         found = f"{calculate_md5(archive)}, {archive.stat().st_size} bytes" if archive.is_file() else "no file"
@@ -228,6 +276,23 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
             f"{source.url}: expected md5 {source.tgz_md5}, found {found} ({error}); nothing of it was kept and the "
             f"cache is as it was; run again: attnlib data fetch {name}"
         ) from error
+
+
+def _why(error: OSError) -> str:
+    """What a failure of certificates or of a proxy means, and what helps; nothing of other failures."""
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return (
+            ": the certificate cannot be verified, as behind a proxy that opens connections; set SSL_CERT_FILE to the "
+            "file of certificates that your organisation gives out"
+        )
+    if isinstance(reason, ssl.SSLError):
+        return ": the encrypted connection broke off, as behind a proxy that does not let it through"
+    if getattr(error, "code", None) == 407 or "Tunnel connection failed" in str(reason):
+        proxy = getproxies().get("https") or getproxies().get("http") or "none set"
+        host = proxy.rpartition("@")[2]  # without name and password
+        return f": the proxy refuses ({host}); set HTTPS_PROXY to one that takes you, http://NAME:PASSWORD@HOST:PORT"
+    return ""
 
 
 def _store(splits: dict[str, Any], folder: Path) -> None:

@@ -6,8 +6,10 @@ import http.server
 import io
 import json
 import pickle
+import ssl
 import tarfile
 import threading
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pytest
@@ -134,11 +136,53 @@ def test_fetch_starts_afresh_after_it_was_killed(served, tmp_path, monkeypatch):
     assert not (root / ".cifar10.partial").exists()
 
 
-def test_absent_and_offline_says_both_ways_and_leaves_nothing(served, tmp_path, monkeypatch):
+def test_absent_and_offline_says_every_way_and_leaves_nothing(served, tmp_path, monkeypatch):
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:1/cifar-10-python.tar.gz")
-    with pytest.raises(MissingDataError, match=r"attnlib data fetch cifar10; or copy .* ATTNLIB_DATA"):
+    with pytest.raises(MissingDataError, match=r"data fetch cifar10; or .* data import FILE; or copy .* ATTNLIB_DATA"):
         load("cifar10", "train", tmp_path / "root")
     assert contents(tmp_path / "root") == {}
+
+
+def test_an_archive_fetched_by_hand_is_told_by_its_checksum(served, tmp_path, monkeypatch):
+    archive, file = served
+    by_hand = tmp_path / "download (1)"
+    file.rename(by_hand)
+    folder = cifar.import_archive(by_hand, tmp_path / "root")
+    assert folder == tmp_path / "root" / "cifar10"
+    data = load("cifar10", "test", tmp_path / "root", verify=True)
+    np.testing.assert_array_equal(data.images, archive.images["test_batch"])
+    assert by_hand.read_bytes() == archive.bytes
+    assert {path.name for path in folder.parent.iterdir()} <= {"cifar10", ".cifar10.lock"}
+    by_hand.write_bytes(archive.bytes[:100])
+    with pytest.raises(DamagedDataError, match="has md5 .* and 100 bytes, and is none of .*cifar-100-python.tar.gz"):
+        cifar.import_archive(by_hand, tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="nothing.tar.gz is not there"):
+        cifar.import_archive(tmp_path / "nothing.tar.gz", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (URLError(ssl.SSLCertVerificationError("self-signed")), "certificate cannot be verified.*SSL_CERT_FILE"),
+        (URLError(ssl.SSLError("EOF")), "encrypted connection broke off"),
+        (
+            URLError(OSError("Tunnel connection failed: 403 Forbidden")),
+            r"the proxy refuses \(proxy:8080\); set HTTPS_PROXY",
+        ),
+        (HTTPError("url", 407, "Proxy Authentication Required", {}, None), "the proxy refuses"),
+        (URLError("Name or service not known"), r"not known>\)\. Either connect to the network"),
+    ],
+)
+def test_what_certificates_and_proxies_have_to_do_with_it_is_said(error, words, served, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy:8080")
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "__init__", refuse)
+    with pytest.raises(MissingDataError, match=words) as told:
+        cifar.fetch("cifar10", tmp_path / "root", progress=False)
+    assert "attnlib data import FILE" in str(told.value) and "secret" not in str(told.value)
 
 
 def test_flipped_bit_is_found_by_verify_and_mended_by_fetch(cached, served):
