@@ -294,8 +294,12 @@ def is_plain(layer: nn.Module) -> bool:
 
 
 def may_be_read(layer: nn.Module) -> bool:
-    """As `is_plain`, except that the hooks of a tracer, which are on every layer, do not count while it traces."""
-    return type(layer) in PLAIN and (torch.jit.is_tracing() or not _hooked(layer)) and not _synchronises(layer)
+    """As `is_plain`, except that the hooks of a tracer, which are on every layer, do not count while it traces.
+
+    A batch norm that keeps no statistics (track_running_stats=False) has none to read.
+    """
+    plain = type(layer) in PLAIN and getattr(layer, "running_mean", layer) is not None
+    return plain and (torch.jit.is_tracing() or not _hooked(layer)) and not _synchronises(layer)
 
 
 def _hooked(layer: nn.Module) -> bool:

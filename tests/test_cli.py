@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
-from attnlib import list_modules, networks
+from attnlib import list_modules, networks, papers
 from attnlib.cli import app, progress, shared
 from attnlib.cli.shared import parse
 from attnlib.profiling import profile
@@ -625,6 +626,69 @@ def test_other_errors_keep_their_traceback(tmp_path, monkeypatch):
     result = attnlib("train", *TINY, "--out", tmp_path)
     assert isinstance(result.exception, RuntimeError)
     assert str(result.exception) == "connection closed"
+
+
+class Lost(io.StringIO):
+    """Standard error of which nobody takes what is written."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def flush(self):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe")])
+def test_a_run_goes_on_where_nobody_reads_its_progress(error, tmp_path, monkeypatch):
+    lost = shared._Console(stderr=True, file=Lost(error))
+    monkeypatch.setattr(shared, "err", lost)
+    monkeypatch.setattr(progress, "err", lost)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert Record.load(tmp_path / "record.json").status == "finished"
+
+
+def test_a_broken_paper_is_named_and_the_others_are_shown(tmp_path, monkeypatch):
+    from attnlib.published import schema
+
+    monkeypatch.setattr(schema, "__file__", str(tmp_path / "schema.py"))
+    source = Path(papers.__file__).parents[1] / "published"
+    (tmp_path / "se.yml").write_bytes((source / "se.yml").read_bytes())
+    (tmp_path / "sa.yml").write_bytes(b"key: \xff")
+    result = attnlib("ledger", "--costs")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("passed over: sa.yml is not YAML in UTF-8")
+    assert "printed costs:" in result.stdout and "se, Table" in " ".join(result.stdout.split())
+    assert attnlib("ledger", "--paper", "sa").exit_code == 2
+
+
+def test_a_ledger_that_cannot_be_filed_is_shown_all_the_same(monkeypatch):
+    from attnlib.ledger import entries
+
+    on_file = entries.stored("se")
+    monkeypatch.setattr(entries, "compute", lambda _: on_file)
+
+    def forbidden(*_):
+        raise PermissionError(13, "cannot write se.json: Permission denied")
+
+    monkeypatch.setattr(entries, "store", forbidden)
+    result = attnlib("ledger", "--paper", "se", "--recompute")
+    assert result.exit_code == 0
+    assert "not stored: [Errno 13] cannot write se.json" in result.stderr
+    assert f"{len(on_file.verdicts)} claims" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--image-size", 100000), ("--classes", 10**10), pytest.param(("--image-size", 1), marks=pytest.mark.thorough)],
+)
+def test_a_network_that_does_not_fit_is_one_line(arguments):
+    network = "torchvision:alexnet" if arguments[1] == 1 else "resnet8"
+    result = attnlib("profile", network, *arguments)
+    assert result.exit_code == 2, result.exception
+    (line,) = result.stderr.splitlines()
+    assert re.match("error: .*cannot be (built|counted) .*; choose others", line)
 
 
 def test_unwritable_folder_is_status_2(tmp_path):

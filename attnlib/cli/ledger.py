@@ -8,7 +8,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from attnlib.cli.shared import err, out, plain_errors
+from attnlib.cli.shared import err, out, plain_errors, tell
 
 
 def ledger(
@@ -45,11 +45,25 @@ def ledger(
             raise ValueError(
                 "--kind, --verdict, --disagreement and --id choose among claims; leave them out with --costs"
             )
-        chosen = [papers.paper(key) for key in (papers.list_papers() if paper is None else [paper])]
+        chosen, broken = [], []
+        for key in papers.list_papers() if paper is None else [paper]:
+            try:
+                each = papers.paper(key)
+                if not recompute:
+                    _ = each.cells  # reads what is on file
+                chosen.append(each)
+            except (ValueError, OSError) as error:
+                if paper is not None:
+                    raise
+                broken.append(error)
+                tell("passed over", error, "yellow")
         if recompute:
             for each in chosen:
                 with err.status(f"judging {each.key}"):
-                    each.recompute()
+                    try:
+                        each.recompute()
+                    except OSError as error:  # the result is there all the same
+                        tell("note", f"not stored: {error}", "yellow")
         if costs:
             rows = [cell for each in chosen for cell in each.cells]
         else:
@@ -57,7 +71,7 @@ def ledger(
             rows = select(judged, kind, verdict, disagreement, claim)
         if as_json:
             typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
-            return
+            raise typer.Exit(1 if broken else 0)
         if costs:
             _show_costs(rows)
             _show_countings(chosen)
@@ -65,6 +79,8 @@ def ledger(
             _show_summary(chosen, rows)
         else:
             _show_verdicts(rows)
+        if broken:
+            raise typer.Exit(1)
 
 
 def _show_summary(chosen: list, verdicts: list) -> None:

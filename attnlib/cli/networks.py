@@ -1,8 +1,10 @@
 """`attnlib attach` and `attnlib profile`: networks with modules in them, and their costs."""
 
+import contextlib
 import io
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 from rich.table import Table
 
 from attnlib.cli.shared import Arguments, Attention, Sides, Where, out, parse, parse_size, path, plain_errors, tell
+from attnlib.errors import shortened
 
 
 def attach_(
@@ -76,6 +79,17 @@ def attach_(
             out.print(f"written: {output}", soft_wrap=True)
 
 
+@contextlib.contextmanager
+def _fits(told: str) -> Iterator[None]:
+    """What a network of somebody else raises where size or classes do not fit it, or memory, as one line."""
+    try:
+        yield
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{told} ({type(error).__name__}: {shortened(error)}); choose others") from error
+
+
 def profile(
     backbone: Annotated[str, typer.Argument(help="One of ours, or torchvision:NAME or timm:NAME, e.g. resnet50.")],
     attention: Attention = "none",
@@ -98,13 +112,16 @@ def profile(
         from attnlib.profiling.inputs import counted
 
         size = parse_size(str(external.image_size(backbone)) if image_size is None else image_size)
-        model = external.build(backbone, classes)
+        asked = f"{backbone}, one image of {size[0]} x {size[1]}, classes {'as usual' if classes is None else classes}"
+        with _fits(f"{asked}: cannot be built"):
+            model = external.build(backbone, classes)
         if attention != "none":
             attach(model, attention, size, placement, **parse(arguments))
         elif arguments or placement:
             raise ValueError("--arg and --placement need a module: give --attention")
-        part = counted(backbone, model, size)
-        cost = count(part.model, inputs=part.inputs)
+        with _fits(f"{asked}: cannot be counted"):
+            part = counted(backbone, model, size)
+            cost = count(part.model, inputs=part.inputs)
         whole = sum(parameter.numel() for parameter in model.parameters())
         if as_json:
             typer.echo(json.dumps({"counted": part.words, "network_parameters": whole} | cost.as_dict(), indent=1))

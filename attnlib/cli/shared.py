@@ -25,6 +25,23 @@ class _Console(Console):
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **settings)
 
+    def _check_buffer(self) -> None:
+        """Write what is printed; where nobody reads standard error any more, or its disk is full, work goes on unseen.
+
+        rich would end the program, and with it a run.
+        """
+        try:
+            super()._check_buffer()
+        except OSError:
+            if not self.stderr:
+                raise
+            self.quiet = True
+
+    def on_broken_pipe(self) -> None:
+        if not self.stderr:
+            super().on_broken_pipe()
+        self.quiet = True
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(in_terminal(segment.text), segment.style)

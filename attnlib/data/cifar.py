@@ -13,9 +13,12 @@ import io
 import json
 import os
 import shutil
+import socket
 import ssl
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
@@ -32,6 +35,30 @@ from attnlib.errors import unknown
 
 SOURCES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # our name -> torchvision's class
 IMAGE = (32, 32, 3)
+# sha256 of the arrays, images and labels: a cache whose meta.json agrees with itself may still hold something else.
+SUMS = {
+    "cifar10": {
+        "train": (
+            "68ac6bb9ae0ad8642ed1e2fb439900a6eeca5d75eaa0552b25c83e69fd542d1a",
+            "0b4edc8bc56e323687b319b3a213544cbb5dd8699f698f342eb32108020b58a3",
+        ),
+        "test": (
+            "a06e0d797ec8d295769d1eb039dcbbef84daad329969f963474481ae671e016d",
+            "2241c810e627da9ee342467849a7d12c3dd2d9022132cf5065c81cc7eee3e30e",
+        ),
+    },
+    "cifar100": {
+        "train": (
+            "3bdbd4b308fb9fbeb5a125bb76c8a863ce3558695734cd037540458994ece4b1",
+            "b47068ccf8a2a5227ea4d546cf7bbf3b70af77424e322e8539624266a54df457",
+        ),
+        "test": (
+            "54d96ec27501fcf570997836d960def663d784a9226dbb17a4e60898d3374f16",
+            "d0e651f8b413f35b2c48db305258ff6520b8d11d132da87e5388eb690479f2ef",
+        ),
+    },
+}
+_PATIENCE = 25.0  # seconds for which a server may say nothing; torchvision tries twice
 
 
 class _Split(BaseModel):
@@ -203,12 +230,23 @@ def _problem(folder: Path, verify: bool) -> str | None:
 def _read_meta(folder: Path) -> _Meta:
     path = folder / "meta.json"
     try:
-        return _Meta.model_validate_json(path.read_bytes())
+        meta = _Meta.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = f" field {'.'.join(map(str, first['loc']))}:" if first["loc"] else ""
         fix = f"to replace it, run: attnlib data fetch {folder.name}"
         raise DamagedDataError(f"{path}:{where} {first['msg']}; {fix}") from error
+    for split, sums in SUMS[folder.name].items():
+        said = getattr(meta, split)
+        for what, expected, found in zip(
+            ("images", "labels"), sums, (said.sha256_pixels_nhwc_uint8, said.sha256_labels_uint8), strict=True
+        ):
+            if found != expected:
+                raise DamagedDataError(
+                    f"{path}: says that the {split} {what} have sha256 {found}; those of {folder.name} have {expected}"
+                    f"; to replace it, run: attnlib data fetch {folder.name}"
+                )
+    return meta
 
 
 def _open(folder: Path, split: str, what: str, meta: _Meta, verify: bool) -> np.ndarray:
@@ -219,7 +257,10 @@ def _open(folder: Path, split: str, what: str, meta: _Meta, verify: bool) -> np.
     expected_sha = expected.sha256_pixels_nhwc_uint8 if what == "images" else expected.sha256_labels_uint8
     try:
         array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise ValueError("an archive of arrays")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DamagedDataError(
             f"{path}: expected an array with sha256 {expected_sha}, found a file that cannot be read ({error}); {fix}"
         ) from error
@@ -257,13 +298,15 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
     source = getattr(datasets, SOURCES[name])
     archive = workspace / source.filename
     quiet = contextlib.nullcontext() if progress else contextlib.redirect_stderr(io.StringIO())
+    waits = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)  # torchvision sets none
     try:
         with quiet:
             return {
                 "train": source(workspace, train=True, download=True),
                 "test": source(workspace, train=False, download=False),
             }
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
         raise MissingDataError(
             f"{name} is not in {folder} and {source.url} cannot be reached ({error}){_why(error)}. Either connect to "
             f"the network and run: attnlib data fetch {name}; or fetch that file in a browser and run: "
@@ -276,6 +319,8 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
             f"{source.url}: expected md5 {source.tgz_md5}, found {found} ({error}); nothing of it was kept and the "
             f"cache is as it was; run again: attnlib data fetch {name}"
         ) from error
+    finally:
+        socket.setdefaulttimeout(waits)
 
 
 def _why(error: OSError) -> str:

@@ -160,7 +160,11 @@ class Paper:
         return None if verdict.check is None else source(_CHECKS / f"{self.key}.py", verdict.check)
 
     def recompute(self) -> None:
-        """Judge all claims and recompute all costs, seconds to a minute, and file what they give."""
+        """Judge all claims and recompute all costs, seconds to a minute, and file what they give.
+
+        Raises:
+            OSError: it cannot be filed; this paper has it all the same.
+        """
         self._ledger = entries.compute(self.key)
         entries.store(self._ledger)
 

@@ -120,7 +120,8 @@ class MultiHeadSelfAttention(SelfAttention):
         size: (H, W) or the side of a square: of the map for "learned", of the largest map for "relative".
 
     Shapes: x and the output (N, C, H, W); the weights (N, heads, queries, H W). The output's channels lie last in
-    memory. Under autocast the output has autocast's type.
+    memory. Under autocast the output has autocast's type. For second derivatives or forward mode on a CPU, as gradient
+    penalties need, call it inside of `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
 
     Parameters: 4 C^2 whatever the heads, with biases 4 C more; "learned" C H W more, "relative" d (2 H + 2 W - 2) more.
 

@@ -22,7 +22,11 @@ def attend(
     value: Float[Tensor, "N keys C"],
     scale: float,
 ) -> Float[Tensor, "N queries C"]:
-    """softmax(scale * query key^T) value, by a kernel that never holds all weights where there is one."""
+    """softmax(scale * query key^T) value, by a kernel that never holds all weights where there is one.
+
+    The kernel of CPUs has no second derivatives and no forward mode; inside of
+    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` the plain form is taken, which has both.
+    """
     return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=scale)[:, 0]
 
 

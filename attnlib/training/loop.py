@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from attnlib import networks
+from attnlib.base import full_precision
 from attnlib.data.files import writable_folder
 from attnlib.data.images import check_name
 from attnlib.errors import shortened
@@ -44,7 +45,7 @@ class TrainingFailedError(RuntimeError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Asked to stop while training, by Ctrl-C or SIGTERM; `record` holds the epochs before."""
+    """Asked to stop while training, by Ctrl-C, SIGTERM or SIGHUP; `record` holds the epochs before."""
 
     def __init__(self, record: Record) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ def train(
         UnknownNameError, MissingDataError, DamagedDataError, ValueError, OSError: before anything is trained.
         TrainingFailedError: the loss is no longer finite, a checkpoint cannot be written (the one before is kept),
             or there was any other error, which is then its cause; the record says "failed" and why.
-        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt) or SIGTERM; the record says "interrupted".
+        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt), SIGTERM or SIGHUP; the record says "interrupted".
     """
     recipe = _with_own(recipe, model, data)
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
@@ -128,13 +129,14 @@ def train(
         )
     with contextlib.ExitStack() as stack:
         check_shares(recipe, devices)
+        stack.enter_context(_own_precision())
         if writer:  # before other processes are started, which would wait for this one
             stack.enter_context(alone(folder))
         earlier = earlier_sitting(folder, recipe) if writer and not restart else (None, None)
         fabric = processes_with(recipe.precision, device, devices)
         stack.enter_context(_random_state(fabric, recipe, deterministic))
-        run = Run(recipe, fabric, root, model)
         stack.enter_context(_default_dtype(recipe))
+        run = Run(recipe, fabric, root, model)
         if writer and restart:  # the arguments are good: from here on, what lies in the folder is this run's
             (folder / "record.json").unlink(missing_ok=True)
             Checkpoints(folder).clear()
@@ -311,10 +313,20 @@ def _random_state(fabric: Fabric, recipe: Recipe, deterministic: bool) -> Iterat
 
 
 @contextlib.contextmanager
+def _own_precision() -> Iterator[None]:
+    """Autocast off, as the caller may have it on: the precision is the recipe's."""
+    with contextlib.ExitStack() as stack:
+        for device in ("cpu", "cuda", "mps"):
+            if torch.amp.is_autocast_available(device):
+                stack.enter_context(full_precision(device))
+        yield
+
+
+@contextlib.contextmanager
 def _default_dtype(recipe: Recipe) -> Iterator[None]:
     """Fabric rounds what a network returns to torch's default dtype, which must not be less than the network's own."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64 if recipe.precision == "64-true" else before)
+    torch.set_default_dtype(torch.float64 if recipe.precision == "64-true" else torch.float32)
     try:
         yield
     finally:
@@ -323,7 +335,10 @@ def _default_dtype(recipe: Recipe) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that a run stops between two steps; a second Ctrl-C stops it at once."""
+    """An event that Ctrl-C, SIGTERM and SIGHUP set, so that a run stops between two steps; a second Ctrl-C at once.
+
+    SIGHUP comes when the terminal is closed. Who has it ignored, as nohup does, goes on.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
         yield asked
@@ -334,7 +349,10 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
     finally:

@@ -1,11 +1,13 @@
 """The cache, against a small archive in CIFAR-10's own format served on this machine."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
 import io
 import json
 import pickle
+import socket
 import ssl
 import tarfile
 import threading
@@ -46,6 +48,15 @@ class Archive:
                 tar.addfile(member, io.BytesIO(data))
         self.bytes = packed.getvalue()
 
+    def sums(self):
+        """sha256 of images and labels of both splits."""
+        sums = {}
+        for split, names in (("train", BATCHES[:5]), ("test", BATCHES[5:])):
+            images = np.concatenate([self.images[name] for name in names])
+            labels = np.concatenate([np.array(self.labels[name], dtype=np.uint8) for name in names])
+            sums[split] = tuple(hashlib.sha256(array.tobytes()).hexdigest() for array in (images, labels))
+        return sums
+
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
@@ -65,6 +76,7 @@ def served(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "tgz_md5", hashlib.md5(archive.bytes).hexdigest())
     monkeypatch.setattr(source, "train_list", [[name, archive.md5[name]] for name in BATCHES[:5]])
     monkeypatch.setattr(source, "test_list", [["test_batch", archive.md5["test_batch"]]])
+    monkeypatch.setattr(cifar, "SUMS", {"cifar10": archive.sums()})
     monkeypatch.setattr(source, "meta", {**source.meta, "md5": archive.md5["batches.meta"]})
     yield archive, file
     server.shutdown()
@@ -228,6 +240,19 @@ def _empty(folder):
     (folder / "train_images.npy").write_bytes(b"")
 
 
+def _archive(folder):
+    with open(folder / "train_labels.npy", "wb") as file:
+        np.savez(file, np.zeros(20, dtype=np.uint8))
+
+
+def _zeros(folder):
+    labels = np.zeros(5 * PER_BATCH, dtype=np.uint8)
+    np.save(folder / "train_labels.npy", labels)
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["train"]["sha256_labels_uint8"] = hashlib.sha256(labels).hexdigest()
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
 def _no_field(folder):
     (folder / "meta.json").write_text(json.dumps({"classes": [], "train": {"n": 1}}))
 
@@ -247,6 +272,8 @@ def _no_table(folder):
         (_wrong_count, r"expected uint8 \(20, 32, 32, 3\) .* found uint8 \(3, 32, 32, 3\) with sha256"),
         (_wrong_type, r"found float32 \(20, 32, 32, 3\)"),
         (_empty, "cannot be read"),
+        (_archive, "train_labels.npy.*cannot be read .an archive of arrays"),
+        (_zeros, "meta.json: says that the train labels have sha256 .*; those of cifar10 have .* attnlib data fetch"),
         (_no_field, "meta.json: field train.sha256_pixels_nhwc_uint8: Field required"),
         (_no_json, "meta.json: Invalid JSON"),
         (_no_table, "meta.json: Input should be an object"),
@@ -256,6 +283,35 @@ def test_load_refuses_files_that_do_not_fit(cached, damage, reason):
     damage(cached / "cifar10")
     with pytest.raises(DamagedDataError, match=reason):
         load("cifar10", "train", cached)
+    cifar.fetch("cifar10", cached, progress=False)
+    load("cifar10", "train", cached, verify=True)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-hello\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\nhalf", None]
+)
+def test_a_server_that_stalls_or_speaks_otherwise_is_told(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "_PATIENCE", 0.3)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"http://127.0.0.1:{server.getsockname()[1]}/a.tar.gz")
+        held = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    held.append(connection)  # open, so that nothing ends it
+                    if answer is not None:
+                        connection.recv(1000)
+                        connection.sendall(answer)
+                        connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises((MissingDataError, DamagedDataError)) as caught:
+            cifar.fetch("cifar10", tmp_path, progress=False)
+    assert "attnlib data fetch cifar10" in str(caught.value)
+    assert not list(tmp_path.glob("**/*.gz"))
 
 
 def test_unknown_dataset_to_fetch():

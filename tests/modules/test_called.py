@@ -34,6 +34,18 @@ def built(key):
     return module, torch.randn(3, 16, 4, 6)
 
 
+@pytest.mark.parametrize("key", ["iebn", "nam"])
+def test_a_norm_that_keeps_no_statistics_takes_those_of_the_batch(key):
+    module, x = built(key)
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+            layer.num_batches_tracked = None
+    plain, _ = built(key)
+    torch.testing.assert_close(module.train()(x), plain.train()(x))
+    torch.testing.assert_close(module.eval()(x), plain.train()(x))
+
+
 def outcome(module, x, training):
     """Output, gradient of the input, and statistics after one step."""
     x = x.clone().requires_grad_()

@@ -88,7 +88,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path, wanted_kills):
     assert told(Record.load(tmp_path / "record.json")) == told(train(chosen).record)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_it_saves_the_step_it_has_reached(tmp_path, undisturbed, number):
     def ask(step, steps, epochs):
         if step == 14:
@@ -103,6 +103,34 @@ def test_asked_to_stop_it_saves_the_step_it_has_reached(tmp_path, undisturbed, n
     assert steps[0] == 15
     assert told(again.record) == undisturbed
     assert Record.load(tmp_path / "record.json") == again.record
+
+
+def test_a_run_under_nohup_does_not_hear_that_the_terminal_is_closed(tmp_path, undisturbed):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert told(train(recipe(), tmp_path, lambda *_: os.kill(os.getpid(), signal.SIGHUP)).record) == undisturbed
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("precision", ["32-true", pytest.param("64-true", marks=pytest.mark.thorough)])
+def test_the_precision_is_the_recipe_s_whatever_the_caller_has(precision):
+    alone = told(train(recipe(epochs=1, precision=precision)).record)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert told(train(recipe(epochs=1, precision=precision)).record) == alone
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert told(train(recipe(epochs=1, precision=precision)).record) == alone
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_what_classifies_nothing_is_not_trained(tmp_path):
+    for backbone in ("sagan_generator", "sagan_discriminator", "retinanet_resnet50"):
+        with pytest.raises(ValueError, match=f"{backbone} is a .*; a recipe trains a classifier"):
+            train(recipe(backbone=backbone, attention="none"), tmp_path)
+    assert not (tmp_path / "record.json").exists()
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
