@@ -16,12 +16,9 @@ def build(recipe: Recipe, classes: int, image_size: int, model: nn.Module | None
     A `model` of the caller's stands for the recipe's backbone: it is copied, weights and all, and not changed.
 
     Raises:
-        ValueError: a network that is no classifier; one of the caller's or of another library that does not give a
-            score for each class.
+        ValueError: a network of the caller's or of another library that does not give a score for each class.
     """
     own = model is not None or ":" in recipe.backbone
-    if not own and (kind := networks.kind(recipe.backbone)) != "classifier":
-        raise ValueError(f"{recipe.backbone} is a {kind}; a recipe trains a classifier, such as resnet20")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.seed)  # torch.manual_seed would seed every GPU's generator too
         if own:
