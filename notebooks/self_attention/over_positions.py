@@ -76,8 +76,8 @@ recorded = pd.DataFrame(measurements("over-positions").rows)
 # %% [markdown]
 # ## One sum, five ways
 #
-# A map has $P = H W$ positions. Each has a query, a key and a value in each of $M$ heads of width $d = C / M$. All modules of
-# this part compute
+# A map has $P = H W$ positions. Each has a query, a key and a value in each of $M$ heads of width $d = C / M$. With a softmax,
+# and but for the root of $d$, by which some do not divide, all modules of this part compute
 #
 # $$y_p = \sum_{n \in R(p)} A_{pn}\, v_n,$$ (positions-sum)
 #
