@@ -43,13 +43,14 @@ def feedback(course: Course, chosen: Set) -> list[Path]:
         except RuntimeError as error:  # the others get theirs
             failed[student] = str(error).splitlines()[-1]
     found = scores(course, chosen)
+    graded = [each for each in judgements.values() if each and not each.not_gradable]
     folder = course.root / "scores"
     column = f"{chosen.judge.title} ({chosen.name})"
     files = {
         folder / f"{chosen.name}.csv": table(found),
         folder / f"{chosen.name}-canvas.csv": canvas(found, column),
         folder / f"{chosen.name}-moodle.csv": moodle(found, column),
-        folder / f"{chosen.name}.html": report(chosen, found, [each for each in judgements.values() if each]),
+        folder / f"{chosen.name}.html": report(chosen, found, graded),
     }
     for path, text in files.items():
         write(path, text)

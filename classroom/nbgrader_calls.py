@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from classroom.course import Course
 from classroom.runner import TimeUp, at_most
 from classroom.step import configure
 
-MOST_SECONDS = 120
+MOST_SECONDS = 60  # of a processor, for a submission: a text can be made so that it is never done
 
 # nbgrader starts `alembic` by its name when it opens a gradebook
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -34,13 +35,23 @@ def call(course: Course, step: str, *arguments: Any, **options: Any) -> None:
     """One of NbGraderAPI's steps.
 
     Raises:
-        RuntimeError: it did not succeed, or not within `MOST_SECONDS`, as on a text that is made for that; the message
-            has nbgrader's log.
+        RuntimeError: it did not succeed, or not within `MOST_SECONDS`; the message has nbgrader's log.
     """
     try:
-        with at_most(MOST_SECONDS) if hasattr(signal, "SIGALRM") else nullcontext():
+        with at_most(MOST_SECONDS, of_processor=True) if hasattr(signal, "SIGPROF") else nullcontext():
             result = getattr(api(course), step)(*arguments, **options)
     except TimeUp as error:
         raise RuntimeError(f"nbgrader {step} took more than {MOST_SECONDS} seconds") from error
     if not result["success"]:
-        raise RuntimeError(f"nbgrader {step} failed:\n{result.get('error') or ''}\n{result.get('log') or ''}".rstrip())
+        log = f"{result.get('error') or ''}\n{result.get('log') or ''}".rstrip()
+        raise RuntimeError(f"nbgrader {step} failed:\n{log}\n{_reason(log)}")
+
+
+def _reason(log: str) -> str:
+    """The error that a log tells of, in its own line; nbgrader ends with one that only says that there was one."""
+    if TimeUp.__name__ in log:
+        return f"it took more than {MOST_SECONDS} seconds of the processor"
+    lines = [line.strip() for line in log.splitlines()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    errors = [line for line in errors if "NbGraderException" not in line]
+    return (errors or lines)[-1]

@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parent.parent
 FOLDER = REPOSITORY / "notebooks" / "assignments"
 # what stands for a solution until a student writes one; the checks behind it stop there, with these words
 STUB = 'raise NotImplementedError("write your answer here first; what is asked for, and a hint, stand above")'
+TEXT_STUB = "*Your answer here.*"  # the same for a text
 KINDS = ("answer", "tests", "written", "solution", "locked")
 
 
@@ -148,8 +149,8 @@ def kit_files() -> dict[str, Path]:
     }
 
 
-def stub(source: str) -> str:
+def stub(source: str, by: str = STUB) -> str:
     """A cell's source as students get it."""
     return re.sub(
-        r"^([ \t]*)#+ BEGIN SOLUTION.*?END SOLUTION[^\n]*$", lambda found: found[1] + STUB, source, flags=re.M | re.S
+        r"^([ \t]*)#+ BEGIN SOLUTION.*?END SOLUTION[^\n]*$", lambda found: found[1] + by, source, flags=re.M | re.S
     )

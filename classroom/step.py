@@ -3,6 +3,7 @@
 import copy
 import html
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,6 @@ from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
     ClearOutput,
-    DeduplicateIds,
     LimitOutput,
     NbGraderPreprocessor,
     OverwriteCells,
@@ -26,7 +26,7 @@ from traitlets.config import Config
 from classroom.course import Course, write
 from classroom.judge import Judgement, QuestionResult, fingerprint, judge, load, name_of
 from classroom.sandbox import Unsafe
-from classroom.sets import STUB, chosen, stub
+from classroom.sets import STUB, TEXT_STUB, chosen, stub
 
 SCRIPT = re.compile(r"\b(javascript|vbscript)\s*:", re.I)
 
@@ -66,23 +66,28 @@ class RunJudge(NbGraderPreprocessor):
 class OwnMetadata(NbGraderPreprocessor):
     """Puts the set's metadata in the place of what a submission says, and back what it lacks of the set.
 
-    nbgrader fails on metadata that it does not know, and where a question's cells were deleted.
+    nbgrader fails on metadata that it does not know, where a question's cells were deleted, and where a cell was
+    copied, which copies its name. Of several cells of a name the last one is it that something was written into.
     """
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
-        cells = [cell for cell in chosen(resources["nbgrader"]["assignment"]).notebook.cells if name_of(cell)]
-        known = {name_of(cell): cell.metadata.nbgrader for cell in cells}
+        there = defaultdict(list)
         for cell in nb.cells:
-            name = name_of(cell)
+            there[name_of(cell)].append(cell)
             cell.metadata.pop("nbgrader", None)
-            if name in known:
-                cell.metadata["nbgrader"] = copy.deepcopy(known[name])
-        there = {name_of(cell) for cell in nb.cells}
-        for cell in cells:
-            if name_of(cell) not in there:
-                lacking = copy.deepcopy(cell)
-                lacking.source = stub(cell.source) if cell.cell_type == "code" else "*This text was not handed in.*"
-                nb.cells.append(lacking)
+        for cell in chosen(resources["nbgrader"]["assignment"]).notebook.cells:
+            if not name_of(cell):
+                continue
+            given = stub(cell.source, STUB if cell.cell_type == "code" else TEXT_STUB)
+            if copies := there[name_of(cell)]:
+                own = [each.cell_type == cell.cell_type for each in copies]
+                written = [each.source.split() != given.split() for each in copies]
+                kept = copies[max(range(len(copies)), key=lambda n: (own[n], written[n], n))]
+            else:
+                kept = copy.deepcopy(cell)
+                kept.source = given
+                nb.cells.append(kept)
+            kept.metadata["nbgrader"] = copy.deepcopy(cell.metadata.nbgrader)
         return nb, resources
 
 
@@ -139,7 +144,6 @@ def configure(config: Config, root: Path | None = None) -> Config:
     config.Autograde.sanitize_preprocessors = [
         OwnMetadata,
         ClearOutput,
-        DeduplicateIds,
         OverwriteKernelspec,
         OverwriteCells,
         CheckCellMetadata,
@@ -156,5 +160,5 @@ def configure(config: Config, root: Path | None = None) -> Config:
     config.SanitizeHTML.enabled = True
     config.OverwriteCells.add_missing_cells = True
     config.ClearSolutions.code_stub = {"python": STUB}
-    config.ClearSolutions.text_stub = "*Your answer here.*"
+    config.ClearSolutions.text_stub = TEXT_STUB
     return config

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from classroom import sandbox
+from classroom import nbgrader_calls, sandbox
 from classroom.course import Course
 from classroom.feedback import feedback
 from classroom.grade import collect, grade
@@ -23,6 +23,7 @@ from classroom.judge import fingerprint, judge, load
 from classroom.release import leaked, release, solution_lines
 from classroom.sandbox import Limits
 from classroom.sets import REPOSITORY, sets
+from classroom.wire import decode, encode
 from instructor import copy_with_sets
 from solutions import copy_sources
 from tests.classroom.conftest import right_answers, wrong_answers
@@ -443,6 +444,60 @@ def test_ten_submissions_from_grading_to_scores(course, tmp_path, capsys):
     again = grade(course, ONE)  # nothing has changed, so nothing is judged
     assert again == graded
     assert {student: course.judged(student, ONE).stat().st_mtime_ns for student in graded} == before
+
+
+def rightly(job: dict, *_) -> sandbox.Run:
+    """In the place of a sandbox: right results of every question whose cell would run."""
+    cells, messages = {cell["id"] for cell in job["cells"]}, [{"at": "start"}]
+    for call in job["calls"]:
+        name, part, _ = call["id"].split("/")
+        if f"answer-{name}" in cells:
+            right = ONE.judge.question(name).parts[int(part)].right
+            messages.append({"call": call["id"], "value": encode(right(*map(decode, call["arguments"])))})
+        else:
+            messages.append({"call": call["id"], "failed": {"kind": "missing", "text": "there is none"}})
+    return sandbox.Run([*messages, {"at": "end"}], "itself")
+
+
+def test_nothing_in_a_notebook_makes_nbgrader_give_points_or_stops_the_class(course, tmp_path, monkeypatch):
+    """Metadata that was edited, cells that were copied, deleted or exchanged, and a text that is never done."""
+    monkeypatch.setattr(sandbox, "run", rightly)
+    monkeypatch.setattr(nbgrader_calls, "MOST_SECONDS", 8)
+    here = Course.at(tmp_path / "course")
+    release(here, ONE)
+
+    def named(notebook):
+        found = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in notebook.cells}
+        return {name: cell for name, cell in found.items() if name}
+
+    names = ("copied", "deleted", "exchanged", "raised")
+    odd = {name: handed_in(course, {"scale": solutions()["scale"]}) for name in names}
+    odd["copied"].cells += [copy.deepcopy(cell) for cell in named(handed_in(course, {})).values()]
+    odd["deleted"].cells = [named(odd["deleted"])["answer-scale"]]
+    swapped = named(odd["exchanged"])
+    names_of_others = {"tests-scale": "tests-heads", "tests-heads": "written-why", "written-why": "tests-weights"}
+    for name, other in names_of_others.items():
+        swapped[name].metadata.nbgrader["grade_id"] = other
+    for name, cell in named(odd["raised"]).items():
+        cell.metadata.nbgrader.update(points=100, grade=True, solution=False, task=True)
+        if name.startswith("tests-"):
+            cell.cell_type = "markdown"
+            del cell["outputs"], cell["execution_count"]
+    odd["slow"] = handed_in(course, solutions())
+    odd["slow"].cells.append(nbformat.v4.new_markdown_cell("<a " * 500_000))
+    odd["zoe"] = handed_in(course, solutions())
+    for student, notebook in odd.items():
+        here.submitted(student, ONE).parent.mkdir(parents=True)
+        here.submitted(student, ONE).write_text(json.dumps(notebook), encoding="utf-8")
+    judgements = grade(here, ONE)
+    assert {student for student, judgement in judgements.items() if judgement.not_gradable} == {"slow"}
+    assert "8 seconds of the processor" in judgements["slow"].not_gradable
+    files = {path.name: path for path in feedback(here, ONE)}
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(files[f"{ONE.name}.csv"].read_text()))}
+    got = {student: row["points"] for student, row in rows.items()}
+    full, scale = f"{sum(FULL.values()):g}", f"{FULL['scale']:g}"
+    assert got == dict.fromkeys(names, scale) | {"slow": "", "zoe": full}
+    assert {row["most"] for row in rows.values()} == {f"{sum(FULL.values()) + 6:g}"}
 
 
 def test_a_course_of_nbgraders_goes_on(course, tmp_path):

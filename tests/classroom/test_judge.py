@@ -258,6 +258,16 @@ def test_a_submission_gets_back_what_it_lacks_of_the_set():
     assert "BEGIN SOLUTION" not in nbformat.writes(mended) and "Rubric" not in nbformat.writes(mended)
 
 
+def test_a_cell_that_was_copied_has_its_name_once():
+    """As JupyterLab copies it, metadata and all; the copy that has an answer is the answer."""
+    made = notebook(scale=RIGHT)
+    made.cells += [copy.deepcopy(cell(notebook(), f"{kind}-scale")) for kind in ("answer", "tests")]
+    mended, _ = OwnMetadata().preprocess(made, {"nbgrader": {"assignment": ONE.name}})
+    found = [each for each in mended.cells if name_of(each)]
+    assert len(found) == len({name_of(each) for each in found})
+    assert cell(mended, "answer-scale").source == RIGHT
+
+
 def test_a_link_runs_no_script():
     texts = ["[x](javascript:alert(1))", "[x](java&#115;cript:alert(1))", "<JavaScript&colon;alert(1)>"]
     for text in texts:
