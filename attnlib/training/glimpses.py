@@ -1,0 +1,105 @@
+"""How a network learns where to look: by backpropagation where it can, by REINFORCE where it draws the place."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attnlib.data.scenes import scenes
+from attnlib.networks.glimpses import CELL, GRID, WINDOW, GlimpseNetwork
+
+Pictures = tuple[Float[Tensor, "N 3 H W"], Int[Tensor, " N"], Int[Tensor, " N"], Float[Tensor, "N objects 2"]]
+
+
+def pictures(count: int, seed: int) -> Pictures:
+    """Scenes with two objects of one class, for who looks for either of them.
+
+    Returns:
+        pictures: values from -1 to 1.
+        classes: 0 to 3.
+        best: the place whose middle is nearest to that of an object.
+        centres: row and column of the middle of each object, in pixels.
+    """
+    images, labels, objects = scenes(count, seed, same_class=True)
+    centres = np.stack([middles(objects == number) for number in (1, 2)], 1)
+    i, j = np.divmod(np.arange(GRID**2), GRID)
+    places = CELL * np.stack([i, j], 1) + (WINDOW - 1) / 2
+    apart = np.linalg.norm(centres[:, :, None] - places, axis=3)
+    return (
+        torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1,
+        torch.from_numpy(labels).flatten(1).amax(1) - 1,
+        torch.from_numpy(apart.min(1).argmin(1)),
+        torch.from_numpy(centres).float(),
+    )
+
+
+def middles(masks: np.ndarray) -> np.ndarray:
+    """Mean row and column of each mask."""
+    area, pixel = masks.sum((1, 2)), np.arange(masks.shape[1])
+    return np.stack([(masks.sum(2) @ pixel) / area, (masks.sum(1) @ pixel) / area], 1)
+
+
+def train_glimpses(way: str, data: Pictures, steps: int, seed: int = 0, learning_rate: float = 3e-3) -> GlimpseNetwork:
+    """A network from scratch, in evaluation mode; its random numbers all come from `seed`.
+
+    Args:
+        way: to the place of the glimpse, see `GlimpseNetwork`.
+        data: to train on, from `pictures`.
+        steps: batches of 64 pictures.
+        seed: of weights, batches and places.
+        learning_rate: its highest value.
+
+    Raises:
+        UnknownNameError: no such way.
+        ValueError: `steps` is below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    torch.manual_seed(seed)
+    network = GlimpseNetwork(way).train()
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps)
+    images, classes, best, _ = data
+    baseline = 0.25  # a guess among four classes
+    for _ in range(steps):
+        batch = torch.randint(len(images), (64,))
+        logits, scores, place = network(images[batch], best[batch])
+        loss = F.cross_entropy(logits, classes[batch])
+        if way == "hard":
+            reward = (logits.argmax(1) == classes[batch]).float()
+            loss = loss + reinforce(scores, place, reward - baseline)
+            baseline = 0.9 * baseline + 0.1 * reward.mean().item()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def reinforce(
+    scores: Float[Tensor, "N places"], place: Int[Tensor, " N"], advantage: Float[Tensor, " N"]
+) -> Float[Tensor, ""]:
+    """Minus the mean of (R - b) log p(place): its gradient is, in the mean, that of minus the mean reward.
+
+    Args:
+        scores: logits of the places.
+        place: the one that was drawn from their softmax.
+        advantage: the reward above the baseline, R - b.
+    """
+    log_p = scores.log_softmax(1).gather(1, place[:, None])[:, 0]
+    return -(advantage * log_p).mean()
+
+
+@torch.no_grad()
+def judged(network: GlimpseNetwork, data: Pictures) -> dict[str, float]:
+    """The share of pictures a trained network names rightly, and how many pixels from the nearer object it looks."""
+    torch.manual_seed(10**6)
+    images, classes, best, centres = data
+    logits, scores, place = network(images, best)
+    found = {"accuracy": (logits.argmax(1) == classes).double().mean().item()}
+    place = scores.argmax(1) if network.way == "soft" else place
+    if place is not None:
+        middle = CELL * torch.stack([place // GRID, place % GRID], 1) + (WINDOW - 1) / 2
+        found["pixels_off"] = (centres - middle[:, None]).norm(dim=2).amin(1).median().item()
+    return found
