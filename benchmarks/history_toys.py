@@ -1,12 +1,12 @@
 """The toys of the history, over seeds: words said backwards by three kinds of networks, and six ways to take a glimpse.
 
-    python -m benchmarks.history_toys      about five minutes on one core
+    python -m benchmarks.history_toys      about ten minutes on one core
 
-A row of the task "reversal" has the share of letters said rightly for one length of word; one of "glimpse" the share
-of 1,000 fresh pictures named rightly, and how far from an object the network looks.
+A row of the task "reversal" has the share of letters said rightly for one length of word, and of heaviest weights that
+lie on the mirrored letter; one of "glimpse" the share of 1,000 fresh pictures named rightly, and how far from an object the network looks.
 """
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from attnlib.networks.glimpses import WAYS
 from attnlib.networks.reversing import Attending, Recurrent
 from attnlib.training import fit
 from attnlib.training.glimpses import judged, pictures, train_glimpses
-from benchmarks.measure import TABLES, header, save
+from benchmarks.measure import TABLES, header, measured_before, save
 
 NETWORKS = {
     "fixed": partial(Recurrent, attention=False),
@@ -45,26 +45,27 @@ def reverser(name: str, seed: int) -> torch.nn.Module:
 
 
 @torch.no_grad()
-def said_rightly(network: torch.nn.Module, length: int) -> float:
-    """The share of the letters of 500 fresh words."""
+def judged_words(network: torch.nn.Module, length: int) -> dict[str, float]:
+    """Of 500 fresh words: letters said rightly, and heaviest weights that lie on the mirrored letter."""
     words, backwards = reversal(500, length, torch.Generator().manual_seed(10**6))
-    return (network(words).argmax(1) == backwards).double().mean().item()
+    logits, weights = network.with_weights(words)
+    found = {"accuracy": logits.argmax(1) == backwards}
+    if weights is not None:
+        found["mirrored"] = weights.argmax(2) == torch.arange(length).flip(0)
+    return {name: round(each.double().mean().item(), 4) for name, each in found.items()}
 
 
-def rows(seeds: int, train: int, steps: int) -> list[dict[str, Any]]:
-    found = []
-    data, fresh = pictures(train, seed=0), pictures(1000, seed=1)
-    runs = [(seed, name) for seed in range(seeds) for name in (*NETWORKS, *WAYS)]
-    for seed, name in track(runs, "networks"):
-        if name in NETWORKS:
-            network = reverser(name, seed)
-            row = {"task": "reversal", "network": name, "seed": seed}
-            found += [row | {"length": n, "accuracy": round(said_rightly(network, n), 4)} for n in LENGTHS]
-        else:
-            of = judged(train_glimpses(name, data, steps, seed), fresh)
-            found.append({"task": "glimpse", "network": name, "seed": seed} | {k: round(v, 4) for k, v in of.items()})
-        print(found[-1])
-    return found
+def measured(name: str, seed: int, train: int, steps: int) -> list[dict[str, Any]]:
+    """The rows of one network from one seed."""
+    if name in NETWORKS:
+        network = reverser(name, seed)
+        row = {"task": "reversal", "network": name, "seed": seed}
+        return [row | {"length": n, **judged_words(network, n)} for n in LENGTHS]
+    of = judged(train_glimpses(name, shown(train, 0), steps, seed), shown(1000, 1))
+    return [{"task": "glimpse", "network": name, "seed": seed} | {key: round(value, 4) for key, value in of.items()}]
+
+
+shown = cache(pictures)
 
 
 def main(
@@ -73,12 +74,18 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="Of the training of glimpses.")] = 500,
     out: Annotated[Path, typer.Option(help="Folder for the table.")] = TABLES,
 ) -> None:
-    """Train, and write `history-toys.json`."""
+    """Train, and write `history-toys.json` after every network; a run that was cut off goes on where it stopped."""
     torch.set_num_threads(1)
     settings = {"steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "trained_on": [SHORTEST, LONGEST]}
     settings["glimpses"] = {"pictures": train, "steps": steps}
-    save(out / "history-toys.json", header(torch.device("cpu"), settings) | {"rows": rows(seeds, train, steps)})
-    print(out / "history-toys.json")
+    path, head = out / "history-toys.json", header(torch.device("cpu"), settings)
+    rows = measured_before(path, head)
+    done = {(row["network"], row["seed"]) for row in rows}
+    runs = [(name, seed) for seed in range(seeds) for name in (*NETWORKS, *WAYS)]
+    for name, seed in track([run for run in runs if run not in done], "networks"):
+        rows += measured(name, seed, train, steps)
+        save(path, head | {"rows": rows})
+    print(path)
 
 
 if __name__ == "__main__":

@@ -29,21 +29,12 @@ JUDGES = {
             "f0d951ddbbb16bb4": "the scores of one step are computed at the same time",
         },
     ),
-    "history-exercise-baseline": Number(
-        "36cee7ce9e8ea330",
-        decimals=1,
+    "history-exercise-draws": Exact(
+        "a49d35af5812e940",
         known={
-            "70b067a15c4880d7": "then a draw of the first place says nothing, and one of the second says something",
-            "55dd41a2eaf54f3b": "then a draw of the second place says nothing, and one of the first says something",
-            "a0236763021328c3": "without a baseline the two draws point in opposite directions",
-        },
-    ),
-    "history-exercise-second": Exact(
-        "78e150844220ba3e",
-        known={
-            "17211789f3f68e6f": "the coarse view is read, too",
-            "f300031448c19091": "that is one glimpse",
-            "1c5465c534a5fda6": "the coarse view has 8 x 8 cells",
+            "fc910ce234b0fbdf": "the coarse view is read, too",
+            "a3e643e17fbdcc74": "that is one window",
+            "72e65c34233afddc": "the coarse view is the same for all four windows",
         },
     ),
     "history-exercise-mixed": Function(
