@@ -330,15 +330,16 @@ finding(
     *twelve[:3],
 )
 finding("without positions @N12@ %", twelve.iloc[3])
+finding("it turns, @N2@ %", table.loc["no positions", 2])
 finding("@F24@ %, @A24@ %, @P24@ % and @N24@ %", *longer)
 plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Of the letters of 12-letter words one vector gives @F12@ %, with additive attention @A12@ %, attention alone @P12@ %,
-# and without positions @N12@ %. On words of 24 letters, twice as long as any in training, it is @F24@ %, @A24@ %, @P24@ %
-# and @N24@ %: what they learned does not hold for every length.
+# Of the letters of 12-letter words one vector gives @F12@ %, with additive attention @A12@ %, attention alone @P12@ %, and
+# without positions @N12@ %. (Words of two letters it turns, @N2@ %: each letter says the other one.) On 24 letters, twice as
+# long as any in training, it is @F24@ %, @A24@ %, @P24@ % and @N24@ %: what they learned does not reach that far.
 # :::
 #
 # Three of them live, trained as those in the file:
