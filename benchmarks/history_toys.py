@@ -3,7 +3,8 @@
     python -m benchmarks.history_toys      about ten minutes on one core
 
 A row of the task "reversal" has the share of letters said rightly for one length of word, and of heaviest weights that
-lie on the mirrored letter; one of "glimpse" the share of 1,000 fresh pictures named rightly, and how far from an object the network looks.
+lie on the mirrored letter; one of "glimpse" the share of 1,000 fresh pictures named rightly, and how far from an object
+the network looks.
 """
 
 from functools import cache, partial

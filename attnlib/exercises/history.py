@@ -37,6 +37,15 @@ JUDGES = {
             "72e65c34233afddc": "the coarse view is the same for all four windows",
         },
     ),
+    "history-exercise-baseline": Number(
+        "36cee7ce9e8ea330",
+        decimals=1,
+        known={
+            "70b067a15c4880d7": "then a draw of the first place says nothing, and one of the other says something",
+            "55dd41a2eaf54f3b": "then a draw of the other place says nothing, and one of the first says something",
+            "a0236763021328c3": "without a baseline the two draws point in opposite directions",
+        },
+    ),
     "history-exercise-mixed": Function(
         _places, _mean_of_the_highest, asked="a function between(scores, features, k) of scores, features and a number"
     ),

@@ -298,8 +298,8 @@ finding("the same for 4 letters and for 32", alone.nunique() == 1)
 #
 # ### Words
 #
-# Four networks, all trained for 600 steps of 64 words of 2 to 12 letters, from one seed: these are single runs (`benchmarks/history_toys.py`).
-# Then each says fresh words backwards, longer ones than it was trained on among them.
+# Four networks, all trained for 600 steps of 64 words of 2 to 12 letters (`benchmarks/history_toys.py`),
+# from one seed: these are single runs. Then each says fresh words backwards, longer ones than it was trained on among them.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Letters said rightly against the letters of the word, 2 to 24, for four networks. Attention alone and additive attention are highest and fall beyond 12 letters; one vector falls earlier; attention alone without positions is lowest."}, "figure": {"caption": "Letters said rightly, by the length of the word; every seed, and the means as lines. Right of the dotted line, words are longer than any in training.", "name": "history-words"}} tags=["hide-input"]
 runs = pd.DataFrame(measurements("history-toys").rows)
@@ -402,7 +402,8 @@ for name, network in networks.items():
 # The pictures are 64 x 64 pixels, with two objects of one class out of four, on opposite sides of the middle; either
 # will do. All networks see the coarse view. They differ in where the one glimpse lies: nowhere, at a random place, in
 # the centre of the picture, nearest to an object (an {term}`oracle`: it is told), drawn from a softmax that is learned
-# by REINFORCE (hard), or everywhere, averaged by that softmax (soft). Each is trained for 500 steps, from one seed: these are single runs.
+# by REINFORCE (hard), or everywhere, averaged by that softmax (soft).
+# Each is trained for 500 steps, from one seed: these are single runs.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Six rows of points. The network that is told the place is rightmost, then soft attention; hard attention, random, centre and no glimpse lie together on the left."}, "figure": {"caption": "Pictures named rightly, every seed, by where the glimpse lies, and how many numbers of each colour are read.", "name": "history-glimpses"}} tags=["hide-input"]
 looks = runs[runs.task == "glimpse"].copy()
