@@ -59,7 +59,7 @@ class GlimpseNetwork(nn.Module):
             told: the place for "oracle".
         """
         coarse = F.avg_pool2d(pictures, CELL)
-        scores = self.where(coarse).flatten(1)
+        scores = self.scores(pictures)
         place = self.place(scores, told)
         if self.way == "soft":
             every = self.glimpse(pictures).flatten(2)  # N, 64, places
@@ -69,6 +69,16 @@ class GlimpseNetwork(nn.Module):
         else:
             seen = self.glimpse(cut(pictures, place)).flatten(1)
         return self.name(torch.cat([seen, self.whole(coarse)], 1)), scores, place
+
+    def scores(self, pictures: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N places"]:
+        """The logits of the places, from the coarse view."""
+        return self.where(F.avg_pool2d(pictures, CELL)).flatten(1)
+
+    def everywhere(self, pictures: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N places classes"]:
+        """The logits of the classes after a look at each place."""
+        every = self.glimpse(pictures).flatten(2).mT  # N, places, 64
+        coarse = self.whole(F.avg_pool2d(pictures, CELL))[:, None].expand_as(every)
+        return self.name(torch.cat([every, coarse], 2))
 
     def place(self, scores: Float[Tensor, "N places"], told: Int[Tensor, " N"] | None) -> Int[Tensor, " N"] | None:
         """Where to look, by the way of this network."""

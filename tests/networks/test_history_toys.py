@@ -48,6 +48,15 @@ def test_hard_attention_draws_while_it_learns_and_takes_the_likeliest_place_afte
     assert torch.equal(place, scores.argmax(1))
 
 
+def test_a_look_at_every_place_names_what_a_look_at_one_names():
+    torch.manual_seed(0)
+    network, pictures = GlimpseNetwork("oracle").double(), torch.rand(2, 3, 64, 64).double()
+    told = torch.tensor([3, 40])
+    everywhere = network.everywhere(pictures)
+    assert everywhere.shape == (2, PLACES, 4)
+    torch.testing.assert_close(everywhere[torch.arange(2), told], network(pictures, told)[0])
+
+
 def test_an_oracle_looks_where_it_is_told():
     _, _, place = GlimpseNetwork("oracle")(torch.rand(2, 3, 64, 64), torch.tensor([3, 7]))
     assert place.tolist() == [3, 7]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from attnlib.networks.glimpses import CELL, GRID, PLACES, WINDOW
-from attnlib.training.glimpses import judged, pictures, reinforce, train_glimpses
+from attnlib.networks.glimpses import CELL, GRID, PLACES, WINDOW, GlimpseNetwork
+from attnlib.training.glimpses import judged, noise, pictures, reinforce, rewards, train_glimpses
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,25 @@ def test_training_repeats_and_is_judged(way, data):
     one, other = (judged(train_glimpses(way, data, steps=2, seed=1), data) for _ in range(2))
     assert one == other
     assert ("pixels_off" in one) == (way != "none")
+
+
+def test_the_exact_gradient_trains_the_place_and_the_same_names(data):
+    drawn, exact = (train_glimpses("hard", data, steps=1, exact=exact) for exact in (False, True))
+    assert not torch.equal(drawn.where[0].weight, exact.where[0].weight)
+    assert torch.equal(drawn.name.weight, exact.name.weight)
+    with pytest.raises(ValueError, match='exact is for the way "hard"'):
+        train_glimpses("soft", data, steps=1, exact=True)
+
+
+def test_the_noise_is_larger_than_what_it_estimates_before_training():
+    data = pictures(64, seed=4)
+    torch.manual_seed(0)
+    network = GlimpseNetwork("hard")
+    images, classes, _, _ = data
+    assert 0 < rewards(network, images, classes).mean() < 1
+    assert noise(network, data, batches=1, draws=10) > 2
+    with pytest.raises(ValueError, match="2 batches need 128 pictures, got 64"):
+        noise(network, data, batches=2)
 
 
 def test_no_step_is_refused(data):
