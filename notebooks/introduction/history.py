@@ -140,8 +140,8 @@ plots.use()
 #
 # **Why a tanh?** Without it $W s_{i-1}$ would add the same number to all scores of a row, which a softmax ignores:
 # every letter said would look at the same place. With it no score leaves $\pm \lVert v \rVert_1$, the sum of the
-# absolute values of $v$, since no tanh leaves $\pm 1$; so two weights differ at most by the factor $e^{2 \lVert v
-# \rVert_1}$.
+# absolute values of $v$, since no tanh leaves $\pm 1$; so two weights differ at most by the factor
+# $e^{2 \lVert v \rVert_1}$.
 #
 # ### A choice has no gradient
 #
@@ -166,14 +166,14 @@ plots.use()
 # The mean is the same whatever $b$ is, the noise is not. A usual baseline is the mean reward of the batches before.
 #
 # How noisy is it? Take one picture, $L$ places of equal weight, and $b = J$. The gradient by the scores has entries
-# $(R(l) - J) / L$; one estimate is $g = (R(l) - J)(e_l - p)$, where $e_l$ has a one at the place drawn. With $\sigma^2$
+# $(R(l) - J) / L$; one estimate is $G = (R(l) - J)(e_l - p)$, where $e_l$ has a one at the place drawn. With $\sigma^2$
 # for the variance of $R$ over the places, their squared lengths are
 #
 # $$\lVert \nabla J \rVert^2 = \frac{\sigma^2}{L}, \quad
-# \mathrm{E} \lVert g \rVert^2 = \sigma^2 \Bigl(1 - \frac1L\Bigr).$$ (history-noise)
+# \mathrm{E} \lVert G \rVert^2 = \sigma^2 \Bigl(1 - \frac1L\Bigr).$$ (history-noise)
 #
-# So the second is $L - 1$ times the first, and the noise $\sqrt{L - 2}$ times as long as what is estimated: 6.9 times
-# for 49 places, whatever the rewards are.
+# So the second is $L - 1$ times the first. The noise is what $G$ has beside its mean, the gradient: $L - 2$ times the
+# squared length, or 6.9 times the length for 49 places, whatever the rewards are.
 #
 # ### No chain at all
 #
@@ -719,9 +719,9 @@ exercises.try_judge("history-exercise-mixed", between, wrong)
 # ````{exercise} A baseline without noise
 # :label: history-exercise-baseline
 #
-# *Hard, 15 minutes.* A softmax gives two places one half each. Looking at the first earns $R = 1$, at the second $R =
-# 0.6$. For which baseline $b$ is the estimate $(R - b)\, \partial \log p(l) / \partial s_1$ the same whichever place is
-# drawn?
+# *Hard, 15 minutes.* A softmax gives two places one half each. Looking at the first earns $R = 1$, at the second
+# $R = 0.6$. For which baseline $b$ is the estimate $(R - b)\, \partial \log p(l) / \partial s_1$ the same whichever
+# place is drawn?
 #
 # :::{dropdown} Hint
 # The derivative of $\log p(l)$ by $s_1$ is $1 - p(1)$ if $l$ is the first place, and $-p(1)$ if it is the second.
