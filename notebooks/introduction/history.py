@@ -155,7 +155,8 @@ plots.use()
 #
 # Derive $J$; then write $\nabla p = p\, \nabla \log p$; then read the sum over $p$ as a mean over draws:
 #
-# $$\begin{aligned} \nabla J &= \sum_l \nabla p(l)\, R(l) = \sum_l p(l)\, R(l)\, \nabla \log p(l) \\
+# $$\begin{aligned} \nabla J &= \sum_l \nabla p(l)\, R(l) \\
+# &= \sum_l p(l)\, R(l)\, \nabla \log p(l) \\
 # &= \mathrm{E}_{l \sim p}\bigl[R(l)\, \nabla \log p(l)\bigr]. \end{aligned}$$ (history-reinforce)
 #
 # So the gradient can be *estimated from the places that were looked at*: {term}`REINFORCE` {cite:p}`reinforce`. The
@@ -447,14 +448,13 @@ plt.show()
 # place names 70.6 %. (Means of three seeds.)
 # :::
 #
-# Why? Two reasons can be told apart.
-#
 # :::{admonition} Finding
 # :class: finding
-# *Noise.* For a batch of 64 pictures, in the weights that make the scores, the noise of the estimate is 15.3 times as
-# long as the gradient. *Nothing to find yet.* A network that learned from places drawn almost evenly names 51.6 % when
-# it is then told the place: a window on an object is worth next to nothing to it. Without the noise, by the exact
-# gradient, the three seeds name 53.7 %, 62.6 % and 51.1 %: the noise is one reason, and not the only one.
+# Two reasons can be told apart. *Noise.* For a batch of 64 pictures, in the weights that make the scores, the noise of
+# the estimate is 15.3 times as long as the gradient. *Nothing to find yet.* A network that learned from places drawn
+# almost evenly names 51.6 % when it is then told the place: a window on an object is worth next to nothing to it.
+# Without the noise, by the exact gradient, the three seeds name 53.7 %, 62.6 % and 51.1 %: the noise is one reason, and
+# not the only one.
 # :::
 #
 # So reading little is cheap, and learning where to read is dear. A place that was drawn gets one number back, right or
@@ -469,8 +469,7 @@ print({name: round(value, 2) for name, value in found.items()})
 # %% [markdown]
 # ## Look inside
 #
-# The weights of both networks for one word. A row is a letter said, a column a letter read. Nobody told them where to
-# look.
+# The weights of both networks for one word: a row is a letter said, a column one read. Nobody told them where to look.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two matrices of eight letters by eight. In both, the dark cells lie on the diagonal from top right to bottom left."}, "figure": {"caption": "What each letter said takes from each letter read, for the word backward, both after 400 steps: the diagonal turns it around.", "name": "history-weights"}} tags=["hide-input"]
 mine = torch.tensor([[ALPHABET.index(letter) for letter in "backward"]])
@@ -504,6 +503,12 @@ plt.show()
 # from top right to bottom left, in more than 55 % of the steps and in more than 90 %.
 # :::
 #
+# :::{admonition} Try it
+# :class: try-it
+# Both have seen words of 8 letters at most. Put a longer word in place of `backward`: which letters does each lose
+# first?
+# :::
+#
 # Where the network with soft attention looks: its weights over the 49 places, and the window at the heaviest.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Four pictures of two shapes each with a square window, and below each a map of seven by seven weights with a few dark cells."}, "figure": {"caption": "Four fresh pictures with the window at the likeliest place, and below each the weights of all 49 places: the dark ones lie on the objects.", "name": "history-places"}} tags=["hide-input"]
@@ -511,7 +516,6 @@ images = unseen[0]
 with torch.no_grad():
     _, scores, _ = looker(images)
 place = scores.argmax(1)
-weights = scores.softmax(1)
 _, axes = plt.subplots(2, 4, figsize=(plots.COLUMN, 2.7))
 for n, (upper, lower) in enumerate(axes.T):
     upper.imshow((images[n].permute(1, 2, 0) + 1) / 2)
@@ -519,7 +523,7 @@ for n, (upper, lower) in enumerate(axes.T):
     for colour, width in (("k", 3.5), ("w", 1.8)):
         window = {"fill": False, "ec": colour, "lw": width}
         upper.add_patch(plt.Rectangle(corner, 16, 16, **window))
-    lower.imshow(weights[n].view(7, 7), cmap="Greys", vmin=0)
+    lower.imshow(scores[n].softmax(0).view(7, 7), cmap="Greys", vmin=0)
     for axis in (upper, lower):
         axis.set_axis_off()
 plt.show()
@@ -550,10 +554,8 @@ plots.verdicts(attnlib.paper("dot_product").verdicts(claims.split()))
 # ## Where these toys and the papers differ
 #
 # * {cite:t}`additive`: the decoder also hears what it said before. Of random letters, that says nothing about the next.
-# * {cite:t}`glimpses`: several glimpses, tied by a recurrent network, at places drawn from a normal distribution. Here
-#   it is one glimpse, at one of 49 places.
-# * {cite:t}`dot_product`: positions counted from the start, and layers with heads, shortcuts and norms. Here positions
-#   are counted from both ends, and one layer with one head is all.
+# * {cite:t}`glimpses`: several glimpses that a recurrent network ties together, at any place. Here: one of 49 places.
+# * {cite:t}`dot_product`: positions counted from the start; many layers and heads. Here: from both ends; one and one.
 #
 # ## From there to vision
 #
@@ -663,8 +665,7 @@ exercises.answer("history-exercise-steps", ...)  # your number
 # row at a time.
 
 # %%
-waiting = 30 + 30
-print(waiting)
+print(30 + 30)
 
 # %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]
 exercises.try_judge("history-exercise-steps", 60, wrong=[30, 90, 900])
@@ -797,4 +798,3 @@ exercises.try_judge("history-exercise-draws", numbers, wrong=[1024, 320])
 # ## Further reading
 #
 # * {cite:t}`additive`, {cite:t}`glimpses` and {cite:t}`show_attend_tell`, in the order of this page.
-# * [What attention is](../self_attention/dot_product.ipynb) goes on where the third toy ends.
