@@ -572,7 +572,7 @@ plots.verdicts(attnlib.paper("dot_product").verdicts(claims.split()))
 #   [GE](../scale_attention/ge.ipynb), [BAM](../scale_attention/bam.ipynb), [CBAM](../scale_attention/cbam.ipynb). 2019:
 #   [SGE](../scale_attention/sge.ipynb). 2020: [ECA](../scale_attention/eca.ipynb),
 #   [IEBN](../scale_attention/iebn.ipynb). 2021: [Triplet](../scale_attention/triplet.ipynb),
-#   [NAM](../scale_attention/nam.ipynb), [SA](../scale_attention/sa.ipynb).
+#   [NAM](../scale_attention/nam.ipynb), [SA](../scale_attention/sa.ipynb). 2022: [SEM](../scale_attention/sem.ipynb).
 #
 # Why these are two families and not one is [the next page](two_families.ipynb).
 #
