@@ -317,7 +317,7 @@ finding("the same for 4 letters and for 32", same)
 # Four networks, from three seeds each, all trained for 600 steps of 64 words of 2 to 12 letters
 # (`benchmarks/history_toys.py`). Then each says fresh words backwards, among them longer ones than in training.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Letters said rightly against the letters of the word, 2 to 24, for four networks. Attention alone and additive attention are highest and fall beyond 12 letters; one vector falls earlier; attention alone without positions is lowest."}, "figure": {"caption": "Letters said rightly, by the length of the word; every seed, and the means as lines. Right of the dotted line, words are longer than any in training: there all fall.", "name": "history-words"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Letters said rightly against the letters of the word, 2 to 24, for four networks. Attention alone and additive attention are highest and fall beyond 12 letters; one vector falls earlier; attention alone without positions is lowest."}, "figure": {"caption": "Letters said rightly, by the length of the word; every seed, and the means as lines. Right of the dotted line, words are longer than any in training: there all lose letters.", "name": "history-words"}} tags=["hide-input"]
 runs = pd.DataFrame(measurements("history-toys").rows)
 runs["accuracy"] *= 100
 words = runs[runs.task == "reversal"]
@@ -398,7 +398,7 @@ for name, network in networks.items():
 # tries all places of every picture while it learns, so that its gradient is the exact one, without the noise of the
 # draw. Each is trained for 500 steps from three seeds.
 
-# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Seven rows of points. The network that is told the place is rightmost, then soft attention; hard attention, random, centre and no glimpse lie together on the left. Hard attention with the exact gradient is spread from there to the right of soft attention."}, "figure": {"caption": "Pictures named rightly, every seed, by where the glimpse lies, and how many numbers of each colour are read while it learns. The dotted line is a guess among four classes. Only averaging and being told help on every seed.", "name": "history-glimpses"}} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Seven rows of points. The network that is told the place is rightmost, then soft attention; hard attention, random and no glimpse lie together on the left, the centre a little to the right of them. Hard attention with the exact gradient is spread from there to the right of soft attention."}, "figure": {"caption": "Pictures named rightly, every seed, by where the glimpse lies, and how many numbers of each colour are read while it learns. The dotted line is a guess among four classes. Drawn places stand where random ones do.", "name": "history-glimpses"}} tags=["hide-input"]
 looks = runs[runs.task == "glimpse"]
 WAYS = {
     "none": "no glimpse",
