@@ -1,4 +1,4 @@
-"""The book's figures: learning curves, maps over images, Grad-CAM, tables. Needs pip install "attnlib[book]"."""
+"""The book's figures: learning curves, maps over images, Grad-CAM, tables. Needs pip install "attnlib[plots]"."""
 
 from typing import TYPE_CHECKING
 
