@@ -793,7 +793,7 @@ print(f"narrower in {(widths < 1).sum()} of {len(widths)}")
 #
 # ## Further reading
 #
-# * [More from short runs](accuracy_deeper.ipynb): one rate for all, augmentation, wrong labels and SEM.
+# * [More from short runs](accuracy_deeper.ipynb): one rate for all, augmentation, wrong labels.
 # * [The ledger](../book/ledger.md) has what the papers claim about accuracy, and which records would settle it.
 # * [What attention costs](costs.ipynb) counts parameters, multiply-adds and memory of all networks;
 #   [all modules side by side](side_by_side.ipynb) measures the modules' time.

@@ -56,7 +56,7 @@ from attnlib import finding, paper, plots
 from attnlib.data import load
 from attnlib.results import records
 from attnlib.results.intervals import paired, student
-from attnlib.training import Recipe, train
+from attnlib.training import Recipe
 from attnlib.training.batches import Normalisation
 from attnlib.training.network import build
 
@@ -156,8 +156,9 @@ plt.show()
 # ## With and without augmentation
 #
 # SEM's paper is quoted as saying that without data augmentation the module is better than the plain network and than SE
-# (known second-hand, see [the ledger](../book/ledger.md)). If that is because it regularises, its gain should be larger
-# without crops and flips than with them. The runs: `snakemake --cores 2 augmentation`.
+# (known second-hand). If that is because it regularises, its gain should be larger without crops and flips than with
+# them. [Its chapter](scale_attention/sem.ipynb) has the accuracies after the last epoch; here are the curves, and the
+# test of this one claim. The runs: `snakemake --cores 2 augmentation`.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels of learning curves, without augmentation and with crops and flips: held-out accuracy solid and training accuracy dotted against the epoch, for no attention, SE and SEM. SEM is lowest in both."}, "figure": {"caption": "Learning curves without and with crops and flips, every seed a line. Training accuracies are means over an epoch, so that they lag.", "name": "accuracy-augmented"}} tags=["hide-input"]
 panels = {
@@ -269,33 +270,4 @@ finding(
 # way that these runs could see: by 0.15 points, interval -9.60 to 9.90, from three seeds. In print the module's lead
 # grows with the share (0.78 points with 10 %, 1.46 with 70), in single runs of networks that differ in more than
 # attention. Three seeds of short runs neither support this nor speak against it.
-# :::
-#
-# ## What SEM decides
-#
-# SEM weighs three ways to make a gate, for every image and in every layer. For want of a trained CIFAR network that is
-# small enough to be filed, this cell trains a small network on generated shapes, for three epochs.
-
-# %% mystnb={"code_prompt_show": "Train and draw the figure", "image": {"alt": "For each of the small network's three SEM layers, the median decision weight of the operators fc, cnn and ie as marks near one half, with bars that hold the middle ninety per cent of the images; the longest bar is that of ie in the last layer."}, "figure": {"caption": "Decision weights of a live SEM network on 200 images: median, and the middle 90 %.", "name": "accuracy-sem"}} tags=["hide-input"]
-trained = train(Recipe.named("smoke", attention="sem"))
-model = trained.model.cpu().eval()
-inputs = trained.inputs(shapes.images[:200])
-plots.decision_weights(model, inputs)
-with (
-    torch.no_grad(),
-    plots.captured(model, lambda sem, x: sem.decision(x)) as decided,
-):
-    model(inputs)
-medians = np.array([np.median(of.numpy(), 0) for of in decided.values()])
-last = [*decided.values()][-1][:, 2].numpy()
-finding("within 0.1 of one half", abs(medians - 0.5).max() < 0.1)
-finding("more than 0.25", np.diff(np.percentile(last, [5, 95])) > 0.25)
-plt.show()
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# After so short a training no layer prefers an operator: all medians lie within 0.1 of one half, where they began. What has moved is the choice from
-# image to image: in the last layer the weight of `ie` spreads over more than 0.25. The paper's claim that trained networks
-# prefer and neglect operators is not tested by this.
 # :::

@@ -129,8 +129,8 @@ def se(m, x):
 
 
 # %% [markdown]
-# SEM (switchable excitation) asks the last three, IEBN, ECA and SE, for a {term}`logit` each, weighs each by a number
-# $w$ that it computes from this image, and multiplies three sigmoids:
+# [SEM](sem.ipynb), switchable excitation, asks the last three, IEBN, ECA and SE, for a {term}`logit` each, weighs each
+# by a number $w$ that it computes from this image, and multiplies three sigmoids:
 
 
 # %%

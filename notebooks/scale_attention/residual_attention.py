@@ -506,7 +506,7 @@ for axis, what in zip(axes, names[2:]):
         values = measured[what].xs(name, level="factor")
         axis.semilogy(values, **look.points(label=name))
     axis.set_title(what, loc="left")
-    axis.minorticks_off()
+axes[1].set_ylim(1, 100)
 axes[0].legend(loc="lower left", ncols=2)
 axes[-1].set_xlabel("modules")
 plt.show()
