@@ -411,9 +411,9 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # In the mean of three seeds no module has 98.77 % and the constant 50.15 %: to leave a tenth of each branch, without
-# looking at anything, costs 48.62 points after ten epochs. SEM has 57.95 %, and wins back 7.80 of them (95 % interval
-# 0.68 to 14.92). It is 57.85 % with decisions that are held at one half: deciding is 1.75 points below, 1.10 and 0.95
-# above, seed by seed. These runs show no use of it.
+# looking at anything, costs 48.62 points after ten epochs. SEM has 57.95 %, and wins back 7.80 of them (interval 0.68
+# to 14.92). It is 57.85 % with decisions that are held at one half: deciding is 1.75 points below, 1.10 and 0.95 above,
+# seed by seed. These runs show no use of it.
 # :::
 #
 # ### On CIFAR-10, recorded
