@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor, nn
 
 from attnlib import plots
@@ -24,7 +23,7 @@ from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.scale_attention.sem import OPERATORS, SEM
 from attnlib.training import Recipe, Trained, train
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, LOOKED_AT, EPOCHS = 2000, 7, 1000, 10
 FRESH = 0.5 * 0.5 * torch.sigmoid(torch.tensor(-0.5)).item()  # a fresh gate, where the means are near zero
@@ -104,18 +103,18 @@ def run(variant: str, seed: int) -> Trained:
         return train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed, epochs=EPOCHS))
 
 
-def row(variant: str, seed: int) -> dict[str, Any]:
+def rows(variant: str, seed: int) -> list[dict[str, Any]]:
     trained = run(variant, seed)
     images, labels, _ = generate(TEST_IMAGES, TEST_SEED)
     labels = torch.from_numpy(labels)
     model, inputs = trained.model.eval(), trained.inputs(images)
     with patch.object(SEM, "gate", held) if "held" in variant else nullcontext(), torch.no_grad():
         right = model(inputs).argmax(1) == labels
-    found = {"variant": variant, "seed": seed, "accuracy": round(right.double().mean().item(), 4)}
+    found = {"accuracy": round(right.double().mean().item(), 4)}
     if variant == "SEM":
         inputs, labels = inputs[:LOOKED_AT], labels[:LOOKED_AT]
         found |= losses(model, inputs, labels) | decisions(model, inputs)
-    return found
+    return [found]
 
 
 def main(
@@ -124,7 +123,6 @@ def main(
 ) -> None:
     """Train, and write `sem-decisions.json`; go on where a run was cut off."""
     torch.set_num_threads(1)
-    path = out / "sem-decisions.json"
     settings = {
         "recipe": "smoke",
         "test_images": TEST_IMAGES,
@@ -132,14 +130,8 @@ def main(
         "looked_at": LOOKED_AT,
         "epochs": EPOCHS,
     }
-    head = header(torch.device("cpu"), settings)
-    rows = measured_before(path, head)
-    done = {(each["variant"], each["seed"]) for each in rows}
-    runs = [(variant, seed) for variant in VARIANTS for seed in range(seeds)]
-    for variant, seed in track([each for each in runs if each not in done], "networks"):
-        rows.append(row(variant, seed))
-        save(path, head | {"rows": rows})
-    print(path)
+    runs = [{"variant": variant, "seed": seed} for variant in VARIANTS for seed in range(seeds)]
+    measure_runs(out / "sem-decisions.json", settings, runs, rows)
 
 
 if __name__ == "__main__":
