@@ -146,8 +146,8 @@ paper = attnlib.paper("sem")
 #
 # $$\bar w_k = \sum_c \bar g_c\, g_c\, (1 - \sigma_{kc})\, e_{kc},$$ (sem-learn)
 #
-# where $\sigma_{kc}$ is short for $\sigma(w_k e_{kc})$. An operator with $e_k$ near 0 teaches its decision little; at
-# the start these are FC and CNN. IE, whose logit is $-1$ everywhere, teaches its own the most.
+# where $\sigma_{kc}$ is short for $\sigma(w_k e_{kc})$. An operator with $e_k$ near 0 teaches its decision little. The
+# logit of IE is $-1$ everywhere at the start: its weight falls where the gates as a whole should open.
 #
 # **Parameters.** Three rows of decision, SE, $k$ weights of a kernel, and IE's pairs:
 #
@@ -509,8 +509,8 @@ plt.show()
 # 0.11. From image to image a weight deviates by 0.01 to 0.29.
 # :::
 #
-# Why does IE go off? Its logits start at $-1$, so it holds the gate down: on, it is a factor of 0.27, and off, of one
-# half. By {eq}`sem-learn` every channel that wants a wider gate pulls at this one number.
+# Why does IE go off? With logits of $-1$, as at the start, it is a factor of 0.27 when on, and of one half when off. By
+# {eq}`sem-learn` every channel that wants a wider gate pulls its one weight down.
 #
 # ### Other decisions, after training
 #
