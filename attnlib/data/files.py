@@ -39,7 +39,7 @@ def writable_file(path: str | Path, fix: str) -> Path:
     if not str(path).strip():
         raise ValueError(f"a file needs a name; {fix}")
     file = Path(os.path.realpath(Path(path).expanduser()))
-    if file.exists() and not file.is_file():
+    if file.is_symlink() or (file.exists() and not file.is_file()):  # a link still: it leads to itself
         raise ValueError(f"{path} is {'a folder' if file.is_dir() else 'no regular file'}; {fix}")
     writable_folder(file.parent, fix)
     return file
@@ -56,7 +56,7 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
         OSError: it cannot be written; the message names it and says why, and where the disk is full how much it takes.
     """
     file = Path(os.path.realpath(path))
-    if file.exists() and not file.is_file():
+    if file.is_symlink() or (file.exists() and not file.is_file()):  # a link still: it leads to itself
         raise ValueError(f"{path} is {'a folder' if file.is_dir() else 'no regular file'} and is not written over")
     partial = file.with_name(f".{file.name[:200]}.{os.getpid()}.partial")
     try:

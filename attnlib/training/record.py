@@ -94,10 +94,10 @@ class Record(_Entry):
     protocol: Literal["clean", "paper"]
     seed: int
     status: Literal["finished", "interrupted", "failed"]
-    parameters: int
+    parameters: int = Field(ge=0)
     attached: dict[str, int] = {}
-    train_images: int
-    validation_images: int
+    train_images: int = Field(ge=1)
+    validation_images: int = Field(ge=0)
     mean: list[float]
     std: list[float]
     epochs: list[Epoch]
@@ -111,6 +111,8 @@ class Record(_Entry):
             raise ValueError(
                 f"status={self.status!r} does not go with final={self.final!r}: a run has one exactly when it finished"
             )
+        if (numbers := [epoch.epoch for epoch in self.epochs]) != [*range(1, len(numbers) + 1)]:
+            raise ValueError(f"epochs are numbered from 1 in their order, got {numbers[:10]}")
         if self.status == "finished":
             held_out = [epoch.held_out_accuracy for epoch in self.epochs]
             if len(held_out) != self.recipe.epochs or None in held_out:

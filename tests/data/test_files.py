@@ -44,11 +44,12 @@ def test_writing_goes_through_a_link_and_keeps_the_permissions(tmp_path):
 def test_what_is_no_regular_file_is_not_written_over(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/null")
-    for path in (tmp_path / "pipe", tmp_path / "device", tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    for path in (tmp_path / "pipe", tmp_path / "device", tmp_path / "circle", tmp_path):
         for writing in (lambda path: write_bytes(path, b""), lambda path: writable_file(path, fix="")):
             with pytest.raises(ValueError, match="is (a folder|no regular file)"):
                 writing(path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["device", "pipe"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["circle", "device", "pipe"]
 
 
 def test_a_full_disk_is_told_with_what_is_needed_and_leaves_nothing(tmp_path, monkeypatch):

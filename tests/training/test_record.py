@@ -43,6 +43,12 @@ def test_record_survives_its_file(record, tmp_path):
         ({"final": {"accuracy": 50, "test_images": 500}}, "field final.accuracy: .*less than or equal to 1, got 50"),
         ({"epochs": []}, ".*has all its epochs=3 with their accuracies on held-out images, got 0 of them"),
         ({"epochs": [{"epoch": k, **MEASURED} for k in (1, 2, 3)]}, ".*got 3 of them, 3 without one"),
+        (
+            {"epochs": [{"epoch": k, **MEASURED} for k in (1, 3, 2)]},
+            r".*numbered from 1 in their order, got \[1, 3, 2\]",
+        ),
+        ({"parameters": -5}, "field parameters: .*got -5"),
+        ({"train_images": 0}, "field train_images: .*got 0"),
         ({"final": None}, ".*status='finished' does not go with final=None"),
         ({"status": "failed"}, ".*status='failed' does not go with final=Final"),
         ({"seed": 1}, ".*seed=1 is not what the recipe says, seed=0"),
