@@ -72,8 +72,8 @@ def test_modules_share_initial_weights_and_batches(monkeypatch):
     for attention in seen:
         build = run.build
 
-        def noted(recipe, classes, image_size, attention=attention, build=build):
-            model = build(recipe, classes, image_size)
+        def noted(recipe, classes, image_size, model, attention=attention, build=build):
+            model = build(recipe, classes, image_size, model)
             starts[attention] = model.fc.weight.detach().clone()
             model.register_forward_pre_hook(lambda _, given: inputs[attention].append(given[0].clone()))
             return model
