@@ -9,7 +9,7 @@ from attnlib import plots
 def test_every_run_is_a_curve_and_every_module_one_label(run):
     axis = plots.learning_curves([run("se", 0, 0.5), run("se", 1, 0.6), run("none", 0, 0.4)], floor=0.2)
     solid = [line for line in axis.lines if line.get_linestyle() == "-"]
-    assert [list(line.get_ydata()) for line in solid] == [[10, 20]] * 3
+    assert [list(line.get_ydata()) for line in solid] == [pytest.approx([10, 20, 30])] * 3
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [
         "se",
         "none",
