@@ -50,8 +50,8 @@ def steps() -> Picture:
         picture.text(centre, 154, shape, "small")
     picture.text(COLUMNS["cnn"], 140, "σ(", "", anchor="end")
     picture.symbol(COLUMNS["cnn"] + 1, 140, "w", "gate", sub="k", anchor="start")
-    picture.symbol(COLUMNS["cnn"] + 21, 140, "e", "statistic", sub="k", anchor="start")
-    picture.text(COLUMNS["cnn"] + 36, 140, ")", "", anchor="start")
+    picture.symbol(COLUMNS["cnn"] + 25, 140, "e", "statistic", sub="k", anchor="start")
+    picture.text(COLUMNS["cnn"] + 47, 140, ")", "", anchor="start")
     for c in range(CHANNELS):
         middle = top + PITCH * c
         picture.text(6, middle + 4, c + 1, "small")
