@@ -14,14 +14,13 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import track
 
 from attnlib.data.reversal import reversal
 from attnlib.networks.glimpses import WAYS
 from attnlib.networks.reversing import Attending, Recurrent
 from attnlib.training import fit
 from attnlib.training.glimpses import judged, noise, pictures, rewards, train_glimpses
-from benchmarks.measure import TABLES, header, measured_before, save
+from benchmarks.measure import TABLES, measure_runs
 
 NETWORKS = {
     "fixed": partial(Recurrent, attention=False),
@@ -57,21 +56,20 @@ def judged_words(network: torch.nn.Module, length: int) -> dict[str, float]:
     return {name: round(each.double().mean().item(), 4) for name, each in found.items()}
 
 
-def measured(name: str, seed: int, train: int, steps: int) -> list[dict[str, Any]]:
-    """The rows of one network from one seed."""
-    if name in NETWORKS:
-        network = reverser(name, seed)
-        row = {"task": "reversal", "network": name, "seed": seed}
-        return [row | {"length": n, **judged_words(network, n)} for n in LENGTHS]
-    exact = name == "exact"
-    network = train_glimpses("hard" if exact else name, shown(train, 0), steps, seed, exact=exact)
+def rows(network: str, seed: int, train: int, steps: int) -> list[dict[str, Any]]:
+    """Of one network from one seed."""
+    if network in NETWORKS:
+        trained = reverser(network, seed)
+        return [{"task": "reversal", "length": n, **judged_words(trained, n)} for n in LENGTHS]
+    exact = network == "exact"
+    trained = train_glimpses("hard" if exact else network, shown(train, 0), steps, seed, exact=exact)
     fresh = shown(1000, 1)
-    of = judged(network, fresh)
-    if name == "hard":
+    of = judged(trained, fresh)
+    if network == "hard":
         images, classes, best, _ = fresh
-        of["noise"] = noise(network, shown(train, 0))
-        of["told"] = rewards(network, images, classes).gather(1, best[:, None]).double().mean().item()
-    return [{"task": "glimpse", "network": name, "seed": seed} | {key: round(value, 4) for key, value in of.items()}]
+        of["noise"] = noise(trained, shown(train, 0))
+        of["told"] = rewards(trained, images, classes).gather(1, best[:, None]).double().mean().item()
+    return [{"task": "glimpse"} | {key: round(value, 4) for key, value in of.items()}]
 
 
 shown = cache(pictures)
@@ -87,14 +85,9 @@ def main(
     torch.set_num_threads(1)
     settings = {"steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "trained_on": [SHORTEST, LONGEST]}
     settings["glimpses"] = {"pictures": train, "steps": steps}
-    path, head = out / "history-toys.json", header(torch.device("cpu"), settings)
-    rows = measured_before(path, head)
-    done = {(row["network"], row["seed"]) for row in rows}
-    runs = [(name, seed) for seed in range(seeds) for name in (*NETWORKS, *WAYS, "exact")]
-    for name, seed in track([run for run in runs if run not in done], "networks"):
-        rows += measured(name, seed, train, steps)
-        save(path, head | {"rows": rows})
-    print(path)
+    networks = (*NETWORKS, *WAYS, "exact")
+    runs = [{"network": network, "seed": seed} for seed in range(seeds) for network in networks]
+    measure_runs(out / "history-toys.json", settings, runs, partial(rows, train=train, steps=steps))
 
 
 if __name__ == "__main__":
