@@ -59,11 +59,11 @@ class Quiz(SphinxDirective):
         """(whether it is right, its text, the lines of its explanation) for each choice.
 
         Raises:
-            DirectiveError: one choice, not exactly one right, one without an explanation, or text before the first.
+            DirectiveError: fewer than three choices, not exactly one right, one without an explanation, or text before the first.
         """
         starts = [number for number, line in enumerate(self.content) if CHOICE.match(line)]
-        if len(starts) < 2:
-            raise self.error("a quiz has two choices or more: lines that begin with `- [ ] ` or `- [x] `")
+        if len(starts) < 3:  # of two, a guess is right half of the time
+            raise self.error("a quiz has three choices or more: lines that begin with `- [ ] ` or `- [x] `")
         if any(line.strip() for line in self.content[: starts[0]]):
             raise self.error("text before the first choice; the question stands behind {quiz}")
         found = []

@@ -12,6 +12,9 @@ QUIZ = """# A page
   The hidden layer **mixes** the channels.
 
   So every gate sees all means.
+- [ ] On nothing.
+
+  It is computed.
 - [x] On all means.
 
   ```python
@@ -27,6 +30,9 @@ QUIZ = """# A page
 - [ ] No
 
   It has one.
+- [ ] It has two
+
+  It has one.
 :::
 """
 
@@ -37,13 +43,15 @@ def test_choices_are_disclosures_of_one_group(built):
     choices = re.findall(r'<details class="quiz-choice quiz-(\w+)" name="([\w-]+)"><summary>(.*?)</summary>', page)
     assert [(word, name) for word, name, _ in choices] == [
         ("wrong", "quiz-1"),
+        ("wrong", "quiz-1"),
         ("right", "quiz-1"),
         ("right", "se-quiz-named"),
+        ("wrong", "se-quiz-named"),
         ("wrong", "se-quiz-named"),
     ]
     assert "and on nothing else." in choices[0][2]
     assert "mixes" not in choices[0][2]
-    assert page.count("<details") == page.count("</details>") == 4
+    assert page.count("<details") == page.count("</details>") == 6
     assert 'id="se-quiz-named" role="group" aria-labelledby="se-quiz-named-question"' in page
     assert "<strong>mixes</strong>" in page
 
@@ -53,11 +61,11 @@ GOOD, OTHER = "- [x] Yes\n\n  So it is.\n", "- [ ] No\n\n  It is not so.\n"
 
 def test_what_is_not_well_formed_is_an_error(built):
     broken = {
-        "exactly one choice is right, and 0 of 2": OTHER + OTHER,
-        "exactly one choice is right, and 2 of 3": GOOD + OTHER + GOOD,
-        "two choices or more": GOOD,
-        "the choice 'Maybe' has no explanation": GOOD + "- [ ] Maybe\n",
-        "text before the first choice": "Well?\n\n" + GOOD + OTHER,
+        "exactly one choice is right, and 0 of 3": OTHER * 3,
+        "exactly one choice is right, and 2 of 4": GOOD + OTHER * 2 + GOOD,
+        "three choices or more": GOOD + OTHER,
+        "the choice 'Maybe' has no explanation": GOOD + OTHER + "- [ ] Maybe\n",
+        "text before the first choice": "Well?\n\n" + GOOD + OTHER * 2,
     }
     page = "# A page\n\n" + "\n".join(f":::{{quiz}} Is it?\n{body}:::\n" for body in broken.values())
     _, warnings = built(page, EXTENSIONS)
