@@ -19,7 +19,6 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from attnlib import networks
-from attnlib.base import full_precision
 from attnlib.data.files import writable_folder
 from attnlib.data.images import check_name
 from attnlib.errors import shortened
@@ -314,12 +313,26 @@ def _random_state(fabric: Fabric, recipe: Recipe, deterministic: bool) -> Iterat
 
 @contextlib.contextmanager
 def _own_precision() -> Iterator[None]:
-    """Autocast off, as the caller may have it on: the precision is the recipe's."""
-    with contextlib.ExitStack() as stack:
-        for device in ("cpu", "cuda", "mps"):
-            if torch.amp.is_autocast_available(device):
-                stack.enter_context(full_precision(device))
+    """As outside of any autocast of the caller's: the precision is the recipe's.
+
+    Not another autocast around the run, since only the outermost one forgets the copies of the weights in half
+    precision when it ends: from step to step the weights would stay the first ones.
+    """
+    available = [device for device in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(device)]
+    on = [device for device in available if torch.is_autocast_enabled(device)]
+    depth = torch.autocast_increment_nesting() - 1
+    torch.autocast_decrement_nesting()
+    for device in on:
+        torch.set_autocast_enabled(device, False)
+    for _ in range(depth):
+        torch.autocast_decrement_nesting()
+    try:
         yield
+    finally:
+        for _ in range(depth):
+            torch.autocast_increment_nesting()
+        for device in on:
+            torch.set_autocast_enabled(device, True)
 
 
 @contextlib.contextmanager

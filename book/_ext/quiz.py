@@ -59,7 +59,8 @@ class Quiz(SphinxDirective):
         """(whether it is right, its text, the lines of its explanation) for each choice.
 
         Raises:
-            DirectiveError: fewer than three choices, not exactly one right, one without an explanation, or text before the first.
+            DirectiveError: fewer than three choices, not exactly one right, one without an explanation, or text before
+                the first.
         """
         starts = [number for number, line in enumerate(self.content) if CHOICE.match(line)]
         if len(starts) < 3:  # of two, a guess is right half of the time

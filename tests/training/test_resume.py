@@ -113,7 +113,7 @@ def test_a_run_under_nohup_does_not_hear_that_the_terminal_is_closed(tmp_path, u
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("precision", ["32-true", pytest.param("64-true", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", pytest.param("64-true", marks=pytest.mark.thorough)])
 def test_the_precision_is_the_recipe_s_whatever_the_caller_has(precision):
     alone = told(train(recipe(epochs=1, precision=precision)).record)
     with torch.autocast("cpu", torch.bfloat16):
