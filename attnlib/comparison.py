@@ -318,7 +318,7 @@ def form_of(path: str | Path) -> str:
     return FORMS[ending]
 
 
-def shortened(value: float, unit: str = "", sign: bool = False) -> str:
+def shortened(value: float | int, unit: str = "", sign: bool = False) -> str:
     """25557032 as "25.56 M"; numbers below 1000 are whole."""
     front = "−" if value < 0 else "+" if sign else ""
     value = abs(value)

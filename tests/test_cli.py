@@ -172,7 +172,7 @@ def test_the_last_epoch_has_none_after_it(monkeypatch):
 def test_a_file_gets_no_bars_even_where_colours_are_forced(monkeypatch):
     log = io.StringIO()
     monkeypatch.setenv("FORCE_COLOR", "1")
-    console = Console(file=log)
+    console = type(progress.err)(file=log)
     assert console.is_terminal, "else this shows nothing"
     monkeypatch.setattr(progress, "err", console)
     with progress.shown(Recipe.named("smoke"), None) as show:

@@ -323,7 +323,7 @@ def _download(name: str, workspace: Path, folder: Path, progress: bool) -> dict[
         socket.setdefaulttimeout(waits)
 
 
-def _why(error: OSError) -> str:
+def _why(error: Exception) -> str:
     """What a failure of certificates or of a proxy means, and what helps; nothing of other failures."""
     reason = getattr(error, "reason", error)
     if isinstance(reason, ssl.SSLCertVerificationError):

@@ -134,8 +134,10 @@ def train(
         earlier = earlier_sitting(folder, recipe) if writer and not restart else (None, None)
         fabric = processes_with(recipe.precision, device, devices)
         stack.enter_context(_random_state(fabric, recipe, deterministic))
-        stack.enter_context(_default_dtype(recipe))
+        stack.enter_context(_default_dtype(torch.float32))  # in which first weights are drawn
         run = Run(recipe, fabric, root, model)
+        # Fabric rounds what a network returns to the default type, which must not be less than the network's own.
+        stack.enter_context(_default_dtype(torch.float64 if recipe.precision == "64-true" else torch.float32))
         if writer and restart:  # the arguments are good: from here on, what lies in the folder is this run's
             (folder / "record.json").unlink(missing_ok=True)
             Checkpoints(folder).clear()
@@ -336,10 +338,10 @@ def _own_precision() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _default_dtype(recipe: Recipe) -> Iterator[None]:
-    """Fabric rounds what a network returns to torch's default dtype, which must not be less than the network's own."""
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Torch's default type for a while, whatever the caller's is."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64 if recipe.precision == "64-true" else torch.float32)
+    torch.set_default_dtype(dtype)
     try:
         yield
     finally:

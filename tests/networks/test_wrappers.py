@@ -140,6 +140,7 @@ def test_copies_pickles_and_traces_of_an_attached_network(name):
     torch.testing.assert_close(exported(image()), expected)
 
 
+@pytest.mark.export  # a type checker refuses proxies
 def test_torch_fx_takes_the_modules_for_leaves():
     model = resnet.resnet18(num_classes=4).eval()
     attach(model, "se")

@@ -43,7 +43,9 @@ class Trainer:
         if ending == "paused":
             self.endings.clear()
             return None
-        record = Record.load(SLICE).model_copy(update={"recipe": run.recipe, "seed": run.recipe.seed})
+        record = Record.load(SLICE)
+        epochs = [record.epochs[0].model_copy(update={"epoch": 1 + number}) for number in range(run.recipe.epochs)]
+        record = record.model_copy(update={"recipe": run.recipe, "seed": run.recipe.seed, "epochs": epochs})
         if ending != "finished":
             record = record.model_copy(update={"status": "failed", "final": None, "error": ending})
         record.save(places.runs / run.path / "record.json")

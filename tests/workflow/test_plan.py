@@ -140,7 +140,7 @@ def test_argument_that_looks_like_a_number_stays_a_string(tmp_path, asked):
         ),
         (
             "seeds = [0]\ntables = [{ recipe = 'smoke', backbones = ['resnet21'], attentions = ['none'] }]\n",
-            r": no network is called 'resnet21'; did you mean .*'resnet20'",
+            r": no network that classifies images is called 'resnet21'; did you mean .*'resnet20'",
         ),
     ],
 )

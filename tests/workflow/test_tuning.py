@@ -14,7 +14,10 @@ def test_table_has_what_was_reached_on_the_validation_images_and_no_test_accurac
     runs = plan.load()["cifar10-cpu-tuning"]
     reached = {run.path: 0.5 + 0.01 * place for place, run in enumerate(runs[:-1])}  # the last is not trained yet
     for run in runs[:-1]:
-        epochs = [record.epochs[-1].model_copy(update={"validation_accuracy": reached[run.path]})]
+        epochs = [
+            record.epochs[-1].model_copy(update={"epoch": 1 + number, "validation_accuracy": reached[run.path]})
+            for number in range(run.recipe.epochs)
+        ]
         made = record.model_copy(update={"recipe": run.recipe, "seed": run.recipe.seed, "epochs": epochs})
         made.save(tmp_path / "runs" / run.path / "record.json")
     tuning.main(["cifar10-cpu-tuning", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)])
