@@ -162,16 +162,16 @@ plots.use()
 # So the gradient can be *estimated from the places that were looked at*: {term}`REINFORCE` {cite:p}`reinforce`. The
 # estimate is noisy. A number $b$ that does not depend on the draw may be subtracted from $R$, since
 #
-# $$\mathrm{E}\bigl[b\, \nabla \log p(l)\bigr] = b\, \nabla \sum_l p(l) = b\, \nabla 1 = 0.$$ (history-baseline)
+# $$\begin{aligned} \mathrm{E}\bigl[b \nabla \log p(l)\bigr] &= b \nabla \sum_l p(l) \\
+# &= b \nabla 1 = 0. \end{aligned}$$ (history-baseline)
 #
 # The mean is the same whatever $b$ is, the noise is not. A usual baseline is the mean reward of the batches before.
-#
 # How noisy is it? Take one picture, $L$ places of equal weight, and $b = J$. The gradient by the scores has entries
 # $(R(l) - J) / L$; one estimate is $G = (R(l) - J)(e_l - p)$, where $e_l$ has a one at the place drawn. With $\sigma^2$
 # for the variance of $R$ over the places, their squared lengths are
 #
-# $$\lVert \nabla J \rVert^2 = \frac{\sigma^2}{L}, \quad
-# \mathrm{E} \lVert G \rVert^2 = \sigma^2 \Bigl(1 - \frac1L\Bigr).$$ (history-noise)
+# $$\begin{aligned} \lVert \nabla J \rVert^2 &= \sigma^2 / L, \\
+# \mathrm{E} \lVert G \rVert^2 &= \sigma^2 (1 - 1 / L). \end{aligned}$$ (history-noise)
 #
 # So the second is $L - 1$ times the first. The noise is what $G$ has beside its mean, the gradient: $L - 2$ times the
 # squared length, or 6.9 times the length for 49 places, whatever the rewards are.

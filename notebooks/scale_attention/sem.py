@@ -126,7 +126,7 @@ paper = attnlib.paper("sem")
 # **What a weight can do.** $w_k$ lies between 0 and 1, so the logit $w_k e_{kc}$ lies between 0 and $e_{kc}$, and the
 # factor
 #
-# $$\sigma(w_k e_{kc}) \text{ between } \tfrac12 \text{ and } \sigma(e_{kc}).$$ (sem-between)
+# $$\begin{aligned} \sigma(w_k e_{kc}) \text{ lies between} \\ \tfrac12 \text{ and } \sigma(e_{kc}). \end{aligned}$$ (sem-between)
 #
 # A decision can only pull a factor towards one half. At $w_k = 0$ the operator has nothing to say any more, and
 # *multiplies by one half*: switched off, it still halves. With all three off the gate is $\tfrac18$, and not 1. To let
