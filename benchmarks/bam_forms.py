@@ -29,6 +29,7 @@ from attnlib.data.shapes import generate
 from attnlib.networks import attention_modules
 from attnlib.scale_attention.bam import BAM
 from attnlib.training import Recipe, Trained, train
+from benchmarks import exchanged
 from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, REDUCTION = 2000, 7, 4
@@ -112,14 +113,8 @@ def rows(variant: str, seed: int) -> list[dict[str, Any]]:
     found: dict[str, Any] = {"accuracy": accuracy(trained, inputs, labels)}
     if variant in WHOLE:
         for name, exchange in EXCHANGES.items():
-
-            def scale(module: Form, args: tuple[Tensor], output: Tensor, exchange: Callable = exchange) -> Tensor:
-                return args[0] * exchange(module.gate(args[0]))
-
-            hooks = [module.register_forward_hook(scale) for module in attention_modules(trained.model).values()]
-            found[name] = accuracy(trained, inputs, labels)
-            for hook in hooks:
-                hook.remove()
+            scaled = lambda module, x, exchange=exchange: x * exchange(module.gate(x))  # noqa: E731
+            found[name] = exchanged.accuracy(trained.model, inputs, labels, scaled)
         for block, module in enumerate(attention_modules(trained.model).values(), start=1):
 
             def note(module: Form, args: tuple[Tensor], output: Tensor, block: int = block) -> None:

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from attnlib import plots
 from attnlib.data.shapes import generate
-from attnlib.networks import attention_modules
 from attnlib.scale_attention.sem import OPERATORS, SEM
 from attnlib.training import Recipe, Trained, train
+from benchmarks import exchanged
 from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, LOOKED_AT, EPOCHS = 2000, 7, 1000, 10
@@ -50,16 +50,8 @@ def held(module: SEM, x: Tensor) -> Tensor:
 
 def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor, exchange: Callable[[Tensor], Tensor]) -> float:
     """In per cent, with exchanged decision weights in every block."""
-
-    def scale(module: SEM, args: Any, output: Tensor) -> Tensor:
-        return args[0] * gate_with(module, args[0], exchange(module.decision(args[0])))
-
-    hooks = [module.register_forward_hook(scale) for module in attention_modules(model).values()]
-    with torch.no_grad():
-        right = model(inputs).argmax(1) == labels
-    for hook in hooks:
-        hook.remove()
-    return 100 * right.double().mean().item()
+    scaled = lambda module, x: x * gate_with(module, x, exchange(module.decision(x)))  # noqa: E731
+    return 100 * exchanged.accuracy(model, inputs, labels, scaled)
 
 
 def losses(model: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, float]:

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from attnlib import plots
 from attnlib.data.looking import share_inside
 from attnlib.data.shapes import generate
-from attnlib.networks import attention_modules
 from attnlib.scale_attention.triplet import BRANCHES, Triplet
 from attnlib.training import Recipe, Trained, train
+from benchmarks import exchanged
 from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, LOOKED_AT, ORDERS = 2000, 7, 1000, 2
@@ -62,16 +62,11 @@ def gates_of(module: Triplet, x: Tensor, order: Tensor | None = None) -> Gates:
 def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor, exchange: Callable[[Triplet, Tensor], Gates]) -> float:
     """In per cent, with these gates in every block."""
 
-    def scale(module: Triplet, args: Any, output: Tensor) -> Tensor:
-        gates = exchange(module, args[0])
-        return args[0] * sum(gates.values()) / len(gates)
+    def scaled(module: Triplet, x: Tensor) -> Tensor:
+        gates = exchange(module, x)
+        return x * sum(gates.values()) / len(gates)
 
-    hooks = [module.register_forward_hook(scale) for module in attention_modules(model).values()]
-    with torch.no_grad():
-        right = model(inputs).argmax(1) == labels
-    for hook in hooks:
-        hook.remove()
-    return 100 * right.double().mean().item()
+    return 100 * exchanged.accuracy(model, inputs, labels, scaled)
 
 
 def losses(model: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, float]:

@@ -211,7 +211,7 @@ FIELD = {
         "every position looks at its neighbourhood": ["sasa Stand-alone 2019"],
     },
 }
-WIDTH, PILL, GAP, LETTER = 480, 28, 8, 7.4
+WIDTH, PILL, GAP, LETTER = 480, 28, 8, 8.2
 
 
 def field_map(root: str = "") -> str:

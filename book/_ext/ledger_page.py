@@ -256,7 +256,7 @@ def evidence(found: papers.Evidence) -> str:
 
 
 def costs(paper: papers.Paper) -> str:
-    """The printed costs of one paper, and which rules of counting fit its tables better."""
+    """The printed costs of one paper, folded, and which rules of counting fit its tables better."""
     rows = "\n".join(
         f"<tr><td>{in_html(cell.table)}: {in_html(cell.row)}</td><td>{in_html(cell.unit)}</td>"
         f"<td>{number(cell.published)}</td>"
@@ -267,9 +267,10 @@ def costs(paper: papers.Paper) -> str:
         )
         for cell in paper.cells
     )
-    return f"""<div class="pst-scrollable-table-container">
+    return f"""<details><summary>{_costs_counted([paper])}</summary>
+<div class="pst-scrollable-table-container">
 <table class="ledger costs">
-<caption>{_costs_counted([paper])}</caption>
+<caption>Printed and recomputed</caption>
 <thead><tr><th scope="col">table and row</th><th scope="col">unit</th><th scope="col">published</th>
 <th scope="col">measured</th><th scope="col">agrees</th></tr></thead>
 <tbody>
@@ -277,6 +278,7 @@ def costs(paper: papers.Paper) -> str:
 </tbody>
 </table>
 </div>
+</details>
 
 {countings(paper)}"""
 

@@ -301,8 +301,8 @@ def stretch(window, side):
 
 equal = stretch(window[0, 0], 16).item()
 check("equal weights", equal, 3.0, atol=1e-12)
-generator = torch.Generator().manual_seed(0)
-windows = torch.randn(5, 3, 3, generator=generator).double()
+draw = torch.Generator().manual_seed(0)
+windows = torch.randn(5, 3, 3, generator=draw).double()
 print(*(f"{stretch(w / w.norm(), 16):.2f}" for w in windows))
 
 # %% mystnb={"code_prompt_show": "Right and wrong answers"} tags=["hide-cell"]

@@ -26,6 +26,10 @@ def pictures(cell):
     return [kind for output in cell.get("outputs", []) for kind in output.get("data", {}) if kind.startswith("image/")]
 
 
+def markdown(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
 def test_compared_cells_have_an_output(notebook):
     """nbval compares nothing where a tagged cell has none."""
     compared = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
@@ -36,6 +40,12 @@ def test_figures_are_described(notebook):
     drawn = [cell for cell in notebook.cells if pictures(cell)]
     alts = [cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "") for cell in drawn]
     assert [cell.source for cell, alt in zip(drawn, alts, strict=True) if not alt.strip()] == []
+
+
+def test_no_line_of_text_is_taken_for_a_comment(notebook):
+    """MyST leaves out a line of Markdown that begins with a per cent sign, as where 50 % is broken over two lines."""
+    texts = (re.sub(r"^(`{3,}|~{3,}).*?^\1", "", cell.source, flags=re.M | re.S) for cell in markdown(notebook))
+    assert [line for text in texts for line in text.splitlines() if line.lstrip().startswith("%")] == []
 
 
 def test_every_exercise_has_a_solution(notebook):
