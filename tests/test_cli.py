@@ -717,6 +717,27 @@ def test_error_of_torch_is_one_line_and_status_1(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent as POSIX has it")
+@pytest.mark.parametrize("module", ["typer", "torch", "pydantic"])
+def test_ctrl_c_during_an_import_leaves_no_traceback(module):
+    """Sent by the module's own import, which is when it is likeliest: it takes the most time."""
+    start = f"""
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv[1:] = ["attach", "resnet8", "se", "--dry-run"]
+runpy.run_module("attnlib", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not ended.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent as POSIX has it")
 def test_ctrl_c_ends_a_run_cleanly(tmp_path):
     # A shell's background job inherits an ignored SIGINT; a terminal's foreground job, which this stands for, does not.
     start = (

@@ -1,8 +1,11 @@
 """Files that anybody may send: a hostile string in every field, to every page and command that shows the file."""
 
 import copy
+import importlib
 import json
 import re
+import shlex
+import sys
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -273,6 +276,74 @@ def test_hostile_recipes_are_refused_or_harmless(tmp_path, monkeypatch):
     assert "syntax.toml cannot be read" in listed.stderr
     assert command("recipes", "free").exit_code == 0
     assert "squeeze" in command("train", "--recipe", "free", "--out", tmp_path / "run").stderr
+
+
+EXPERIMENT = {
+    "seeds": [0],
+    "tables": [
+        {
+            "recipe": "smoke",
+            "changes": {"name": "tiny", "data": "shapes", "augmentation": "none", "train_images": 100},
+            "backbones": ["resnet8"],
+            "attentions": [
+                "none",
+                {"key": "se", "arguments": {"squeeze": "max"}, "placement": "layer3"},
+                {"key": "eca", "placement": ["layer3"]},
+            ],
+        }
+    ],
+}
+
+
+def toml(value):
+    """A value as TOML has it, whose strings are JSON's and whose tables are not."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {toml(each)}' for key, each in value.items())} }}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def test_hostile_experiments_are_refused_or_harmless(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "workflow"))
+    plan, driver, table = (importlib.import_module(name) for name in ("plan", "driver", "table"))
+    experiments, records, runs = (tmp_path / name for name in ("experiments", "records", "runs"))
+    experiments.mkdir()
+    good = Record.load(next(archive.FOLDER.glob("cifar10-slice/none/*.json")))
+    accepted = 0
+    shared = {"seeds": [0], "tables": [{"recipe": "smoke", "shared": HOSTILE}]}
+    for data in (*(spoilt(EXPERIMENT, path) for path in leaves(EXPERIMENT)), shared):
+        (experiments / "mine.toml").write_text("\n".join(f"{key} = {toml(each)}" for key, each in data.items()))
+        arguments = ["mine", "--experiments", str(experiments), "--records", str(records), "--runs", str(runs)]
+        ended = driver.main(["status", *arguments])
+        assert not CONTROLS.search("".join(capsys.readouterr()))
+        if ended:
+            assert ended == 2
+            continue
+        accepted += 1
+        planned = plan.named("mine", experiments)
+        for run in planned:
+            assert not {"..", ""} & set(run.path.split("/"))
+            words = shlex.split(run.command("attnlib", "out", "cpu"))
+            assert words[:2] == ["attnlib", "train"]
+            assert words[-1] == "out"
+        first = planned[-2]  # whose argument is hostile, where that is
+        failed = {"recipe": first.recipe, "status": "failed", "final": None, "error": f"{HOSTILE} not finite"}
+        good.model_copy(update={**failed, "protocol": first.recipe.protocol, "seed": first.recipe.seed}).save(
+            runs / first.path / "record.json"
+        )
+        (runs / f"{planned[0].path}.log").parent.mkdir(parents=True, exist_ok=True)
+        (runs / f"{planned[0].path}.log").write_text(f"error: {HOSTILE}")
+        monkeypatch.setattr(sys, "argv", ["table.py", *arguments, "--out", str(tmp_path / "tables")])
+        assert driver.main(["status", *arguments]) == 0
+        table.main()
+        assert not CONTROLS.search("".join(capsys.readouterr()))
+        page = (tmp_path / "tables" / "mine.md").read_text()
+        assert "alert" in page
+        assert not re.search(r"(?<!\\)[<`\[]", page)
+    assert accepted
+    driver.main(["status", HOSTILE, "--experiments", str(experiments)])
+    (experiments / "x\x1b[31m\u202e.toml").write_text(HOSTILE)
+    assert driver.main(["status", "mine", "--experiments", str(experiments)]) in (0, 2)
+    assert not CONTROLS.search("".join(capsys.readouterr()))
 
 
 @pytest.mark.parametrize("option", ["--recipe", "--data", "--backbone", "--attention", "--placement", "--set", "--arg"])

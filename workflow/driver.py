@@ -34,7 +34,8 @@ from pathlib import Path
 import plan
 from filelock import FileLock, Timeout
 
-from attnlib.errors import UnknownNameError, unknown
+from attnlib.errors import UnknownNameError
+from attnlib.plain import in_terminal
 from attnlib.results import measurements, store
 from attnlib.training.provenance import commit
 from attnlib.training.record import Record
@@ -105,17 +106,15 @@ def main(arguments: list[str] | None = None) -> int:
     chosen["file"].add_argument("--incomplete", action="store_true", help="also what there is of rounds not complete")
     given = parser.parse_args(arguments)
     try:
-        experiments = plan.load(given.experiments)
-        if given.name not in experiments:
-            raise unknown("experiment", given.name, list(experiments))
-        places, planned = Places(given.records, given.runs), rounds(experiments[given.name], _costs(given.name))
+        runs = plan.named(given.name, given.experiments)
+        places, planned = Places(given.records, given.runs), rounds(runs, _costs(given.name))
         if given.what == "status":
             return status(planned, places)
         if given.what == "file":
             return file(planned, places, given.incomplete)
         return _train_alone(planned, places, given.minutes, given.nice, _costs(given.name))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(in_terminal(f"error: {error}"), file=sys.stderr)
         return 2
 
 
@@ -133,7 +132,7 @@ def status(planned: dict[int, list[plan.Run]], places: Places) -> int:
         there = [record for run in runs if (record := places.done(run))]
         filed = sum((places.records / f"{run.path}.json").exists() for run in runs)
         failed = [record.recipe.label for record in there if record.status == "failed"]
-        print(
+        _say(
             f"seed {seed}: {len(there)} of {len(runs)} runs are done, {filed} filed"
             + (f"; failed: {', '.join(failed)}" if failed else "")
         )
@@ -152,7 +151,7 @@ def file(planned: dict[int, list[plan.Run]], places: Places, incomplete: bool = 
                 _refuse_changes(record.provenance.commit)
                 store(record, places.records)
         said = "filed" if not missing or incomplete else "not filed"
-        print(f"seed {seed}: {len(there)} of {len(runs)} runs are done; {said}")
+        _say(f"seed {seed}: {len(there)} of {len(runs)} runs are done; {said}")
     return int(lacking > 0)
 
 
@@ -174,24 +173,24 @@ def train(
     began = time.monotonic()
     count, left = len(planned), {run.path: run for runs in planned.values() for run in runs if not places.done(run)}
     if left:
-        print(f"{len(left)} of {sum(map(len, planned.values()))} runs to train", flush=True)
+        _say(f"{len(left)} of {sum(map(len, planned.values()))} runs to train")
     for number, (seed, runs) in enumerate(planned.items(), 1):
         for place, run in enumerate(runs, 1):
             while run.path in left:
                 _wait_while(places.pause.exists, began, minutes)
                 if time.monotonic() - began > 60 * minutes:
-                    print(f"{minutes:g} minutes are over; {len(left)} runs are left: the same command goes on")
+                    _say(f"{minutes:g} minutes are over; {len(left)} runs are left: the same command goes on")
                     return 1
                 where = f"round {number} of {count} (seed {seed}), run {place} of {len(runs)}: {run.path}"
-                print(f"{datetime.now():%d %b %H:%M} {where}{_estimate(left, planned, places, costs)}", flush=True)
+                _say(f"{datetime.now():%d %b %H:%M} {where}{_estimate(left, planned, places, costs)}")
                 ended = one(run, places)
                 if ended is None:
-                    print("  paused", flush=True)
+                    _say("  paused")
                     continue
-                print(f"  {_outcome(run, places, ended)}", flush=True)
+                _say(f"  {_outcome(run, places, ended)}")
                 del left[run.path]
     failed = [run.path for runs in planned.values() for run in runs if not places.done(run)]
-    print(f"{len(failed)} runs could not be trained; the same command tries them again" if failed else "all are done")
+    _say(f"{len(failed)} runs could not be trained; the same command tries them again" if failed else "all are done")
     return int(bool(failed))
 
 
@@ -205,7 +204,7 @@ def _train_alone(planned: dict[int, list[plan.Run]], places: Places, minutes: fl
     except Timeout:
         raise ValueError(f"another driver is at work in {places.runs}; wait for its end or stop it") from None
     except KeyboardInterrupt:
-        print("stopped; the same command goes on")
+        _say("stopped; the same command goes on")
         return _INTERRUPTED
 
 
@@ -247,6 +246,10 @@ def _set_nice(pid: int, nice: int) -> None:
     os.setpriority(os.PRIO_PROCESS, pid, nice)
     with contextlib.suppress(OSError):  # there is no such thing here
         Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
+def _say(text: str) -> None:
+    print(in_terminal(text), flush=True)
 
 
 def _interrupt(*_: object) -> None:

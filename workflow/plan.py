@@ -5,7 +5,9 @@ is trained once from each seed. `shared = "NAME"` adds the attentions of workflo
 """
 
 import json
+import re
 import shlex
+import sys
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
@@ -20,12 +22,14 @@ from torch import nn
 from attnlib import networks, registry
 from attnlib.errors import unknown
 from attnlib.networks.placement import places
+from attnlib.plain import in_terminal
 from attnlib.results.archive import location
 from attnlib.training.recipe import Recipe, reasons
 
 FOLDER = Path(__file__).parent
 EXPERIMENTS = FOLDER / "experiments"
 ATTENTIONS = FOLDER / "attentions"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -135,19 +139,63 @@ def load(folder: str | Path = EXPERIMENTS) -> dict[str, list[Run]]:
         ValueError: a file that is no experiment; a recipe, network, module or place that does not exist; or two runs
             that would be filed in one place. The message says which file and why.
     """
-    experiments = {file.stem: _runs(file) for file in sorted(Path(folder).glob("*.toml"))}
-    if not experiments:
-        raise ValueError(f"{folder} holds no experiments; they are files NAME.toml, as in {EXPERIMENTS}")
-    known: dict[str, tuple[str, Run]] = {}
-    for name, runs in experiments.items():
-        for run in runs:
-            other, first = known.setdefault(run.path, (name, run))
-            if fields := first.recipe.differing_fields(run.recipe):
-                raise ValueError(
-                    f"{Path(folder, name)}.toml: experiment {other} files {run.path} with another {', '.join(fields)}; "
-                    "give one of the two recipes another name"
-                )
+    experiments, broken = readable(folder)
+    for error in broken.values():
+        raise error
     return experiments
+
+
+def named(name: str, folder: str | Path = EXPERIMENTS) -> list[Run]:
+    """The runs of one experiment; others that are broken are told on standard error and stop nothing.
+
+    Raises:
+        UnknownNameError: no such experiment.
+        ValueError: as `load`, of this one.
+    """
+    experiments, broken = readable(folder)
+    if name in broken:
+        raise broken[name]
+    pass_over(broken)
+    if name not in experiments:
+        raise unknown("experiment", name, experiments.keys() | broken.keys())
+    return experiments[name]
+
+
+def pass_over(broken: dict[str, ValueError]) -> None:
+    """Tell of experiments that cannot be read."""
+    for error in broken.values():
+        print(in_terminal(f"passed over: {error}"), file=sys.stderr)
+
+
+def readable(folder: str | Path = EXPERIMENTS) -> tuple[dict[str, list[Run]], dict[str, ValueError]]:
+    """The experiments of a folder, and why others are none; of two that clash the second by name is none.
+
+    Raises:
+        ValueError: a folder without experiments.
+    """
+    experiments: dict[str, list[Run]] = {}
+    broken: dict[str, ValueError] = {}
+    known: dict[str, tuple[str, Run]] = {}
+    for file in sorted(Path(folder).glob("*.toml")):
+        try:
+            if not _NAME.fullmatch(file.stem):  # it becomes a word of the shell's and a rule of Snakemake's
+                raise ValueError(f"{file}: a name has letters, digits, '.', '_' and '-', first a letter or digit")
+            runs = _runs(file)
+            for run in runs:
+                other, first = known.get(run.path, (file.stem, run))
+                if fields := first.recipe.differing_fields(run.recipe):
+                    raise ValueError(
+                        f"{file}: experiment {other} files {run.path} with another {', '.join(fields)}; give one of "
+                        "the two recipes another name"
+                    )
+        except ValueError as error:
+            broken[file.stem] = error
+        else:
+            experiments[file.stem] = runs
+            known |= {run.path: (file.stem, run) for run in runs}
+    if not experiments and not broken:
+        raise ValueError(f"{folder} holds no experiments; they are files NAME.toml, as in {EXPERIMENTS}")
+    return experiments, broken
 
 
 def _runs(file: Path) -> list[Run]:
@@ -222,3 +270,5 @@ def _read(file: Path, model: type[Model]) -> Model:
         raise ValueError(f"{file}: {reasons(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML in UTF-8: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from error

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import plan
 
-from attnlib.plain import in_markdown
+from attnlib.data.files import write_text
+from attnlib.plain import in_markdown, in_terminal
 from attnlib.results.comparison import report
 from attnlib.results.formats import render
 from attnlib.training.record import Record
@@ -24,23 +25,23 @@ def main() -> None:
     for folder in ("experiments", "records", "runs", "out"):
         parser.add_argument(f"--{folder}", type=Path, required=True)
     given = parser.parse_args()
-    text = table(given.name, plan.load(given.experiments)[given.name], given.records, given.runs, given.out)
-    print(text)
+    text = table(given.name, plan.named(given.name, given.experiments), given.records, given.runs, given.out)
+    print(in_terminal(text))
 
 
 def table(name: str, runs: list[plan.Run], records: Path, folder: Path, out: Path) -> str:
     """Write the files; returns the text of the first."""
     out.joinpath(name).mkdir(parents=True, exist_ok=True)
     found = {run.path: _found(run, records / f"{run.path}.json", folder / run.path) for run in runs}
-    missing = [f"* {path}: {reason}" for path, reason in found.items() if isinstance(reason, str)]
-    parts = [f"# {name}", f"{len(runs) - len(missing)} of {len(runs)} runs are on file."]
+    missing = [f"* {path}: {in_markdown(reason)}" for path, reason in found.items() if isinstance(reason, str)]
+    parts = [f"# {in_markdown(name)}", f"{len(runs) - len(missing)} of {len(runs)} runs are on file."]
     if missing:
         parts += ["Missing:", "\n".join(missing)]
     for stem, group in groupby(sorted(runs, key=plan.comparison), key=plan.comparison):
         there = [record for run in group if isinstance(record := found[run.path], Record)]
         parts += [f"## {stem}", _compared(there, out / name / f"{stem}.csv")]
     text = "\n\n".join(parts) + "\n"
-    (out / f"{name}.md").write_text(text, encoding="utf-8")
+    write_text(out / f"{name}.md", text)
     return text
 
 
@@ -49,8 +50,8 @@ def _compared(records: list[Record], csv: Path) -> str:
     try:
         compared = report(records)
     except ValueError as error:  # nothing to compare, or nothing to compare it with
-        return f"No table: {error}."
-    csv.write_text(render(compared, "csv"), encoding="utf-8")
+        return f"No table: {in_markdown(error)}."
+    write_text(csv, render(compared, "csv"))
     return "\n\n".join([render(compared, "markdown"), *map(in_markdown, [*compared.notes, compared.conclusion])])
 
 

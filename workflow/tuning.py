@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where they were trained")
     parser.add_argument("--out", type=Path, default=_FOLDER, help="where the table is filed")
     given = parser.parse_args(arguments)
-    runs = plan.load()[given.name]
+    runs = plan.named(given.name)
     found = rows(runs, given.runs)
     for row in found:
         print(row)

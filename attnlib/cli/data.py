@@ -11,9 +11,9 @@ from attnlib.cli.shared import Root, out, path, plain_errors, tell
 
 def fetch(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], root: Root = None) -> None:
     """Download a data set (160 MB), check it and keep it; does nothing where a good copy is here."""
-    from attnlib.data.cifar import fetch
-
     with plain_errors():
+        from attnlib.data.cifar import fetch
+
         out.print(f"{name} is in {fetch(name, root)}", soft_wrap=True)
 
 
@@ -25,9 +25,9 @@ def import_(
     root: Root = None,
 ) -> None:
     """Take a data set from its archive, fetched by hand where this machine has no way out; checked as a download is."""
-    from attnlib.data.cifar import import_archive
-
     with plain_errors():
+        from attnlib.data.cifar import import_archive
+
         folder = import_archive(archive, root)
         out.print(f"{folder.name} is in {folder}", soft_wrap=True)
 
@@ -37,9 +37,9 @@ def info(
     root: Root = None,
 ) -> None:
     """Show which data sets are here. Exit status 1 where one is damaged."""
-    from attnlib.data import cifar
-
     with plain_errors():
+        from attnlib.data import cifar
+
         entries = cifar.info(root, verify)
         table = Table("name", "status", "MB")
         table.add_column("folder", overflow="fold")

@@ -15,9 +15,9 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """List the attention modules: family, parameters at C = 64 and 256, what to expect, paper."""
-    from attnlib.overview import WIDTHS, overview
-
     with plain_errors():
+        from attnlib.overview import WIDTHS, overview
+
         entries = overview(family)
         if as_json:
             typer.echo(json.dumps(entries, indent=2))

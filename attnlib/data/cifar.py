@@ -357,6 +357,8 @@ def _store(splits: dict[str, Any], folder: Path) -> None:
         }
         arrays |= {f"{split}_images.npy": images, f"{split}_labels.npy": labels}
     folder.mkdir(exist_ok=True)
+    for partial in folder.glob(".*.partial"):  # of a process that was killed while it wrote
+        partial.unlink()
     (folder / "meta.json").unlink(missing_ok=True)  # from here to the end, the folder counts as absent
     for file, array in arrays.items():
         buffer = io.BytesIO()

@@ -21,7 +21,7 @@ from attnlib.base import (
     check_size,
 )
 from attnlib.self_attention.position_codes import RelativePositions, sinusoidal_map
-from attnlib.self_attention.positions import to_map, to_positions
+from attnlib.self_attention.positions import attention, to_map, to_positions
 
 POSITIONS = ("none", "sinusoidal", "learned", "relative")
 TIED = ("learned", "relative")  # have parameters for the positions of a map of one size
@@ -120,8 +120,7 @@ class MultiHeadSelfAttention(SelfAttention):
         size: (H, W) or the side of a square: of the map for "learned", of the largest map for "relative".
 
     Shapes: x and the output (N, C, H, W); the weights (N, heads, queries, H W). The output's channels lie last in
-    memory. Under autocast the output has autocast's type. For second derivatives or forward mode on a CPU, as gradient
-    penalties need, call it inside of `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    memory. Under autocast the output has autocast's type.
 
     Parameters: 4 C^2 whatever the heads, with biases 4 C more; "learned" C H W more, "relative" d (2 H + 2 W - 2) more.
 
@@ -176,7 +175,7 @@ class MultiHeadSelfAttention(SelfAttention):
         if self.positions == "relative":
             # The kernels that never hold all weights want values as long as the queries.
             value = F.pad(value, (0, query.shape[-1] - value.shape[-1]))
-        y = F.scaled_dot_product_attention(query, key, value, scale=self.scale)[..., : self.channels // self.heads]
+        y = attention(query, key, value, self.scale)[..., : self.channels // self.heads]
         return to_map(self.out(y.transpose(1, 2).flatten(2)), x.shape[2:])
 
     def weights(

@@ -136,12 +136,14 @@ def train(
         stack.enter_context(_random_state(fabric, recipe, deterministic))
         stack.enter_context(_default_dtype(torch.float32))  # in which first weights are drawn
         run = Run(recipe, fabric, root, model)
+        _check_default_dtype(torch.float32)
         # Fabric rounds what a network returns to the default type, which must not be less than the network's own.
-        stack.enter_context(_default_dtype(torch.float64 if recipe.precision == "64-true" else torch.float32))
+        kind = torch.float64 if recipe.precision == "64-true" else torch.float32
+        stack.enter_context(_default_dtype(kind))
         if writer and restart:  # the arguments are good: from here on, what lies in the folder is this run's
             (folder / "record.json").unlink(missing_ok=True)
             Checkpoints(folder).clear()
-        return _Sitting(run, folder if writer else None, progress, save_every, earlier).train()
+        return _Sitting(run, folder if writer else None, progress, save_every, earlier, kind).train()
 
 
 def _with_own(recipe: Recipe | None, model: nn.Module | None, data: str | Path | None) -> Recipe:
@@ -165,8 +167,9 @@ class _Sitting:
         progress: Progress | None,
         save_every: float,
         earlier: tuple[dict | None, Record | None],
+        default_dtype: torch.dtype,
     ) -> None:
-        self.run, self.folder, self.save_every = run, folder, save_every
+        self.run, self.folder, self.save_every, self.default_dtype = run, folder, save_every, default_dtype
         self.progress = progress if progress and run.fabric.is_global_zero else lambda *_: None
         self.begun, self.earlier_seconds = time.perf_counter(), 0.0
         self.cpu_begun, self.earlier_cpu_seconds = time.process_time(), 0.0  # None where an older checkpoint lacks it
@@ -203,6 +206,7 @@ class _Sitting:
                 self._save()  # at the start, so that a folder without room is known before the work and not after it
                 while run.step < run.steps:
                     run.advance()
+                    _check_default_dtype(self.default_dtype)
                     self.progress(run.step, run.steps, run.epochs)
                     if run.epoch_is_over:
                         run.finish_epoch()
@@ -346,6 +350,15 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _check_default_dtype(wanted: torch.dtype) -> None:
+    """Refuse what another thread makes of the numbers: torch's default type is one for all threads."""
+    if (found := torch.get_default_dtype()) != wanted:
+        raise RuntimeError(
+            f"another thread has set torch's default type to {found}, which is that of the whole process; the run "
+            f"needs {wanted}: let it run in a process of its own, or beside no such thread"
+        )
 
 
 @contextlib.contextmanager

@@ -143,9 +143,10 @@ def test_fetch_starts_afresh_after_it_was_killed(served, tmp_path, monkeypatch):
             cifar.fetch("cifar10", root, progress=False)
     (root / ".cifar10.partial").mkdir()
     (root / ".cifar10.partial" / "cifar-10-python.tar.gz").write_bytes(b"half")
+    (root / "cifar10" / ".train_images.npy.123.partial").write_bytes(b"half")
     assert cifar.info(root)[0].status == "absent"
     assert len(load("cifar10", "test", root)) == PER_BATCH
-    assert not (root / ".cifar10.partial").exists()
+    assert not [*root.rglob("*.partial")]
 
 
 def test_absent_and_offline_says_every_way_and_leaves_nothing(served, tmp_path, monkeypatch):

@@ -126,6 +126,17 @@ def test_the_precision_is_the_recipe_s_whatever_the_caller_has(precision):
         torch.set_default_dtype(torch.float32)
 
 
+def test_another_threads_default_type_does_not_change_a_run_in_silence(tmp_path):
+    def other(step, *_):
+        if step == 2:  # the type is the process's, whichever thread sets it
+            torch.set_default_dtype(torch.float64)
+
+    with pytest.raises(TrainingFailedError, match=r"another thread has set torch's default type to torch\.float64"):
+        train(recipe(), tmp_path, other)
+    assert torch.get_default_dtype() == torch.float32
+    assert told(train(recipe(), tmp_path).record) == told(train(recipe()).record)
+
+
 def test_what_classifies_nothing_is_not_trained(tmp_path):
     for backbone in ("sagan_generator", "sagan_discriminator", "retinanet_resnet50"):
         with pytest.raises(ValueError, match=f"no network that classifies images is called '{backbone}'"):

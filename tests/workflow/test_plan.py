@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from attnlib import list_modules, networks
 from attnlib.cli import app
+from attnlib.errors import UnknownNameError
 from attnlib.training import loop
 
 sys.path.append(str(Path(__file__).parents[2] / "workflow"))
@@ -170,6 +171,27 @@ def test_module_or_place_that_does_not_exist_is_refused(tmp_path, attention, rea
 def test_folder_without_experiments_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no experiments"):
         plan.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["seeds = [", "seeds = [0]\n", b"seeds = [0] # \xe9", None, "named -x.toml"])
+def test_a_broken_experiment_stops_no_other_and_is_told(tmp_path, capsys, content):
+    write(tmp_path, "seeds = [0]\ntables = [{ recipe = 'smoke', attentions = ['se'] }]\n", "good")
+    broken = tmp_path / "broken.toml"
+    if content is None:
+        broken.mkdir()
+    elif content == "named -x.toml":
+        broken = tmp_path / "-x.toml"
+        broken.write_bytes((tmp_path / "good.toml").read_bytes())
+    else:
+        broken.write_bytes(content if isinstance(content, bytes) else content.encode())
+    [run] = plan.named("good", tmp_path)
+    assert run.recipe.attention == "se"
+    assert capsys.readouterr().err.startswith(f"passed over: {broken}")
+    for refused in (lambda: plan.named(broken.stem, tmp_path), lambda: plan.load(tmp_path)):
+        with pytest.raises(ValueError, match=f"^{re.escape(str(broken))}"):
+            refused()
+    with pytest.raises(UnknownNameError, match="did you mean 'good'"):
+        plan.named("goood", tmp_path)
 
 
 def test_two_experiments_may_share_a_run_but_not_a_place(tmp_path):

@@ -1,0 +1,16 @@
+"""The `attnlib` command, also as `python -m attnlib`: Ctrl-C ends it in silence from its first import on."""
+
+import sys
+
+
+def main() -> None:
+    try:
+        from attnlib.cli import app
+
+        app(prog_name="attnlib")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
