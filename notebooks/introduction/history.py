@@ -95,7 +95,7 @@ plots.use()
 # {cite:t}`dot_product` kept the looking and left out the recurrence.
 #
 # Each of these steps has a toy here. For words: say a word backwards, `left` as `tfel`. For pictures: name the object
-# in a large picture through a window that holds a sixteenth of it.
+# in a large picture of which a network sees all coarsely, and sharply only what one window holds, a sixteenth of it.
 #
 # ## Derivation
 #
@@ -444,8 +444,8 @@ plt.show()
 # :class: finding
 # Hard attention gains nothing from its glimpse in 500 steps: it names 51.0 %, a random place 50.2 %, no glimpse 49.7 %.
 # In the median picture it looks 11.8 pixels from the nearer object; a random place lies 16.4 pixels from it. Soft
-# attention, by a softmax of the same scores, names 60.2 %, its heaviest place 3.0 pixels from one. Who is told the
-# place names 70.6 %. (Means of three seeds.)
+# attention, by a softmax of the same scores, names 60.2 %, its heaviest place 3.0 pixels from one. A network that is
+# told the place names 70.6 %. (Means of three seeds.)
 # :::
 #
 # :::{admonition} Finding

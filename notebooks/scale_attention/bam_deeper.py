@@ -46,9 +46,9 @@ plots.use()
 paper = attnlib.paper("bam")
 
 # %% [markdown]
-# ## A fresh module
+# ## Why might one multiply where the paper adds?
 #
-# Why would one multiply? The norms at the ends of the branches are a hint: the paper's equations have them, the
+# The norms at the ends of the branches are a hint: the paper's equations have them, the
 # released code has none. Its network draws a convolution's weights with the variance 2 over the number of outputs
 # (times the size of the kernel), and $f_4$ has *one* output: variance 2. A unit behind a norm and a ReLU has the mean
 # square $\tfrac12$ (exactly, where what enters the ReLU is symmetric about zero), and there are $h$ of them, so that
@@ -101,15 +101,16 @@ plots.table(start, "Fresh modules: gates at an end of their range (%)", 1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In fresh modules of ResNet-50's widths $t^2$ is between a half and twice $h$. Added as released, without norms, more
-# than a quarter of all gates stand within a fiftieth of 1 or 2 before training has begun; multiplied, less than a
-# fifth. With the paper's norms at the ends it is less than a fiftieth in both forms.
+# Because without norms a sum begins at its ends. In fresh modules of ResNet-50's widths $t^2$ is between a half and
+# twice $h$. Added as released, without norms, more than a quarter of all gates stand within a fiftieth of 1 or 2 before
+# training has begun; multiplied, less than a fifth. With the paper's norms at the ends it is less than a fiftieth in
+# both forms.
 # :::
 #
 # So whoever takes the released code and only turns the product into a sum, as a reader of its repository proposes, does
 # not get the paper's module. The paper's sum comes with its norms: `combine="sum", output_norm=True`.
 #
-# ## What the gaps see
+# ## Which pixels does a spatial gate see?
 #
 # Two 3 by 3 convolutions with gaps of $d$, all weights one: how many ways lead from each pixel of a map to the middle
 # one?
@@ -165,9 +166,9 @@ finding("more than 0.001", moved.abs() > 1e-3)
 # That is in evaluation; in training the batch norms mix all pixels. And each pixel of a late map has seen a part of the
 # image already, so that the gaps hide less of the *image* than of the map.
 #
-# ## The gradients, by hand
+# ## Are the gradients right?
 #
-# {eq}`bam-back-sum` and {eq}`bam-back-product`, against automatic differentiation in double precision:
+# {eq}`bam-back-sum` and {eq}`bam-back-product`, by hand against automatic differentiation in double precision:
 
 # %% tags=["nbval-check-output"]
 x = torch.randn(2, 8, 5, 7, dtype=torch.float64)
@@ -187,7 +188,7 @@ for name, logit, to_s, to_t in (
         check(f"{name}: at {letter}", ours, reference, atol=1e-12)
 
 # %% [markdown]
-# ## The costs in the paper's tables
+# ## Do the costs in the paper's tables come out?
 #
 # Recalled, not read; the networks are built as the tables need it: the paper's form of the module (the sum, and a norm
 # at the end of each branch), and the stride in the first 1 by 1 convolution. The released code differs in both.
@@ -206,13 +207,13 @@ plots.table(off, "Costs that do not come out to the last digit", 4)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# 50 of 58 come out to the last digit. The largest gap is that of ResNet-50 with $r = 4$: 1.37 recalled and 1.50
-# counted, in billions of multiply-adds.
+# Nearly all do: 50 of 58 come out to the last digit. The largest gap is that of ResNet-50 with $r = 4$: 1.37 recalled
+# and 1.50 counted, in billions of multiply-adds.
 # :::
 #
-# ## On ImageNet, by others
+# ## What did others find?
 #
-# One recipe for all networks, not by BAM's authors; this BAM multiplies its branches.
+# On ImageNet, with one recipe for all networks, and not by BAM's authors; this BAM multiplies its branches.
 
 # %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Make the table"}
 elsewhere = paper.table("pytorchinsight").set_index("model")["top1"]

@@ -17,8 +17,9 @@
 # %% [markdown]
 # # CBAM, deeper
 #
-# What [the chapter](cbam.ipynb) leaves out: when a maximum tells more than a mean, what a trained network listens to, what
-# has become of its 7 by 7 kernels, and whose costs the paper's first table prints.
+# Four questions that [the chapter](cbam.ipynb) leaves open: when does a maximum tell more than a mean, what does a
+# trained network listen to, what has become of its 7 by 7 kernels, and whose costs does the paper's first table print?
+# And, to begin with, two statements of the chapter are tried.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -54,10 +55,11 @@ plots.use()
 paper = attnlib.paper("cbam")
 
 # %% [markdown]
-# ## The bias and the start
+# ## Does the bias count twice, and does the kernel start asleep?
 #
-# The output's bias: add one to it, and every logit grows by two; its gradient is twice that of the logits. Then the start:
-# spatial gates of one half, a kernel without a gradient.
+# The shared layers answer twice, once for the means and once for the maxima. So add one to the output's bias, and every
+# logit should grow by two, and its gradient be twice that of the logits. And a fresh spatial half should have gates of
+# one half and a kernel without a gradient. Both are so:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -90,8 +92,9 @@ assert spatial_half.norm.weight.grad.abs().item() > 0  # gamma's
 # %% [markdown]
 # ## When does the maximum bring anything?
 #
-# First a pair of maps that {eq}`cbam-sum` predicts. In one, every channel is flat; in the other, one pixel holds all there
-# is. Their means and maxima are different, but the sums $z + m$ are the same. With all hidden units on, the gates agree:
+# First a pair of maps that {eq}`cbam-sum` predicts. In one, every channel is flat; in the other, one pixel holds all
+# there is. Their means and maxima are different, but the sums $z + m$ are the same. With all hidden units on, the gates
+# agree:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -109,12 +112,13 @@ with torch.no_grad():
 assert differ.abs().max() > 1e-3
 
 # %% [markdown]
-# Now suppose that the maximum is heard. What does it hear better than the mean? Take a channel of pure noise on 32 by 32
-# pixels, of variance one, and raise a patch of $A$ pixels by $h$. The mean grows by $A h / 1024$, and its own noise is
-# $1 / 32$. The maximum has a noise that hardly shrinks with the number of pixels, but it need not share the patch's height
-# with the rest of the map. How high must the patch be, so that of two maps, one with a patch and one without, the pooled
-# value is larger for the right one in 90 % of cases? Both answers are exact, from the normal distribution function $\Phi$:
-# the maximum lies below $\tau$ with probability $\Phi(\tau)^{1024 - A}\, \Phi(\tau - h)^{A}$.
+# So where all units are on, the maximum adds nothing that the sum does not have. Suppose that it is heard. What does it
+# hear better than the mean? Take a channel of pure noise on 32 by 32 pixels, of variance one, and raise a patch of $A$
+# pixels by $h$. The mean grows by $A h / 1024$, and its own noise is $1 / 32$. The maximum has a noise that hardly
+# shrinks with the number of pixels, but it need not share the patch's height with the rest of the map. How high must
+# the patch be, so that of two maps, one with a patch and one without, the pooled value is larger for the right one in
+# 90 % of cases? Both answers are exact, from the normal distribution function $\Phi$: the maximum lies below $\tau$
+# with probability $\Phi(\tau)^{1024 - A}\, \Phi(\tau - h)^{A}$.
 
 
 # %%
@@ -171,15 +175,15 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# A single pixel must stand out by 58 times the noise to be told by the mean, and by 4.3 times to be told by the maximum. The
-# maximum is the better pooling for patches up to 30 pixels, 3 % of the map; for larger ones it is the mean. The objects of
-# `shapes` have 209 pixels in the mean, and none has fewer than 91.
+# For small things. A single pixel must stand out by 58 times the noise to be told by the mean, and by 4.3 times to be
+# told by the maximum. The maximum is the better pooling for patches up to 30 pixels, 3 % of the map; for larger ones it
+# is the mean. The objects of `shapes` are large in this sense: 209 pixels in the mean, and none has fewer than 91.
 # :::
 #
 # :::{admonition} Try it
 # :class: try-it
-# In the last stage of ResNet-50 a map has 7 by 7 pixels. Is the maximum the better pooling there for a patch of 4 pixels?
-# Say first; then run.
+# In the last stage of ResNet-50 a map has 7 by 7 pixels. Is the maximum the better pooling there for a patch of 4
+# pixels? Say first; then run.
 # :::
 
 # %%
@@ -187,11 +191,11 @@ for told in (told_by_mean, told_by_maximum):
     print(f"{told.__name__}: {height(told, A=4, P=49):.2f}")
 
 # %% [markdown]
-# ## What the network listens to
+# ## What does a trained network listen to?
 #
-# Train the small network of the chapter. Then exchange one thing at a time in all its blocks: give every image the *average*
-# means, or the average maxima; the channel logits or the spatial logits of *another* image; or one spatial gate for all pixels, the mean of the
-# image's own logits.
+# Train the small network of the chapter. Then exchange one thing at a time in all its blocks: give every image the
+# *average* means, or the average maxima; the channel logits or the spatial logits of *another* image; or one spatial
+# gate for all pixels, the mean of the image's own logits.
 
 # %%
 images, classes, _ = generate(1000, seed=7)
@@ -252,8 +256,8 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With average means the network loses less than 2.5 points of accuracy: it hardly listens to the means. One spatial gate for
-# all pixels of an image, its mean logit, costs less than 7 points.
+# Hardly to the means: with average ones the network loses less than 2.5 points of accuracy. One spatial gate for all
+# pixels of an image, its mean logit, costs less than 7 points.
 # :::
 #
 # Why not the means? Behind a batch norm the mean of a channel is near zero, while its maximum over a thousand pixels is
@@ -271,9 +275,9 @@ half = lambda t: torch.zeros_like(t)
 print(f"{own - accuracy('spatial_gate', logits=half):.1f} points lost")
 
 # %% [markdown]
-# ## The kernels, before and after
+# ## What has become of the 7 by 7 kernel?
 #
-# What has the 7 by 7 kernel become? The recipe draws the same first weights again, so both can be seen.
+# One would like to see a blob or an edge. The recipe draws the same first weights again, so both can be seen.
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Seven by seven kernels of three blocks, fresh and trained, for the maxima and for the means. Each trained kernel has the same random pattern as the fresh one beside it."}, "figure": {"caption": "The kernels of the three blocks as the seed drew them, and after training; one scale of colour. Trained kernels still show the pattern that was drawn.", "name": "cbam-kernels"}}
 fresh_model = build(trained.record.recipe, 10, 32)
@@ -312,15 +316,17 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The kernels are still those that the seed drew: in every block the cosine between fresh and trained weights is more than
+# Nothing has. The kernels are still those that the seed drew: in every block the cosine between fresh and trained
+# weights is more than
 # 0.8. In a run as short as this, 98 of the spatial half's 100 parameters hardly learn anything. The two that learn are
 # $\gamma$ and $\beta$, which the paper does not have.
 # :::
 #
 # ## Whose costs does Table 1 print?
 #
-# The paper's Table 1 compares what the channel half pools. Here are its costs beside those of the networks themselves,
-# recomputed, and beside ResNet-50 with BAM, another module of the same authors.
+# The paper's Table 1 compares what the channel half pools, and two of its costs do not fit CBAM. Do they fit something
+# else? Here are its costs beside those of the networks themselves, recomputed, and beside ResNet-50 with BAM, another
+# module of the same authors.
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"code_prompt_show": "Show the code"}
 both = paper.costs()
@@ -357,9 +363,9 @@ finding("4.02 in the last row", both[2], round(twice, 2) == both[2])
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Table 1 prints 25.92 million parameters and 3.94 GFLOPs for a channel half from means. That network has 28.09 million and
-# 3.86, as the paper's Table 2 says of it. ResNet-50 with BAM has 25.92 million and 3.94: these are BAM's costs. And 4.02 in
-# the last row is the plain network plus twice what BAM adds.
+# BAM's. Table 1 prints 25.92 million parameters and 3.94 GFLOPs for a channel half from means. That network has 28.09
+# million and 3.86, as the paper's Table 2 says of it. ResNet-50 with BAM has 25.92 million and 3.94. And 4.02 in the
+# last row is the plain network plus twice what BAM adds.
 # :::
 #
 # ## Exercises
@@ -368,8 +374,8 @@ finding("4.02 in the last row", both[2], round(twice, 2) == both[2])
 # :label: cbam-exercise-spatial
 #
 # *Easy, 10 minutes.* The paper's equation stacks the two maps as [mean; maximum], and has no batch norm. Write
-# `spatial_gate(u, kernel)` that returns these gates, (N, 1, H, W), for a map (N, C, H, W) and a kernel (2, 7, 7) of which the
-# first half is for the means.
+# `spatial_gate(u, kernel)` that returns these gates, (N, 1, H, W), for a map (N, C, H, W) and a kernel (2, 7, 7) of
+# which the first half is for the means.
 #
 # :::{dropdown} Hint
 # `torch.nn.functional.conv2d(maps, kernel[None], padding=3)` takes the two maps as channels.
@@ -411,8 +417,9 @@ exercises.try_judge(
 # ````{exercise} Fold the norm away
 # :label: cbam-exercise-fold
 #
-# *Medium, 10 minutes.* The batch norm of the released code is no new kind of gate. Write `fold(w, gamma, beta, mu, nu, eps)`
-# that returns a kernel and a bias with which the convolution alone gives the logits {eq}`cbam-spatial-logits` of evaluation.
+# *Medium, 10 minutes.* The batch norm of the released code is no new kind of gate. Write `fold(w, gamma, beta, mu, nu,
+# eps)` that returns a kernel and a bias with which the convolution alone gives the logits {eq}`cbam-spatial-logits` of
+# evaluation.
 #
 # :::{dropdown} Hint
 # Collect what multiplies $n$; the rest is the bias.

@@ -17,9 +17,9 @@
 # %% [markdown]
 # # ECA, deeper
 #
-# What [the chapter](eca.ipynb) leaves out: the mean gate at the start, the gradients, what no kernel can see, ECA against a
-# bottleneck and groups of equal size, what training makes of the kernels, what the paper prints of costs and others found,
-# and a kernel without ends.
+# Questions that [the chapter](eca.ipynb) leaves open: where does a gate begin, what can no kernel see, what do three
+# weights buy that a bottleneck of equal size does not, what does training make of them, and how good are the printed
+# numbers?
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -52,20 +52,20 @@ plots.use()
 paper = attnlib.paper("eca")
 
 # %% [markdown]
-# ## The mean gate at the start
+# ## Where does a gate begin?
 #
-# The kernel keeps PyTorch's random weights between $-1/\sqrt{k}$ and $1/\sqrt{k}$, so a fresh gate is not a constant, as it
-# nearly is in SE. But consider its average. The batch norm before the block gives channel $c$ the mean $\beta_c$ over the
-# batch ({eq}`se-mean-of-means` in SE's chapter). A sum of means is the mean of the sums, so that over the $N$ images of a
-# batch
+# The kernel keeps PyTorch's random weights between $-1/\sqrt{k}$ and $1/\sqrt{k}$, so a fresh gate is not a constant,
+# as it nearly is in SE. But consider its average. The batch norm before the block gives channel $c$ the mean $\beta_c$
+# over the batch ({eq}`se-mean-of-means` in SE's chapter). A sum of means is the mean of the sums, so that over the $N$
+# images of a batch
 #
 # :::{div} wide
 # $$\frac{1}{N} \sum_{n=1}^{N} s_{nc} = \sum_{j=1}^{k} w_j\, \beta_{c + j - 1 - m}.$$ (eca-mean-logit)
 # :::
 #
-# At the start $\beta = 0$: every logit is zero in the mean, and the gates scatter about one half. Later, since ECA has no
-# bias, only $\beta$ and the two ends of the order can make the mean logits of two channels differ. Tried behind a batch
-# norm in training mode whose $\beta$ is random:
+# At the start $\beta = 0$: every logit is zero in the mean, and the gates scatter about one half. Later, since ECA has
+# no bias, only $\beta$ and the two ends of the order can make the mean logits of two channels differ. Tried behind a
+# batch norm in training mode whose $\beta$ is random:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -78,7 +78,7 @@ slid = F.pad(norm.bias, (2, 2)).unfold(0, 5, 1) @ eca.conv.weight.flatten()
 check("mean logit = slid beta", logits.mean(0), slid, atol=1e-12)
 
 # %% [markdown]
-# ## The gradients
+# ## What gradient does a weight get that slides?
 #
 # A bar over a quantity is the derivative of the loss by it. Through product and sigmoid it is as in SE:
 #
@@ -122,10 +122,10 @@ check("gradient of x", by_hand, auto_x, atol=1e-12)
 check("gradient of w", back_w, auto_w.flatten(), atol=1e-12)
 
 # %% [markdown]
-# ## What no kernel can do
+# ## What can no kernel see?
 #
-# The chapter's three sentences, tried with a random kernel of five weights: far channels are not heard, equal windows have
-# equal gates, and turned signs turn the gates.
+# Three sentences of the chapter, tried with a random kernel of five weights: far channels are not heard, equal windows
+# have equal gates, and turned signs turn the gates.
 
 
 # %% tags=["nbval-check-output"]
@@ -152,19 +152,20 @@ finding("SE tells them apart", named.std() > 0.01)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# What happens in channel 9 never reaches the gates 0 to 6; a change within the window does, and the gate next door moves.
-# In an image whose means repeat, the gates repeat: ECA does not know one channel from another. In an image whose means
-# are all the same, SE tells them apart.
+# What happens in channel 9 never reaches the gates 0 to 6; a change within the window does, and the gate next door
+# moves. In an image whose means repeat, the gates repeat: ECA does not know one channel from another. In an image whose
+# means are all the same, SE tells them apart.
 # :::
 #
-# This is also what a slid kernel has over one scale for each channel, the diagonal: its gate can open *because the one next
-# door is strong*. And SE has both over ECA: it hears the far ones, and it knows which channel is which.
+# This is also what a slid kernel has over one scale for each channel, the diagonal: its gate can open *because the one
+# next door is strong*. And SE has both over ECA: it hears the far ones, and it knows which channel is which.
 #
-# ## Against a bottleneck and groups of equal size
+# ## What do three weights buy that a bottleneck does not?
 #
-# Leave the non-linearities out. Then a gate's logits are $s = M z$, and the forms differ in where the matrix $M$ may have
-# entries: on the diagonal, in a band, in blocks, or as a product of two thin matrices. The paper tries all of them. Here
-# they are for 16 channels, with random weights; the *rank* is how many independent numbers of $z$ come through.
+# Leave the non-linearities out. Then a gate's logits are $s = M z$, and the forms differ in where the matrix $M$ may
+# have entries: on the diagonal, in a band, in blocks, or as a product of two thin matrices. The paper tries all of
+# them. Here they are for 16 channels, with random weights; the *rank* is how many independent numbers of $z$ come
+# through.
 
 
 # %%
@@ -226,16 +227,17 @@ plt.show()
 #
 # :::{admonition} Finding
 # :class: finding
-# The same 64 weights buy either groups, which hear 4 channels and rank 16, or a bottleneck, which hears 16 channels and
-# rank 2. ECA's three weights reach rank 16: no number of $z$ is lost, and each gate hears three of them. That is what
-# "without dimensionality reduction" means. What it does not say is why the three should be neighbours.
+# The full rank. The same 64 weights buy either groups, which hear 4 channels and rank 16, or a bottleneck, which hears
+# 16 channels and rank 2. ECA's three weights reach rank 16: no number of $z$ is lost, and each gate hears three of
+# them. That is what "without dimensionality reduction" means. What it does not say is why the three should be
+# neighbours.
 # :::
 
 # %% [markdown]
-# ## What training makes of the kernels
+# ## What does training make of the kernels?
 #
-# The chapter's network on generated shapes, once more: which part of a gate survives another order of the channels? Here
-# are the kernels of its three blocks.
+# Which part of a gate survives another order of the channels? Only that of the channel itself, the middle weight. Here
+# are the kernels of the three blocks of the chapter's network.
 
 # %%
 trained = train(Recipe.named("smoke", attention="eca"))
@@ -249,13 +251,13 @@ finding("0.577", 3**-0.5)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In the last block the middle weight, which is that of the channel itself, is more than 0.7, beyond the 0.577 where fresh
-# weights end: a channel is opened where its own mean is high. This part of the gate is the same in any order. What the
-# neighbours add is not, and their weights need not be smaller.
+# In the last block the middle weight, which is that of the channel itself, is more than 0.7, beyond the 0.577 where
+# fresh weights end: a channel is opened where its own mean is high. This part of the gate is the same in any order.
+# What the neighbours add is not, and their weights need not be smaller.
 # :::
 #
-# A gate of ECA has no bias. Does it stay near one half, where {eq}`eca-mean-logit` put it? The cell takes the mean gate of
-# every channel over images, and how far a gate scatters about it.
+# A gate of ECA has no bias. Does it stay near one half, where {eq}`eca-mean-logit` put it? The cell takes the mean gate
+# of every channel over images, and how far a gate scatters about it.
 
 # %%
 images, _, _ = generate(1000, seed=7)
@@ -280,7 +282,7 @@ finding("more from image to image", *more)
 # gate only leans to one side of one half or the other, image by image.
 # :::
 #
-# ## What the paper prints
+# ## How good are the printed numbers?
 #
 # Accuracy first, of ResNet-50 on ImageNet. Behind each form stand the weights of a block of 256 channels.
 
@@ -345,12 +347,12 @@ finding("which is 24.37 times", total / 2**20)
 # :::{admonition} Finding
 # :class: finding
 # Of the 79 costs in this paper's tables that can be recomputed, 71 agree to the printed digit, once its units and its
-# profiler are known; of the SE paper's 42 it was 23. None of the others is in a row of ECA. One is CBAM's: 26.77 for CBAM,
-# which has 26.79, is SE's number.
+# profiler are known; of the SE paper's 42 it was 23. None of the others is in a row of ECA. One is CBAM's: 26.77 for
+# CBAM, which has 26.79, is SE's number.
 # :::
 #
-# One trap lies in the units. Table 3 gives ResNet-50 with ECA 24.37 million parameters; other papers give the plain network
-# more.
+# One trap lies in the units. Table 3 gives ResNet-50 with ECA 24.37 million parameters; other papers give the plain
+# network more.
 #
 # :::{admonition} Finding
 # :class: finding
@@ -358,7 +360,7 @@ finding("which is 24.37 times", total / 2**20)
 # says M. Beside a decimal 25.56 of another paper, 24.37 million look like a network that became smaller.
 # :::
 #
-# ## What others found
+# ## What did others find?
 #
 # One recipe of the library timm gives SE 0.1 and 0.3 points *more* than ECA on two networks, one of hanser gives it 0.3
 # points less (single runs, quoted in [the ledger](../../book/ledger.md)).
@@ -372,7 +374,8 @@ finding("39.0 %, and 37.2 %", box["paper with ECA"], box["paper without"])
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The replication for the ML Reproducibility Challenge 2020 ended at 34.1 % box AP with ECA in Mask R-CNN. The paper prints
+# The replication for the ML Reproducibility Challenge 2020 ended at 34.1 % box AP with ECA in Mask R-CNN. The paper
+# prints
 # 39.0 %, and 37.2 % without ECA. It ran on one GPU, its loss became NaN, and it was trained anew from epoch 6 with a
 # smaller rate: it shows nothing against ECA, and confirms nothing either.
 # :::
@@ -383,11 +386,12 @@ finding("39.0 %, and 37.2 %", box["paper with ECA"], box["paper without"])
 # :label: eca-exercise-circle
 #
 # *Medium, 15 minutes.* The first and the last channel hear fewer others than the rest. Close the order to a circle, so
-# that they are neighbours, as a form in the library timm does. Write `gate(x, w)` that returns these gates, (N, C), for a
-# map (N, C, H, W) and a kernel (k,) with an odd k up to C.
+# that they are neighbours, as a form in the library timm does. Write `gate(x, w)` that returns these gates, (N, C), for
+# a map (N, C, H, W) and a kernel (k,) with an odd k up to C.
 #
 # :::{dropdown} Hint
-# `torch.roll` turns the channels around; the kernel is a sum over $k$ turned copies. Which way does the first weight look?
+# `torch.roll` turns the channels around; the kernel is a sum over $k$ turned copies. Which way does the first weight
+# look?
 # :::
 # ````
 
@@ -399,8 +403,8 @@ exercises.answer("eca-exercise-circle", ...)  # your function for the dots
 # :class: dropdown
 # ````
 #
-# The first weight looks $m$ channels back, so the means move $m$ places forward. Now no channel can be told from another,
-# not even by its distance from an end: turn the channels, and the gates turn with them.
+# The first weight looks $m$ channels back, so the means move $m$ places forward. Now no channel can be told from
+# another, not even by its distance from an end: turn the channels, and the gates turn with them.
 
 
 # %%

@@ -20,12 +20,12 @@
 # :::{admonition} For which networks does the shuffle of channels change nothing but names?
 # :class: question
 #
-# **For a ResNet with SA in its branches**, as [the chapter](sa.ipynb) proves. Here a whole ResNet-20 is renamed, and the two
-# networks stay one through five steps of training. The same is true with shortcuts padded with zeros, and with SA at the
-# ends of stages.
+# **For a ResNet with SA in its branches**, as [the chapter](sa.ipynb) proves. Here a whole ResNet-20 is renamed, and
+# the two networks stay one through five steps of training. The same is true with shortcuts padded with zeros, and with
+# SA at the ends of stages.
 #
-# **Not where SA stands behind the addition**, and not where grouped layers read what is shuffled: without the shuffle a group
-# of theirs hears one group of the input, with it up to all.
+# **Not where SA stands behind the addition**, and not where grouped layers read what is shuffled: without the shuffle a
+# group of theirs hears one group of the input, with it up to all.
 # :::
 #
 # Definitions are those of the chapter; channels and groups are counted from 0.
@@ -65,11 +65,11 @@ from attnlib.training.steps import sgd_steps
 plots.use()
 
 # %% [markdown]
-# ## Who meets whom
+# ## Who meets whom?
 #
-# For even $G$ the outputs $2i$ and $2i + 1$ come from the same place of two groups: group $k$ meets $k + G/2$. New group
-# $k$ holds one kind only, gated by channel for even $k$ and by pixel for odd $k$. With an odd $G$ places move by half a
-# group, and a new group holds both kinds.
+# The shuffle is there so that groups meet. Do they? For even $G$ the outputs $2i$ and $2i + 1$ come from the same place
+# of two groups: group $k$ meets $k + G/2$. New group $k$ holds one kind only, gated by channel for even $k$ and by
+# pixel for odd $k$. With an odd $G$ places move by half a group, and a new group holds both kinds.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two rows of sixteen tiles in four colours, one for each group; in each group two tiles are hatched. Lines lead from the upper row to the lower one, where tiles 0 and 8, 1 and 9, 2 and 10 are neighbours, and hatched tiles stand beside hatched ones."}, "figure": {"caption": "Sixteen channels in four groups, before and behind the shuffle; hatched channels are gated by pixel.", "name": "sa-tiles"}} tags=["hide-input"]
 C, G = 16, 4
@@ -110,8 +110,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # Channels 0 and 8 become neighbours, then 1 and 9: group 0 meets group 2, and 1 meets 3. The two *kinds* do not meet.
-# Before the shuffle each run of four channels held both; behind it each run holds one kind only. The shuffle mixes groups
-# and sorts kinds.
+# Before the shuffle each run of four channels held both; behind it each run holds one kind only. The shuffle mixes
+# groups and sorts kinds.
 # :::
 
 
@@ -145,14 +145,14 @@ plots.table(met, "The groups of neighbouring channels in SA's output")
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# So it is at the widths of ResNet-50, too. Without the shuffle every new group has both kinds. With it none has, where $G$ is
-# even; where $G$ is 3, all 3 have.
+# So it is at the widths of ResNet-50, too. Without the shuffle every new group has both kinds. With it none has, where
+# $G$ is even; where $G$ is 3, all 3 have.
 # :::
 #
-# ## A whole ResNet, renamed
+# ## Can a whole ResNet be renamed?
 #
-# {prf:ref}`sa-theorem` says which weights to reorder. `rows` names the layers that write a shortcut's start, `columns` those
-# that read it; each gets the order of its stage.
+# {prf:ref}`sa-theorem` says which weights to reorder. `rows` names the layers that write a shortcut's start, `columns`
+# those that read it; each gets the order of its stage.
 
 
 # %%
@@ -209,9 +209,9 @@ finding("not renamed, its outputs differ", apart > 0.1)
 #
 # ## How often does chance make such a gap?
 #
-# So the sixteen recorded runs of the chapter, eight with the shuffle and eight without, are runs of one network. They can be
-# dealt out anew, into every two sets of three. (This parts the pairs of one seed, whose images come in the same order.) How
-# often are two means as far apart as those of the first three seeds, 1.64 points?
+# So the sixteen recorded runs of the chapter, eight with the shuffle and eight without, are runs of one network. They
+# can be dealt out anew, into every two sets of three. (This parts the pairs of one seed, whose images come in the same
+# order.) How often are two means as far apart as those of the first three seeds, 1.64 points?
 
 # %%
 kinds = "sa", "sa(shuffle=False)"
@@ -228,22 +228,23 @@ finding("In 20.4 % of all ways", 100 * (gaps >= seen - 1e-9).mean())
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In 20.4 % of all ways the two means are 1.64 points or more apart: a gap like that of the first three seeds is nothing rare.
+# In 20.4 % of all ways the two means are 1.64 points or more apart: a gap like that of the first three seeds is nothing
+# rare.
 # :::
 #
-# ## Where the theorem ends
+# ## Where does the theorem end?
 #
-# {prf:ref}`sa-theorem` asks for a dense start of each shortcut, for SA in the branch, and for dense readers. What if one
-# of these is missing? All that decides how a channel is gated is its *label*: its half, and its index there, since groups
-# share their vectors. So two networks are equal but for names as soon as the shortcuts can be renamed such that **every
-# channel of a shortcut meets the same labels in the same blocks**. In the branch, channels may change places as long as
-# their labels stay. This is weaker than what the theorem asks, and it can be counted.
+# {prf:ref}`sa-theorem` asks for a dense start of each shortcut, for SA in the branch, and for dense readers. What if
+# one of these is missing? All that decides how a channel is gated is its *label*: its half, and its index there, since
+# groups share their vectors. So two networks are equal but for names as soon as the shortcuts can be renamed such that
+# **every channel of a shortcut meets the same labels in the same blocks**. In the branch, channels may change places as
+# long as their labels stay. This is weaker than what the theorem asks, and it can be counted.
 #
 # ### Shortcuts padded with zeros
 #
-# So they are in the first CIFAR ResNets. A stage's first 16 channels are those of the stage before: they cannot be renamed
-# for each stage alone, so that the renaming of the theorem fails. Is there another? A channel of the shortcut meets a label
-# in each stage; count how many channels meet which:
+# So they are in the first CIFAR ResNets. A stage's first 16 channels are those of the stage before: they cannot be
+# renamed for each stage alone, so that the renaming of the theorem fails. Is there another? A channel of the shortcut
+# meets a label in each stage; count how many channels meet which:
 
 
 # %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Count the labels that each channel meets"}
@@ -273,8 +274,8 @@ def met_labels(shuffle):
 check("labels met, padded shortcuts", met_labels(True), met_labels(False))
 
 # %% [markdown]
-# They are the same, so there must be a renaming. It permutes the shortcut by channels of equal labels, and the last layer
-# of each branch accordingly, within a label:
+# They are the same, so there must be a renaming. It permutes the shortcut by channels of equal labels, and the last
+# layer of each branch accordingly, within a label:
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Rename by equal labels"}
@@ -325,8 +326,8 @@ check("padded, by labels", shuffled(x), plain(x), atol=1e-9)
 # %% [markdown]
 # ### SA at the ends of stages
 #
-# There it works on the shortcut itself, but only once a stage, and what follows is a dense layer: the convolution and the
-# projection of the next stage. They take the whole permutation into their columns.
+# There it works on the shortcut itself, but only once a stage, and what follows is a dense layer: the convolution and
+# the projection of the next stage. They take the whole permutation into their columns.
 
 
 # %% tags=["nbval-check-output"]
@@ -377,16 +378,17 @@ plots.table(kept, "Channels that meet one kind in all of three blocks")
 # :::{admonition} Finding
 # :class: finding
 # With padded shortcuts, and with SA at the ends of stages, there is a renaming: the shuffle is a change of names there
-# too. With SA behind the addition there is none: in three blocks, 16, 32 and 64 channels, which are all, meet one kind of
-# gate without shuffles, with them only 4, 8 and 16.
+# too. With SA behind the addition there is none: in three blocks, 16, 32 and 64 channels, which are all, meet one kind
+# of gate without shuffles, with them only 4, 8 and 16.
 # :::
 #
-# In the last case no *renaming* makes the networks equal. Whether they train to other accuracies, no record of this book says.
+# In the last case no *renaming* makes the networks equal. Whether they train to other accuracies, no record of this
+# book says.
 #
-# ## Where it is needed
+# ## Where is the shuffle needed?
 #
-# A *grouped* layer reads its own channels only, whatever their names. Here grouped layers and SA alternate, and the gradient
-# says which groups of the input a group of the output depends on.
+# A *grouped* layer reads its own channels only, whatever their names. Here grouped layers and SA alternate, and the
+# gradient says which groups of the input a group of the output depends on.
 
 
 # %% tags=["nbval-check-output"]
@@ -412,6 +414,6 @@ plots.table(heard, "Groups of the input that one group hears")
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# After 0, 1, 2 and 3 shuffles, a group hears 1, 2, 4 and 8 groups of the input. Without the shuffle it is always one: no
-# training can make these networks equal. There the shuffle is needed.
+# After 0, 1, 2 and 3 shuffles, a group hears 1, 2, 4 and 8 groups of the input. Without the shuffle it is always one:
+# no training can make these networks equal. There the shuffle is needed.
 # :::

@@ -17,8 +17,9 @@
 # %% [markdown]
 # # SE, deeper
 #
-# What goes further than [the chapter](se.ipynb): three ways to squeeze, what the reduction buys, which channels are let
-# through, where the network looks, and every cost that the paper prints. The definitions are those of the chapter.
+# Five questions that [the chapter](se.ipynb) leaves open: does a gate need the whole image, how small may the hidden
+# layer be, who decides which channels are let through, where does the network look, and do the printed costs come out?
+# The definitions are those of the chapter.
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -51,11 +52,11 @@ plots.use()
 paper = attnlib.paper("se")
 
 # %% [markdown]
-# ## Three squeezes
+# ## Does a gate need the whole image?
 #
 # The paper also tries the maximum instead of the mean (its Table 11), and no squeeze at all: the two layers as 1 x 1
-# convolutions at every pixel (Section 7.1, "NoSqueeze"). All three have the same parameters. What differs is what a gate
-# can know, and what it costs; here in one block of 256 channels on a map of 56 by 56 pixels.
+# convolutions at every pixel (Section 7.1, "NoSqueeze"). All three have the same parameters. What differs is what a
+# gate can know, and what it costs; here in one block of 256 channels on a map of 56 by 56 pixels.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -101,12 +102,14 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Without the squeeze the same parameters take 3,136 times the multiply-adds, once for each pixel, and the gate sees one
-# pixel. In the paper's Table 16 this keeps 0.37 of 1.02 points of SE's gain: most of the gain needs the view of the whole
-# image.
+# Mostly, yes. Without the squeeze the same parameters take 3,136 times the multiply-adds, once for each pixel, and the
+# gate sees that pixel alone. In the paper's Table 16 this keeps 0.37 of 1.02 points of SE's gain (single runs): most of
+# the gain comes with the view of the whole image.
 # :::
 #
-# ## What the reduction buys
+# ## How small may the hidden layer be?
+#
+# The reduction $r$ divides the parameters. What does the printed accuracy pay for it?
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels over the reduction from 2 to 32. Parameters added to ResNet-50 fall from 20 to 1.3 million. The printed top-1 error stays near 22.3 per cent up to 16 and rises to 22.7 at 32; without SE it is 23.3."}, "figure": {"caption": "Parameters added to ResNet-50, and the printed error, by reduction. Up to 16 the error stays where it is, while the parameters fall.", "name": "se-reduction"}} tags=["hide-input"]
 widths = {256: 3, 512: 4, 1024: 6, 2048: 3}  # width: blocks in ResNet-50
@@ -140,16 +143,15 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# From $r = 2$ to $r = 16$ the parameters that SE adds fall from 20.1 to 2.5 million, and the printed error moves by
-# 0.04 points; from 16 to 32 it rises by 0.44. Each point is one printed number without a spread, so that differences of
-# a few hundredths rank nothing. Up to 16, $r$ is a choice of size: whoever wants a smaller SE may take 16 without a
-# second thought, and nothing printed speaks for 2.
+# A sixteenth of the width is enough. From $r = 2$ to $r = 16$ the parameters that SE adds fall from 20.1 to 2.5
+# million, and the printed error moves by 0.04 points, which for single runs is nothing; from 16 to 32 it rises by 0.44.
+# Whoever wants a smaller SE may take 16 without a second thought, and nothing printed speaks for 2.
 # :::
 #
-# ## Which channels are let through
+# ## Who decides which channels are let through, the image or the channel?
 #
-# The live network of the chapter, looked at channel by channel: the strongest and the weakest gates of the first block on
-# three images, and the maps behind them, gated.
+# If it is the image, then another channel should have the largest gate in another image. Here are the strongest and the
+# weakest gates of the first block of the chapter's live network on three images, and the maps behind them, gated.
 
 # %% mystnb={"code_prompt_show": "Train, and draw the figure", "image": {"alt": "Three images; beside each, the gated maps of the two channels with the largest and the two with the smallest gates of the first block."}, "figure": {"caption": "Gated maps of the channels with the largest and the smallest gates.", "name": "se-channels"}} tags=["hide-input"]
 trained = train(Recipe.named("smoke", attention="se"))
@@ -181,12 +183,13 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In the first block the channel with the largest gate is one and the same for more than 50 % of the images: mostly, it is the
-# channel that decides how open a gate is, and not the image. A gate also does not say whether a channel has anything to
-# show: a map with a large gate can be flat.
+# Mostly the channel. In the first block the channel with the largest gate is one and the same for more than 50 % of the
+# images. A gate also does not say whether a channel has anything to show: a map with a large gate can be flat.
 # :::
 #
-# ## Where the network looks
+# ## Does the network look at the object?
+#
+# Grad-CAM marks where a network's answer comes from, here in the maps of the last stage.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Three images and, below each, Grad-CAM of its class over a grey copy, with the outline of the object in white."}, "figure": {"caption": "Grad-CAM of the live network; the white line is the true outline.", "name": "se-gradcam"}} tags=["hide-input"]
 heat = plots.grad_cam(model, model.layer3, inputs, labels)
@@ -209,14 +212,15 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Over 1,000 images more than 33 % of Grad-CAM's heat for the right class lies inside the object, which has 20 % of the pixels:
-# the network finds the object more often than a blind guess, and far from always. SE itself has no say in *where*: its
-# gate is one number for a whole channel.
+# More than by chance, and far from always. Over 1,000 images more than 33 % of Grad-CAM's heat for the right class lies
+# inside the object, which has 20 % of the pixels. SE itself has no say in *where*: its gate is one number for a whole
+# channel.
 # :::
 #
-# ## What the paper prints
+# ## Do the printed costs come out?
 #
-# Printed figures beside the same figures recomputed:
+# "0.26 % more operations" is the number that made SE known as cheap. Printed figures beside the same figures
+# recomputed:
 
 # %% tags=["nbval-check-output"]
 rows = ["Table 13: none", "Table 13: all", "Table 10: 8"]
@@ -240,7 +244,8 @@ finding("larger in print", (others["difference"] < 0).mean() > 0.5)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The paper's 0.26 % more operations are the ratio of two rounded figures, 3.87 against 3.86. Recomputed, SE adds 0.065 %.
+# SE is cheaper than its paper says. The 0.26 % more operations are the ratio of two rounded figures, 3.87 against 3.86.
+# Recomputed, SE adds 0.065 %.
 # Of the 42 costs in this paper's tables that can be recomputed, 23 agree to the printed digit; most of the others are
 # larger in print.
 # :::
@@ -250,9 +255,9 @@ finding("larger in print", (others["difference"] < 0).mean() > 0.5)
 # ````{exercise} The same name, another network
 # :label: se-exercise-rounding
 #
-# *Medium, 10 minutes.* A widely used library rounds the hidden width to a multiple of 8, and never below 8. ResNet-20 has
-# three blocks each with 16, 32 and 64 channels. How many more parameters does its SE-ResNet-20 have than one
-# with hidden widths of $C / 16$, biases included?
+# *Medium, 10 minutes.* A widely used library rounds the hidden width to a multiple of 8, and never below 8. ResNet-20
+# has three blocks each with 16, 32 and 64 channels. How many more parameters does its SE-ResNet-20 have than one with
+# hidden widths of $C / 16$, biases included?
 #
 # :::{dropdown} Hint
 # The hidden widths are 1, 2 and 4 by the formula, and 8, 8 and 8 when rounded. Use {eq}`se-parameters` with both.

@@ -20,7 +20,8 @@
 # :::{admonition} Does it switch?
 # :class: question
 #
-# SEM makes logits for its gates in three ways, and each image decides how much each of them counts.
+# SEM makes logits for its gates in three ways: two layers (FC), a kernel (CNN), a scale and a shift (IE). Each image
+# decides how much each of them counts.
 #
 # **From block to block it switches, from image to image hardly.** After ten epochs on this book's shapes, on each of
 # three seeds, the last block has FC and CNN on and IE off; in the others no mean weight leaves 0.34 to 0.58. With
@@ -305,7 +306,7 @@ finding("of more than 0.1", interaction(fc).abs().max() > 0.1)
 #
 # ## What it costs
 #
-# In ResNet-164, the network of the released code, with 10 classes; a training step is one of ResNet-20 on two CPU cores.
+# In ResNet-164, the network of the released code, with 10 classes; a training step is one of ResNet-20 on two cores.
 
 # %% tags=["nbval-check-output"]
 counted = costs().query("network == 'resnet164'").set_index("module")
@@ -417,8 +418,7 @@ plt.show()
 #
 # ### On CIFAR-10, recorded
 #
-# ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000 test images; once without augmentation, and
-# once with crops and flips.
+# ResNet-20, four epochs on 4,500 images of CIFAR-10, tested on all 10,000; without and with crops and flips.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Test accuracy of every recorded run as a point, three seeds a row. Without augmentation SEM is lowest, then no module and IEBN, then SE and the constant gate of one half. With augmentation SEM is lowest, then no module, then SE."}, "figure": {"caption": "Recorded runs on a tenth of CIFAR-10, without (above) and with augmentation: a point for each seed, a bar at the mean.", "name": "sem-cifar"}} tags=["hide-input"]
 keys = ("none", "constant", "iebn", "se", "sem")

@@ -47,10 +47,11 @@ from attnlib.training import Recipe, train
 plots.use()
 
 # %% [markdown]
-# ## Small, constant and faint maps
+# ## What does standardising do where there is little to compare?
 #
-# The released deviation divides by $HW - 1$, which is called unbiased; the paper's formula, as recalled, by $HW$. How
-# large can $z$ be at all? Most where one pixel stands out and all others are equal:
+# On a map of one pixel, on a constant map, on a faint one? First the size. The released deviation divides by $HW - 1$,
+# which is called unbiased; the paper's formula, as recalled, by $HW$. How large can $z$ be at all? Most where one pixel
+# stands out and all others are equal:
 #
 # $$|z_i| \le \frac{HW - 1}{\sqrt{HW}}.$$ (sge-deeper-bound)
 
@@ -99,11 +100,11 @@ finding("less than 0.1", faint < 0.1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The unbiased deviation is larger by 15.5 % on four pixels and 1.0 % on 49: it matters little. But on a constant map
-# with values up to 100, rounding in float32 makes $|z|$ more than 0.3 where nothing is to be seen; in double
-# precision it is less than 0.001. And on a map whose own deviation is 0.001, that of $z$ is less than 0.1. The
-# reason: $c$ is a product of two vectors, and $\varepsilon$ one fixed number for all sizes of it. So $z$ can be
-# trusted on maps that are neither faint nor constant, as most are behind a batch norm.
+# It makes noise. The unbiased deviation is larger by 15.5 % on four pixels and 1.0 % on 49: it matters little. But on a
+# constant map with values up to 100, rounding in float32 makes $|z|$ more than 0.3 where nothing is to be seen; in
+# double precision it is less than 0.001. And on a map whose own deviation is 0.001, that of $z$ is less than 0.1. The
+# reason: $c$ is a product of two vectors, and $\varepsilon$ one fixed number for all sizes of it. So $z$ can be trusted
+# on maps that are neither faint nor constant, as most are behind a batch norm.
 # :::
 #
 # :::{admonition} Try it
@@ -118,7 +119,7 @@ shown = similarities(single, level / 100 * constant).abs().max()
 print(f"values up to {level}: {shown:.3f}")
 
 # %% [markdown]
-# ## What the network does with its similarities
+# ## What does the network do with its similarities?
 #
 # A small network with SGE, trained as in the chapter, and 1,000 images that it has not seen. As in [SE's
 # chapter](se.ipynb), exchange its gates, train nothing, and see what it loses. The gates may become a *constant* for
@@ -177,7 +178,6 @@ plots.table(shown, "What the network loses", digits=1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With $\gamma$ turned over the network loses more than 8 points of accuracy, and more than with constant gates: wrong
-# similarities are worse than none. With the mean of another image it loses more than 2. So the network has come to
-# rely on its similarities, be it for the object or for its size.
+# It relies on them. With $\gamma$ turned over it loses more than 8 points of accuracy, and more than with constant
+# gates: wrong similarities are worse than none. With the mean of another image it loses more than 2.
 # :::

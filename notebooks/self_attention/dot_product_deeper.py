@@ -17,9 +17,9 @@
 # %% [markdown]
 # # What attention is, deeper
 #
-# What goes further than [the chapter](dot_product.ipynb): how steep a softmax is, the gradient of attention by hand, attention
-# that never holds its weights, the heads of the paper's own table, and a code of positions. Symbols and definitions are those
-# of the chapter.
+# Five questions that [the chapter](dot_product.ipynb) leaves open: when does a softmax stop learning, how does a query
+# learn where to look, must the table of weights exist at all, are more heads better, and how can attention know an
+# order? Symbols and definitions are those of the chapter.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -54,10 +54,10 @@ plots.use()
 paper = attnlib.paper("dot_product")
 
 # %% [markdown]
-# ## How steep a softmax is
+# ## When does a softmax stop learning?
 #
-# A slope of the softmax, {eq}`dp-jacobian`, is at most $1 - a$, with $a$ the largest weight of its row. Is the bound near? Take
-# the scores that the word "river" has in the chapter, and multiply them by a factor $t$.
+# A slope of the softmax, {eq}`dp-jacobian`, is at most $1 - a$, with $a$ the largest weight of its row. Is the bound
+# near? Take the scores that the word "river" has in the chapter, and multiply them by a factor $t$.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Weights and slopes of the word river, with its scores multiplied by t.", "name": "dot-product-slopes"}, "image": {"alt": "Against the factor on the scores: the largest weight of the word river rises from a quarter to one; the largest slope rises, then falls to zero below its bound."}, "code_prompt_show": "Draw the figure"}
 scores = torch.tensor([0.0, 0, 4, 2], dtype=torch.float64)  # of "river"
@@ -89,13 +89,13 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# From $t = 0$ to $t = 1$ the weight that "river" gives itself goes from 0.25 to 0.85, and a slope of 0.13 is left. At $t = 4$
-# the slope is 0.0003: four times larger scores, and the word can hardly learn to look elsewhere. The slope stays below
-# its bound everywhere, at $t = 4$ by less than 1 %.
+# When one weight takes all. From $t = 0$ to $t = 1$ the weight that "river" gives itself goes from 0.25 to 0.85, and a
+# slope of 0.13 is left. At $t = 4$ the slope is 0.0003: four times larger scores, and the word can hardly learn to look
+# elsewhere. The slope stays below its bound everywhere, at $t = 4$ by less than 1 %.
 # :::
 #
-# The chapter says what the division by $\sqrt d$ does to the largest weight. Here is what it does to all slopes of a row at once,
-# the norm of the matrix {eq}`dp-jacobian`, with the same random queries and keys:
+# The chapter says what the division by $\sqrt d$ does to the largest weight. Here is what it does to all slopes of a
+# row at once, the norm of the matrix {eq}`dp-jacobian`, with the same random queries and keys:
 
 # %%
 rng = torch.Generator().manual_seed(0)
@@ -122,14 +122,16 @@ finding("larger without the scale", bare[16] > 1.2 * scaled[16])
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Divided by $\sqrt d$ the norm of the slopes is between 0.15 and 0.20 at every width. Without the scale it is less than 0.05 at
-# $d = 256$. But the scale is no law: at $d = 16$ the slopes are larger without the scale. It matters for wide heads.
+# Divided by $\sqrt d$ the norm of the slopes is between 0.15 and 0.20 at every width. Without the scale it is less
+# than 0.05 at $d = 256$. But the scale is no law: at $d = 16$ the slopes are larger without the scale. It matters for
+# wide heads.
 # :::
 #
-# ## The gradient by hand
+# ## How does a query learn where to look?
 #
 # One head, with rows $y_i = \sum_j A_{ij} v_j$ for its output. A bar is the gradient of the loss, as in the
-# [notation](../../book/notation.md), and $\bar y$ arrives. A value enters every row of the output with a weight, so that
+# [notation](../../book/notation.md), and $\bar y$ arrives. A value enters every row of the output with a weight, so
+# that
 #
 # $$\bar v_j = \sum_i A_{ij}\, \bar y_i.$$ (dp-back-values)
 #
@@ -144,7 +146,7 @@ finding("larger without the scale", bare[16] > 1.2 * scaled[16])
 #
 # $$\bar S_{ij} = A_{ij}\; \bar y_i \cdot (v_j - y_i).$$ (dp-back-scores)
 #
-# **This is how a query learns where to look.** A score rises where the value, seen from what the query takes now, lies in the
+# **This is how.** A score rises where the value, seen from what the query takes now, lies in the
 # direction that the loss wants. A value that is like the present mean moves nothing. And a row of $\bar S$ adds up to
 # zero, as it must: a constant on all scores changes nothing. Last, the scores are products:
 #
@@ -182,17 +184,18 @@ finding("less than a billionth", max(g.norm() for g in lost) < 1e-9)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With 256 random positions the gradients of queries and keys are as large as that of the values, within a quarter: the loss
-# pulls at where to look as strongly as at what is taken. Where all values are alike they get none: less than a billionth, which is rounding.
+# With 256 random positions the gradients of queries and keys are as large as that of the values, within a quarter: the
+# loss pulls at where to look as strongly as at what is taken. Where all values are alike they get none: less than a
+# billionth, which is rounding.
 # :::
 #
-# ## Attention that never holds its weights
+# ## Must the table of weights exist at all?
 #
-# The table of weights has $n^2$ entries for each head, the output has $n\, d$. Must the table exist at once? The softmax
-# divides by a sum over the whole row, so it seems so. But only differences of scores count: a sum that was begun with one largest
-# score can be carried on with another. Keep three things for each query: the largest score $m$ so far, the sum $\ell$ of
-# $e^{S - m}$, and the sum $u$ of $e^{S - m}\, v$. When new keys come with scores $s_j$, the largest becomes
-# $m' = \max(m, \max_j s_j)$, and what was summed before shrinks by the same factor in both sums:
+# The table of weights has $n^2$ entries for each head, the output has $n\, d$. Must the table exist at once? The
+# softmax divides by a sum over the whole row, so it seems so. But only differences of scores count: a sum that was
+# begun with one largest score can be carried on with another. Keep three things for each query: the largest score $m$
+# so far, the sum $\ell$ of $e^{S - m}$, and the sum $u$ of $e^{S - m}\, v$. When new keys come with scores $s_j$, the
+# largest becomes $m' = \max(m, \max_j s_j)$, and what was summed before shrinks by the same factor in both sums:
 #
 # $$\ell' = e^{m - m'}\, \ell + \sum_j e^{s_j - m'},$$ (dp-stream-sum)
 #
@@ -219,8 +222,8 @@ def streamed(q, k, v, block=64):
 
 
 # %% [markdown]
-# The first check holds it against the plain form, the second against PyTorch's fused function, which does the same. The third
-# has scores of several hundred thousand, for which $e^S$ alone is infinite:
+# The first check holds it against the plain form, the second against PyTorch's fused function, which does the same. The
+# third has scores of several hundred thousand, for which $e^S$ alone is infinite:
 
 # %% tags=["nbval-check-output"]
 plain = lambda q, k, v: torch.softmax(q @ k.mT / d**0.5, -1) @ v
@@ -233,9 +236,10 @@ check("streamed = plain, large scores", ours, theirs, atol=1e-9)
 assert (1e5 * q @ k.mT).exp().isinf().any()
 
 # %% [markdown]
-# **And the way back?** {eq}`dp-back-scores` needs $A_{ij}$, which one exponential gives again where $m$ and $\ell$ were kept, and
-# $\bar y_i \cdot y_i$, which needs the output alone. So a fused function keeps $q$, $k$, $v$, $y$ and one number for each query,
-# $m + \log \ell$; it pays with computing the scores twice. What do the two forms keep, at 1,024 pixels with 8 heads of 8 channels?
+# **And the way back?** {eq}`dp-back-scores` needs $A_{ij}$, which one exponential gives again where $m$ and $\ell$ were
+# kept, and $\bar y_i \cdot y_i$, which needs the output alone. So a fused function keeps $q$, $k$, $v$, $y$ and one
+# number for each query, $m + \log \ell$; it pays with computing the scores twice. What do the two forms keep, at 1,024
+# pixels with 8 heads of 8 channels?
 
 
 # %%
@@ -266,11 +270,11 @@ finding("less than a twentieth", small < held / 20)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The plain form keeps 33.6 MB of weights beside queries, keys and values. The fused function keeps less than a twentieth of the
-# plain form's memory, for the same numbers.
+# It need not. The plain form keeps 33.6 MB of weights beside queries, keys and values. The fused function keeps less
+# than a twentieth of the plain form's memory, for the same numbers.
 # :::
 #
-# ## Heads in the paper's own table
+# ## Are more heads better?
 #
 # BLEU is a score for translations from 0 to 100: how many runs of words they share with a human's. The paper varies the
 # number of heads, with as many channels in all:
@@ -292,15 +296,15 @@ finding("thirty-two 25.4", bleu[32])
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In the paper's Table 3 one head gives 24.9 BLEU, eight and sixteen 25.8, thirty-two 25.4. More heads are not always better:
-# with 32 a head has 16 channels left to compare by. Each number is a single run of the authors.
+# Up to a number. In the paper's Table 3 one head gives 24.9 BLEU, eight and sixteen 25.8, thirty-two 25.4: with 32 a
+# head has 16 channels left to compare by. Each number is a single run of the authors.
 # :::
 #
-# ## A code of positions
+# ## How can attention know an order?
 #
-# Attention knows no order ({eq}`dp-equivariance`), so the paper adds to the vector of position $i$ a code $p_i$ of where it is:
-# for each of $C / 2$ frequencies $\omega_c$, from 1 down to about 1 / 10,000, a sine and a cosine of $\omega_c\, i$. Why both?
-# Because $\sin a \sin b + \cos a \cos b = \cos (a - b)$, so that
+# Attention knows no order ({eq}`dp-equivariance`), so the paper adds to the vector of position $i$ a code $p_i$ of
+# where it is: for each of $C / 2$ frequencies $\omega_c$, from 1 down to about 1 / 10,000, a sine and a cosine of
+# $\omega_c\, i$. Why both? Because $\sin a \sin b + \cos a \cos b = \cos (a - b)$, so that
 #
 # $$p_i \cdot p_j = \sum_{c=1}^{C / 2} \cos\bigl(\omega_c\, (i - j)\bigr).$$ (dp-code)
 #
@@ -334,10 +338,10 @@ finding("by more than 10 %", apart > 0.1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The product of a code of 64 channels with its neighbour's is 0.97 of its own, with that of one a hundred positions away 0.56.
-# For a map, half of the channels code the row and half the column. Without a code, shuffling 15 pixels shuffles the output, to
-# the last digits of double precision; with the code the two outputs differ by more than 10 % of the largest entry. So a head
-# that compares the codes looks near, and a network can learn how near.
+# The product of a code of 64 channels with its neighbour's is 0.97 of its own, with that of one a hundred positions
+# away 0.56. For a map, half of the channels code the row and half the column. Without a code, shuffling 15 pixels
+# shuffles the output, to the last digits of double precision; with the code the two outputs differ by more than 10 % of
+# the largest entry. So a head that compares the codes looks near, and a network can learn how near.
 # :::
 #
 # ## More exercises
@@ -349,8 +353,8 @@ finding("by more than 10 %", apart > 0.1)
 # `attend(q, k, v)` for (N, n, d) tensors in which position $i$ sees positions $1$ to $i$ alone.
 #
 # :::{dropdown} Hint
-# Weights of zero come from scores of minus infinity; `torch.tril` makes a triangle. To set weights to zero behind the softmax
-# is not enough: what sum do they have then?
+# Weights of zero come from scores of minus infinity; `torch.tril` makes a triangle. To set weights to zero behind the
+# softmax is not enough: what sum do they have then?
 # :::
 # ````
 
@@ -396,9 +400,10 @@ exercises.try_judge(
 # ````{exercise} Two halves of the keys
 # :label: dot-product-exercise-stream
 #
-# *Hard, 20 minutes.* Two machines have half of the keys and values each. For one query, each has worked through its half and
-# sends $m$, $\ell$ and $u$: two numbers and a vector of $d$ entries. Write `merge(m, total, u, m2, total2, u2)`, which makes the
-# three numbers of the whole out of those of the halves. Then say: does it matter in which order blocks of keys are worked through?
+# *Hard, 20 minutes.* Two machines have half of the keys and values each. For one query, each has worked through its
+# half and sends $m$, $\ell$ and $u$: two numbers and a vector of $d$ entries. Write `merge(m, total, u, m2, total2,
+# u2)`, which makes the three numbers of the whole out of those of the halves. Then say: does it matter in which order
+# blocks of keys are worked through?
 #
 # :::{dropdown} Hint
 # The text shrinks what was summed before. Here either half may have the smaller $m$.
@@ -413,8 +418,8 @@ exercises.answer("dot-product-exercise-stream", ...)  # your function
 # :class: dropdown
 # ````
 #
-# {eq}`dp-stream-sum` and {eq}`dp-stream-values` with a factor for each half. The two halves stand in it alike, and a third one
-# may be merged with either: the order does not matter, and blocks can be worked through side by side.
+# {eq}`dp-stream-sum` and {eq}`dp-stream-values` with a factor for each half. The two halves stand in it alike, and a
+# third one may be merged with either: the order does not matter, and blocks can be worked through side by side.
 
 
 # %%

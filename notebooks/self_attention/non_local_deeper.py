@@ -17,9 +17,9 @@
 # %% [markdown]
 # # Non-local blocks, deeper
 #
-# What goes further than [the chapter](non_local.ipynb): the gradients of the first steps in numbers, how much a block adds, one to
-# three dimensions, the moved brackets, what sub-sampling saves and what is pooled, and where the theorem about the global mean
-# ends. Symbols and definitions are those of the chapter.
+# Questions that [the chapter](non_local.ipynb) leaves open: how slowly does a block start, what makes the dot product
+# cheap, what does sub-sampling save and what is pooled, and where does the theorem about the global mean end? Symbols
+# and definitions are those of the chapter.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -55,11 +55,11 @@ def moved(block):
 
 
 # %% [markdown]
-# ## The first steps
+# ## How slowly does a block start?
 #
-# At the start only the norm has a gradient, {eq}`non-local-back-scale` for its scale and $\bar\beta = \sum_i \bar z_i$ for its
-# shift. Both by hand against automatic differentiation, for all four pairwise functions; and every other gradient is zero, not
-# nearly zero:
+# At the start only the norm has a gradient, {eq}`non-local-back-scale` for its scale and $\bar\beta = \sum_i \bar z_i$
+# for its shift. Both by hand against automatic differentiation, for all four pairwise functions; and every other
+# gradient is zero, not nearly zero:
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -80,8 +80,8 @@ for form in ("gaussian", "embedded", "dot", "concat"):
             assert not parameter.grad.any(), name
 
 # %% [markdown]
-# Then $\gamma$ moves, and by {eq}`non-local-back-branch` all that stands behind the norm gets a gradient in proportion to it.
-# With the same $\bar z$ and twice the $\gamma$ every such gradient is twice as large:
+# Then $\gamma$ moves, and by {eq}`non-local-back-branch` all that stands behind the norm gets a gradient in proportion
+# to it. With the same $\bar z$ and twice the $\gamma$ every such gradient is twice as large:
 
 
 # %% tags=["nbval-check-output"]
@@ -107,15 +107,15 @@ finding("with a hundredth", abs(per_scale - 100) < 1e-6)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# At $\gamma = 0.01$ the queries of a block learn with a hundredth of the gradient that they have at $\gamma = 1$. A block that
-# starts as the identity starts slowly: where it looks is learned only as its scale grows. (So it is under SGD. Adam divides a
-# gradient by its own size; the chapter on [SAGAN](sagan.ipynb) shows that there one step is all the delay.)
+# As slowly as its scale grows. At $\gamma = 0.01$ the queries of a block learn with a hundredth of the gradient that
+# they have at $\gamma = 1$. A block that starts as the identity learns late where to look. (So it is under SGD. Adam
+# divides a gradient by its own size; the chapter on [SAGAN](sagan.ipynb) shows that there one step is all the delay.)
 # :::
 #
-# ## How much it adds
+# ## What decides how much it adds?
 #
-# The size of what is added stands in the norm, {eq}`non-local-size`, whatever the layers do. Here the values are made a thousand
-# times larger, and nothing changes:
+# Not the values. The size of what is added stands in the norm, {eq}`non-local-size`, whatever the layers do. Here the
+# values are made a thousand times larger, and nothing changes:
 
 # %% tags=["nbval-check-output"]
 block = attnlib.create("non_local", 64).double()
@@ -130,10 +130,11 @@ both = [added, louder]
 check("size of what is added", both, [size, size], atol=1e-9)
 
 # %% [markdown]
-# ## Sequence, image, video
+# ## Are sequences, images and videos the same to it?
 #
-# No equation knows where a position is. So the same 24 vectors give the same output as a sequence of 24, as an image of 4 by 6, and
-# as a video of two frames of 3 by 4. The layers are convolutions of 1, 1 by 1 and 1 by 1 by 1, with the same numbers in them:
+# No equation knows where a position is. So the same 24 vectors give the same output as a sequence of 24, as an image of
+# 4 by 6, and as a video of two frames of 3 by 4. The layers are convolutions of 1, 1 by 1 and 1 by 1 by 1, with the
+# same numbers in them:
 
 # %% tags=["nbval-check-output"]
 outputs = []
@@ -147,16 +148,17 @@ sequence, image, video = outputs
 check("sequence = image = video", [image, video], [sequence] * 2, 1e-12)
 
 # %% [markdown]
-# With sub-sampling this ends, for then neighbours are pooled: an image by 2 by 2, a sequence by two, a video never over time.
+# With sub-sampling this ends, for then neighbours are pooled: an image by 2 by 2, a sequence by two, a video never over
+# time.
 #
-# ## The brackets of the dot product
+# ## What makes the dot product cheap?
 #
 # Without a softmax between its two products the brackets may be moved:
 #
 # $$(\theta \phi^{\top})\, g = \theta\, (\phi^{\top} g).$$ (non-local-order)
 #
-# attnlib's `forward` takes the right side and never builds the weights; its `weights` builds them. The MACs are those of the four
-# convolutions and $2 P D^2$ in place of $2 P^2 D$:
+# attnlib's `forward` takes the right side and never builds the weights; its `weights` builds them. The MACs are those
+# of the four convolutions and $2 P D^2$ in place of $2 P^2 D$:
 
 # %% tags=["nbval-check-output"]
 x = torch.randn(2, 8, 6, 4, dtype=torch.float64)
@@ -186,14 +188,15 @@ finding("14.7 times", squared)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# From 32 to 64 pixels a side the dot product costs exactly 4 times as much, as a convolution would. The embedded Gaussian costs
+# Its brackets. From 32 to 64 pixels a side the dot product costs exactly 4 times as much, as a convolution would. The
+# embedded Gaussian costs
 # 14.7 times as much.
 # :::
 #
-# ## What sub-sampling saves
+# ## What does sub-sampling save, and what is pooled?
 #
-# A quarter of the keys is left, and the formula {eq}`non-local-cost` says what that makes of the whole block. It and the count
-# agree exactly:
+# A quarter of the keys is left, and the formula {eq}`non-local-cost` says what that makes of the whole block. It and
+# the count agree exactly:
 
 
 # %% tags=["nbval-check-output"]
@@ -219,9 +222,9 @@ finding("2.00, 2.67 and 3.43 at 8, 16 and 32", *saved, 8, 16, 32)
 # factor of 2.00, 2.67 and 3.43 at 8, 16 and 32 pixels a side: the larger the map, the nearer to 4.
 # :::
 #
-# **What is pooled?** The text pools $\phi(x)$ and $g(x)$; the released code pools $x$ before both. The number of keys is the
-# same, but in the text's order all positions are projected first. The printed costs tell which was used: five blocks in
-# ResNet-101 on clips of 32 frames are printed as 1.2 times the multiply-adds of the network without.
+# **What is pooled?** The text pools $\phi(x)$ and $g(x)$; the released code pools $x$ before both. The number of keys
+# is the same, but in the text's order all positions are projected first. The printed costs tell which was used: five
+# blocks in ResNet-101 on clips of 32 frames are printed as 1.2 times the multiply-adds of the network without.
 
 # %% tags=["nbval-check-output"]
 text = paper.verdicts("ratio-projected-first")[0].measured
@@ -239,15 +242,15 @@ finding("printed 1.2", row.published)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# In the order of the text five blocks would cost 1.33 times the network, in that of the code 1.24 times. Only the latter rounds
-# to the printed 1.2: the printed costs are those of the released code, and not those of the text.
+# In the order of the text five blocks would cost 1.33 times the network, in that of the code 1.24 times. Only the
+# latter rounds to the printed 1.2: the printed costs are those of the released code, and not those of the text.
 # :::
 #
-# ## Where the theorem ends
+# ## Where does the theorem end?
 #
-# In front of a global mean only the average weights count, {eq}`non-local-pooled`, because all that comes between is linear but
-# for constants. Put a ReLU there, and who asks matters again. With random numbers, what do the average weights of each image
-# change in the mean over positions, with and without a ReLU behind the block?
+# In front of a global mean only the average weights count, {eq}`non-local-pooled`, because all that comes between is
+# linear but for constants. Put a ReLU there, and who asks matters again. With random numbers, what do the average
+# weights of each image change in the mean over positions, with and without a ReLU behind the block?
 
 # %% tags=["nbval-check-output"]
 block = attnlib.create("non_local", 64).double().eval()
@@ -276,21 +279,21 @@ finding("more than 1 %", change > 0.01)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Without a ReLU the averages change nothing, to the last digits of double precision. With one, the mean over positions changes
-# by more than 1 % of its size: here the queries are random, and a trained block may use them for more.
+# Without a ReLU the averages change nothing, to the last digits of double precision. With one, the mean over positions
+# changes by more than 1 % of its size: here the queries are random, and a trained block may use them for more.
 # :::
 #
-# The theorem is about a network in evaluation, whose norm has fixed statistics. In training mode the norm divides by the deviation
-# over all positions of the batch, and there who asks has an effect.
+# The theorem is about a network in evaluation, whose norm has fixed statistics. In training mode the norm divides by
+# the deviation over all positions of the batch, and there who asks has an effect.
 #
 # ## More exercises
 #
 # ````{exercise} Safe twice
 # :label: non-local-exercise-twice
 #
-# *Medium, 10 minutes.* The norm's scale starts at zero; the form for long clips has no norm, and $W_z$ and $b_z$ start at zero
-# instead. Suppose somebody does both, in a block with 64 channels. How many of its 8,480 parameters can ever move, without
-# weight decay?
+# *Medium, 10 minutes.* The norm's scale starts at zero; the form for long clips has no norm, and $W_z$ and $b_z$ start
+# at zero instead. Suppose somebody does both, in a block with 64 channels. How many of its 8,480 parameters can ever
+# move, without weight decay?
 #
 # :::{dropdown} Hint
 # What does the norm put out when its input is zero? What is then $\bar\gamma$, and what does $W_z$ get?
@@ -305,8 +308,8 @@ exercises.answer("non-local-exercise-twice", ...)  # your number
 # :class: dropdown
 # ````
 #
-# $a = 0$, so that $\hat a = 0$ and $\bar\gamma = 0$: the scale waits for $W_z$. And $W_z$ waits for the scale, as ever. Only
-# the shift moves, 64 numbers, and no step changes that.
+# $a = 0$, so that $\hat a = 0$ and $\bar\gamma = 0$: the scale waits for $W_z$. And $W_z$ waits for the scale, as ever.
+# Only the shift moves, 64 numbers, and no step changes that.
 
 # %%
 torch.manual_seed(0)
@@ -336,8 +339,8 @@ exercises.try_judge(
 # ````{exercise} Parameters without effect
 # :label: non-local-exercise-biases
 #
-# *Hard, 15 minutes.* How many of the 8,480 parameters of an embedded Gaussian block with 64 channels never get a gradient, in
-# whatever state the block is? And how many in the dot-product form? Answer with a list of the two.
+# *Hard, 15 minutes.* How many of the 8,480 parameters of an embedded Gaussian block with 64 channels never get a
+# gradient, in whatever state the block is? And how many in the dot-product form? Answer with a list of the two.
 #
 # :::{dropdown} Hint
 # Three biases are candidates. Ask of each which property it needs: a norm behind it, or weights that sum to one.
@@ -352,10 +355,10 @@ exercises.answer("non-local-exercise-biases", ...)  # your [a, b]
 # :class: dropdown
 # ````
 #
-# What is the same at all positions of all images, the norm takes out again: $b_z$ never gets a gradient. Nor does $b_g$, because
-# weights that sum to one pass it on unchanged; nor does $b_\phi$, which adds the same $\theta_i \cdot b_\phi$ to all scores of a
-# position, and a softmax does not see that. In the dot product only $b_z$ is left: weights do not sum to one, and no softmax hides
-# $b_\phi$.
+# What is the same at all positions of all images, the norm takes out again: $b_z$ never gets a gradient. Nor does
+# $b_g$, because weights that sum to one pass it on unchanged; nor does $b_\phi$, which adds the same $\theta_i \cdot
+# b_\phi$ to all scores of a position, and a softmax does not see that. In the dot product only $b_z$ is left: weights
+# do not sum to one, and no softmax hides $b_\phi$.
 
 # %%
 without = []

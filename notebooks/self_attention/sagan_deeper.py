@@ -17,9 +17,9 @@
 # %% [markdown]
 # # SAGAN, deeper
 #
-# What goes further than [the chapter](sagan.ipynb): where the layer of the text and that of the code agree; power
-# iteration from scratch, and the gradient that the released code lets through it; and what a spectral norm of one does
-# not bound. Symbols and definitions are those of the chapter.
+# Four questions that [the chapter](sagan.ipynb) leaves open: where do the layer of the text and that of the code agree,
+# how good is the spectral norm after one round, what does it not bound, and does attention do more than a block of the
+# same size? Symbols and definitions are those of the chapter.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Install attnlib where it is missing"}
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -48,11 +48,12 @@ plots.use()
 paper = attnlib.paper("sagan")
 
 # %% [markdown]
-# ## Text and code
+# ## Where do text and code agree?
 #
-# The chapter says where the two forms can give the same. Here the text's layer is put into the code's, with zeros in
-# the values that it does not have, and both are given a map that is constant in blocks of 2 by 2, and another. Then the
-# positions are put in another order; and what each layer adds is taken as a matrix of 16 channels by 48 positions.
+# The chapter says where the two forms can give the same: on maps that pooling leaves as they are. Here the text's layer
+# is put into the code's, with zeros in the values that it does not have, and both are given a map that is constant in
+# blocks of 2 by 2, and another. Then the positions are put in another order; and what each layer adds is taken as a
+# matrix of 16 channels by 48 positions.
 
 # %% tags=["nbval-check-output"]
 torch.manual_seed(0)
@@ -92,7 +93,7 @@ finding("the code's output changes by more than", apart.item() > 0.1)
 # $C/8$ and $C/2$.
 # :::
 #
-# ## Power iteration
+# ## How good is the norm after one round?
 #
 # To find the largest singular value $\lVert W \rVert$ of a matrix, start with any unit vector $a$ and repeat
 #
@@ -198,13 +199,14 @@ values = torch.linspace(1, 0.7, 32).double()
 print(f"{power_iteration(torch.diag(values), start, 10)[-1]:.3f}")
 
 # %% [markdown]
-# ## What the norm does not bound
+# ## What does a spectral norm of one not bound?
 #
 # **A window.** A convolution is normalised as a matrix of outputs by (inputs times window). Take one channel and a
 # window of $m$ by $m$ with equal weights $t$. These $m^2$ numbers have the norm $m\, t$, so that normalised each is
-# $1/m$, and a constant image comes out multiplied by $m^2 / m = m$. No window of that size gives more. At each position the
-# matrix has norm one, so that the squares of the outputs there add up to at most those of the pixels in the window. Over the
-# whole map every pixel is counted in $m^2$ windows: the squares grow by at most $m^2$, the length by at most $m$.
+# $1/m$, and a constant image comes out multiplied by $m^2 / m = m$. No window of that size gives more. At each position
+# the matrix has norm one, so that the squares of the outputs there add up to at most those of the pixels in the window.
+# Over the whole map every pixel is counted in $m^2$ windows: the squares grow by at most $m^2$, the length by at most
+# $m$.
 #
 # **Attention.** Take one channel, all four matrices equal to one, $x_1 = 0$, and $s$ or $-s$ at the other positions, in
 # equal parts. At $x_1 = 0$ all weights of the first position are $1/P$, and $\partial A_{1i} / \partial x_1 = x_i / P$.
@@ -212,9 +214,9 @@ print(f"{power_iteration(torch.diag(values), start, 10)[-1]:.3f}")
 #
 # $$\frac{\partial o_1}{\partial x_1} = \frac1P + \frac1P \sum_i x_i^2.$$ (sagan-stretch)
 #
-# The first term is the position's own value, the second comes through the weights. Together they are
-# $(1 + (P - 1)\, s^2) / P$, which grows with the square of $s$: no bound holds for all maps. Here it is on 101 positions,
-# against automatic differentiation.
+# The first term is the position's own value, the second comes through the weights. Together they are $(1 + (P - 1)\,
+# s^2) / P$, which grows with the square of $s$: no bound holds for all maps. Here it is on 101 positions, against
+# automatic differentiation.
 
 # %% tags=["nbval-check-output"]
 window = torch.ones(1, 1, 3, 3).double()
@@ -245,11 +247,11 @@ finding("by 1.0, 8.9 and 99.0", *stretch)
 # weights in bounds. It does not make a discriminator with 3 by 3 windows, or with attention, 1-Lipschitz.
 # :::
 #
-# ## What the paper reports
+# ## Does attention do more than a block of the same size?
 #
-# Its Table 1 has attention at maps of four sides on ImageNet and the control that a careful reader asks for, a residual
-# block with as many parameters in its place. Each figure, a {term}`Fréchet distance` (less is better),
-# is of a single run.
+# The paper's Table 1 has attention at maps of four sides on ImageNet and the control that a careful reader asks for, a
+# residual block with as many parameters in its place. Each figure, a {term}`Fréchet distance` (less is better), is of a
+# single run.
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Hold the finding against the data"}
 printed = paper.table("table-1").set_index(["model", "feature_map"])["fid"]
@@ -273,12 +275,14 @@ finding("three of four sides", sum(block > plain) == 3)
 # ````{exercise} What a window really does
 # :label: sagan-exercise-stretch
 #
-# *Hard, 20 minutes.* A convolution of one channel on a map whose borders are joined (what leaves on the right comes in on
-# the left) multiplies every wave by a number, and waves make up all maps. So its true norm is the largest of those numbers.
-# Write a function `stretch(window, side)` that returns it, for a window of m by m and a map of `side` by `side`.
+# *Hard, 20 minutes.* A convolution of one channel on a map whose borders are joined (what leaves on the right comes in
+# on the left) multiplies every wave by a number, and waves make up all maps. So its true norm is the largest of those
+# numbers. Write a function `stretch(window, side)` that returns it, for a window of m by m and a map of `side` by
+# `side`.
 #
 # :::{dropdown} Hint
-# The numbers are the discrete Fourier transform of the window, laid on the map: `torch.fft.fft2` has an argument for that.
+# The numbers are the discrete Fourier transform of the window, laid on the map: `torch.fft.fft2` has an argument for
+# that.
 # :::
 # ````
 
@@ -290,8 +294,8 @@ exercises.answer("sagan-exercise-stretch", ...)  # your function
 # :class: dropdown
 # ````
 #
-# Where the window stands on the map turns the numbers in the complex plane and leaves their size. With equal weights it is the
-# constant image that is stretched most, by 3; here are five random windows, normalised as SAGAN does it.
+# Where the window stands on the map turns the numbers in the complex plane and leaves their size. With equal weights it
+# is the constant image that is stretched most, by 3; here are five random windows, normalised as SAGAN does it.
 
 
 # %%
