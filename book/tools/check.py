@@ -12,6 +12,7 @@ begins: those left over are named and the exit status is 1. CHECK_REPORT names a
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:nbval"]
 TWO_AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
 # Wrong shapes are errors; compile and export cannot run under this option.
 SHAPES = "--jaxtyping-packages=attnlib,beartype.beartype"
-UNIT = [*PYTEST, "tests", "--ignore=tests/site", "--ignore=tests/classroom", *TWO_AT_A_TIME]
+UNIT = [*PYTEST, *TWO_AT_A_TIME, "--ignore=tests/site", "--ignore=tests/classroom"]
 QUICK = "not thorough and not export and not cifar"
 # The cells of a chapter share a kernel: they stay in one process, in their order.
 NOTEBOOK_BY_NOTEBOOK = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
@@ -58,6 +59,12 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+def marked(name: str) -> list[Path]:
+    """The files with tests of this marker: only to collect all the others takes half a minute."""
+    files = sorted((REPOSITORY / "tests").rglob("test_*.py"))
+    return [path for path in files if re.search(rf"mark\.{name}\b", path.read_text(encoding="utf-8"))]
+
+
 def test() -> dict[str, Part]:
     """What a change can break."""
     return {
@@ -65,10 +72,10 @@ def test() -> dict[str, Part]:
         "stamps": Part(STAMPS, book=True),
         "outputs": Part(OUTPUTS, book=True),
         "imports": Part(IMPORTS),
-        "unit tests": Part([*UNIT, "--ignore=tests/book", "-m", QUICK, SHAPES]),
+        "unit tests": Part([*UNIT, "tests", "--ignore=tests/book", "-m", QUICK, SHAPES]),
         "book's tests": Part([*PYTEST, "tests/book", "-m", QUICK, *TWO_AT_A_TIME], book=True),
         "classroom": Part([*PYTEST, "tests/classroom", "-m", QUICK]),
-        "export": Part([*UNIT, "-m", "export and not thorough and not cifar"]),
+        "export": Part([*UNIT, *marked("export"), "-m", "export and not thorough and not cifar"]),
         "notebooks": Part([*CELLS, *NOTEBOOK_BY_NOTEBOOK, *notebooks()]),
         "build": Part([*BUILD, "--fresh"], book=True),
         "site": Part([*PYTEST, "tests/site", "-m", QUICK, *TWO_AT_A_TIME], book=True, needs="build"),
@@ -78,10 +85,10 @@ def test() -> dict[str, Part]:
 def rest() -> dict[str, Part]:
     """What takes longer, and slips seldom."""
     return {
-        "unit tests": Part([*UNIT, "-m", "thorough and not export and not cifar", SHAPES]),
-        "export": Part([*UNIT, "-m", "export and thorough and not cifar"]),
+        "unit tests": Part([*UNIT, "tests", "-m", "thorough and not export and not cifar", SHAPES]),
+        "export": Part([*UNIT, *marked("export"), "-m", "export and thorough and not cifar"]),
         "classroom": Part([*PYTEST, "tests/classroom", "-m", "thorough", *TWO_AT_A_TIME]),
-        "cifar": Part([*UNIT, "-m", "cifar"]),
+        "cifar": Part([*UNIT, *marked("cifar"), "-m", "cifar"]),
         "full lane": Part([sys.executable, TOOLS / "rehearse.py"]),
         "mutants": Part([*MUTANTS, "--sample", "20"]),
         "build": Part(BUILD),

@@ -32,6 +32,7 @@ def test_both_loops_train_the_same_network_on_the_same_images():
     assert input_seconds(run, 2, CPU) > 0
 
 
+@pytest.mark.thorough
 def test_every_attention_of_the_table_is_timed(monkeypatch):
     monkeypatch.setattr(training, "seconds", lambda *_: 0.25)
     rows = list(training.module_steps(RECIPE, CPU, turns=1))

@@ -64,6 +64,7 @@ def test_linear_model_finds_little():
     assert linear_accuracy(load("shapes", "train"), load("shapes", "test")) < 0.40
 
 
+@pytest.mark.thorough
 def test_three_block_cnn_finds_most_after_2000_images():
     train, test = load("shapes", "train"), load("shapes", "test")
 

@@ -30,12 +30,26 @@ OTHERS = {
     "timm mobilenetv2": lambda: timm.create_model("mobilenetv2_050", num_classes=10),
     "timm resnet14t": lambda: timm.create_model("resnet14t", num_classes=10, zero_init_last=False),
 }
+ATTENTIONS = {
+    "se": ("se", {}),
+    "nam": ("nam", {}),
+    "nam-spatial": ("nam", {"spatial": True}),
+    "sa": ("sa", {}),
+    "constant": ("constant", {"value": 0.25}),
+}
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
-every_attention = pytest.mark.parametrize(
-    ("attention", "arguments"),
-    [("se", {}), ("nam", {}), ("nam", {"spatial": True}), ("sa", {}), ("constant", {"value": 0.25})],
-    ids=["se", "nam", "nam-spatial", "sa", "constant"],
-)
+
+
+def pairs():
+    """Each backbone with each attention; in `make test` each backbone with one, and the first with each."""
+    for backbone in BACKBONES:
+        for name, (attention, arguments) in ATTENTIONS.items():
+            seen = backbone == "ours" or name == "sa"
+            marks = () if seen else (pytest.mark.thorough,)
+            yield pytest.param(backbone, attention, arguments, marks=marks, id=f"{backbone}-{name}")
+
+
+every_pair = pytest.mark.parametrize(("backbone", "attention", "arguments"), [*pairs()])
 
 
 def build(backbone):
@@ -55,8 +69,7 @@ def snapshot(model):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-@every_backbone
-@every_attention
+@every_pair
 def test_attach_keeps_the_network_s_own_and_detach_restores_it(backbone, attention, arguments):
     model = build(backbone)
     before, layers = snapshot(model), dict(model.named_modules())
@@ -79,8 +92,7 @@ def test_attach_keeps_the_network_s_own_and_detach_restores_it(backbone, attenti
         assert torch.equal(model(images()), expected)
 
 
-@every_backbone
-@every_attention
+@every_pair
 def test_an_attached_network_and_its_copy_learn(backbone, attention, arguments):
     model = build(backbone)
     attach(model, attention, image_size=32, **arguments)

@@ -303,7 +303,9 @@ def dense_macs(side, channels, classes, anchors, pyramid, heads):
     return macs
 
 
-@pytest.mark.parametrize(("pyramid", "heads"), [("conv", "conv"), ("attention", "attention")])
+@pytest.mark.parametrize(
+    ("pyramid", "heads"), [("conv", "conv"), pytest.param("attention", "attention", marks=pytest.mark.thorough)]
+)
 def test_multiply_adds_of_pyramid_and_heads(pyramid, heads):
     model = detector("retinanet", resnet18(), 5, pyramid, heads, scales=1)
     x = torch.zeros(1, 3, 128, 128)
