@@ -1,7 +1,7 @@
 """Sphinx extension: fills the marks `<!-- generated: NAME -->` in pages with what can be read from the repository.
 
 status   the table of notebooks with lane, time and versions, from their stamps
-api      the public classes and functions of attnlib, from its source; nothing is imported
+rooms    the rooms of attnlib with what each says of itself (their own pages are written when a build begins)
 map      the map of the field on the landing page, every module a link to its chapter
 hook     three findings on the landing page; found has the others
 speed    images per second of the training loop beside the usual one, from the benchmark's tables
@@ -11,18 +11,17 @@ counts   how many claims have which verdict; told: ten of them in sentences; ove
          short (the papers' own pages are written when a build begins)
 """
 
-import ast
 import json
 import re
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from textwrap import dedent, indent
 
+import api_pages
 import classroom_page
 import findings
 import ledger_page
 import palette
+import written
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -61,128 +60,6 @@ def title(notebook: dict) -> str:
     """The text of the first heading."""
     text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     return re.search(r"^# (.+)$", text, re.MULTILINE).group(1)
-
-
-# ---- api ----
-
-
-def api() -> str:
-    """The reference of attnlib as Markdown: modules in the order of their paths, then definitions in source order."""
-    parts = []
-    for path in sorted((REPOSITORY / "attnlib").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        definitions = list(public(tree))
-        given = given_names(tree) if path.name == "__init__.py" else {}
-        if (definitions or given) and path.parent.name != "cli":
-            name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
-            parts += [f"## `{name}`", markdown(ast.get_docstring(tree))]
-            parts += (
-                ["\n".join(f"- `{name}.{each}`: see `{module}`" for each, module in given.items())] if given else []
-            )
-            parts += [entry(name, node) for node in definitions]
-    return "\n\n".join(parts)
-
-
-def given_names(tree: ast.Module) -> dict[str, str]:
-    """The names that a package gives, with the module that defines each: its imports under `if TYPE_CHECKING`."""
-    blocks = (node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    imports = (node for body in blocks for node in body if isinstance(node, ast.ImportFrom))
-    return dict(sorted((alias.name, node.module) for node in imports for alias in node.names))
-
-
-def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef]:
-    """Definitions whose name has no leading underscore and that say what they do."""
-    for node in tree.body:
-        named = isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
-        if named and ast.get_docstring(node):
-            yield node
-
-
-def entry(module: str, node: ast.ClassDef | ast.FunctionDef) -> str:
-    """One class with its public methods, or one function."""
-    parts = [f"### `{module.rpartition('.')[2]}.{node.name}`", fence("python", signature(node))]
-    parts.append(markdown(ast.get_docstring(node)))
-    if isinstance(node, ast.ClassDef):
-        for method in public(node):
-            parts += [fence("python", signature(method)), markdown(ast.get_docstring(method))]
-    return "\n\n".join(parts)
-
-
-def signature(node: ast.ClassDef | ast.FunctionDef) -> str:
-    """The source of a definition without its body; a class shows how it is constructed."""
-    if isinstance(node, ast.ClassDef):
-        bases = ", ".join(map(ast.unparse, node.bases))
-        made = next((each for each in node.body if getattr(each, "name", "") == "__init__"), None)
-        lines = [f"class {node.name}({bases})" if bases else f"class {node.name}"]
-        if made:
-            lines.append(indent(signature(made), "    "))
-        return "\n".join(lines)
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    arguments = list(split_arguments(node.args))
-    line = f"def {node.name}({', '.join(arguments)}){returns}"
-    if len(line) < 100:
-        return line
-    return f"def {node.name}(\n" + "".join(f"    {argument},\n" for argument in arguments) + f"){returns}"
-
-
-def split_arguments(arguments: ast.arguments) -> Iterator[str]:
-    """Each argument of a signature as text."""
-    positional = arguments.posonlyargs + arguments.args
-    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
-    for argument, default in zip(positional, defaults, strict=True):
-        yield with_default(argument, default)
-    if arguments.vararg:
-        yield "*" + ast.unparse(arguments.vararg)
-    elif arguments.kwonlyargs:
-        yield "*"
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        yield with_default(argument, default)
-    if arguments.kwarg:
-        yield "**" + ast.unparse(arguments.kwarg)
-
-
-def with_default(argument: ast.arg, default: ast.expr | None) -> str:
-    text = ast.unparse(argument)
-    if default is None:
-        return text
-    return f"{text} = {ast.unparse(default)}" if argument.annotation else f"{text}={ast.unparse(default)}"
-
-
-def markdown(docstring: str | None) -> str:
-    """A docstring in the Google style as Markdown: its sections become lists, its examples code."""
-    blocks = []
-    for block in re.split(r"\n\s*\n", docstring or ""):
-        heading, _, rest = block.partition("\n")
-        if heading in ("Args:", "Raises:", "Returns:", "Yields:", "Attributes:"):
-            blocks.append(f"**{heading.replace('Args', 'Arguments')}**")
-            blocks.append(section(dedent(rest)))
-        elif block.lstrip().startswith(">>>"):
-            blocks.append(fence("pycon", block))
-        elif block.startswith("    "):
-            blocks.append(fence("text", dedent(block)))
-        else:
-            blocks.append(plain(block))
-    return "\n\n".join(blocks)
-
-
-def section(text: str) -> str:
-    """The entries `name: what it is` of a section as a list; other text as it is."""
-    entries = re.split(r"\n(?=\S)", text)
-    if not all(re.match(r"[\w*., ]+(\(.*?\))?:\s", each) for each in entries):
-        return plain(text)
-    named = (each.partition(":") for each in entries)
-    return "\n".join(f"- `{name}`: {plain(' '.join(rest.split()))}" for name, _, rest in named)
-
-
-def plain(text: str) -> str:
-    """Text in which nothing outside backticks is taken for HTML, mathematics or emphasis; bullets stay bullets."""
-    special = re.compile(r"(?m)(?!^\* )([<$*_\[{])")
-    parts = re.split(r"(`+[^`]*`+)", text)
-    return "".join(part if part.startswith("`") else special.sub(r"\\\1", part) for part in parts)
-
-
-def fence(language: str, text: str) -> str:
-    return f"```{language}\n{text}\n```"
 
 
 # ---- map ----
@@ -311,7 +188,7 @@ def reached(table: dict) -> str:
 
 GENERATE = {
     "status": status,
-    "api": api,
+    "rooms": api_pages.overview,
     "map": field_map,
     "speed": speed,
     "palette": lambda: palette.palette(REPOSITORY),
@@ -325,7 +202,7 @@ GENERATE = {
 }
 PAGES = {
     "book/status": ("status",),
-    "book/api": ("api",),
+    "book/api": ("rooms",),
     "book/ledger": ("counts", "told", "overview", "every_claim"),
     "book/training": ("speed",),
     "book/classroom": ("sets",),
@@ -352,18 +229,26 @@ def outdated(app: Sphinx, env: BuildEnvironment, added: set, changed: set, remov
 
 
 def mend(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Citations are marked as a list whose entries are no list items, which screen readers cannot use."""
+    """What screen readers cannot use: citations as a list without items, arguments as definitions without terms."""
     if "body" in context:
-        context["body"] = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
+        body = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
+        context["body"] = re.sub(r'<dt class="sig .*?</dt>', arguments_as_lines, body, flags=re.DOTALL)
 
 
-def write_ledger(app: Sphinx, config: Config) -> None:
-    """The pages of the papers, before the table of contents looks for them."""
-    ledger_page.write_papers(Path(app.srcdir) / "book" / "ledger")
+def arguments_as_lines(signature: re.Match) -> str:
+    lines = signature[0].replace("<dl>", '<span class="arguments">').replace("</dl>", "</span>")
+    return lines.replace("<dd>", "<span>").replace("</dd>", "</span>")
+
+
+def write_pages(app: Sphinx, config: Config) -> None:
+    """The pages of the papers and of the package, before the table of contents looks for them."""
+    written.write_folder(Path(app.srcdir) / "book" / "ledger", ledger_page.papers_pages())
+    written.write_folder(Path(app.srcdir) / "book" / "api", api_pages.rooms())
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("config-inited", write_ledger, priority=100)
+    app.connect("config-inited", write_pages, priority=100)
+    app.connect("viewcode-find-source", api_pages.source)
     app.connect("html-page-context", mend)
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)

@@ -12,7 +12,6 @@ from docutils.nodes import make_id
 
 import attnlib
 from attnlib import papers
-from attnlib.data.files import write_text
 from attnlib.plain import in_html, in_markdown
 
 # Ten sentences, the claim behind each; its note is the evidence. tests/book/test_findings.py holds their numbers.
@@ -159,15 +158,9 @@ def badge(v: papers.Verdict) -> str:
 # ---- a page a paper ----
 
 
-def write_papers(folder: Path) -> None:
-    """Write the page of every paper to a folder of the sources; one that is as it was keeps its time."""
-    pages = {folder / f"{paper.key}.md": paper_page(paper) for paper in every_paper()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in set(folder.glob("*.md")) - set(pages):
-        path.unlink()
-    for path, text in pages.items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
+def papers_pages() -> dict[str, str]:
+    """The page of every paper by its key."""
+    return {paper.key: paper_page(paper) for paper in every_paper()}
 
 
 def paper_page(paper: papers.Paper) -> str:

@@ -2,7 +2,7 @@
 // reference, and a number is a word. Sphinx leaves numbers out of a query, and "708" or "1709.01507" finds nothing.
 Scorer.score = ([page, , , , score]) => {
   if (page.startsWith("notebooks/")) return score + 20;
-  return page === "book/api" ? score - 200 : score; // last: it names everything
+  return page.startsWith("book/api") ? score - 200 : score; // last: they name everything
 };
 
 if (typeof Search !== "undefined") {

@@ -1,47 +1,15 @@
 """The parts of pages that are written at build time."""
 
-import ast
 import re
 
 import generated_pages
 import ledger_page
 import pytest
+import written
 
 import attnlib
 from attnlib.papers import list_papers
 from chapters import REPOSITORY
-
-
-def test_a_signature_stands_as_in_the_source():
-    function = ast.parse('def gate(self, x: Float[Tensor, "N C"], *, size=None) -> Tensor: pass').body[0]
-    assert generated_pages.signature(function) == "def gate(self, x: Float[Tensor, 'N C'], *, size=None) -> Tensor"
-
-
-def test_a_long_signature_has_one_argument_a_line():
-    arguments = [f'argument_{number}: dict[str, int] = {{"a": 1, "b": 2}}' for number in range(4)]
-    function = ast.parse(f"def f({', '.join(arguments)}): pass").body[0]
-    lines = generated_pages.signature(function).splitlines()
-    assert len(lines) == 6
-    assert lines[1] == "    argument_0: dict[str, int] = {'a': 1, 'b': 2},"
-
-
-def test_a_docstring_becomes_markdown():
-    text = "Scale x by 2 * y.\n\n* one\n* `two_three`\n\nArgs:\n    x: a map\n        of [0, 1].\n\n>>> 1 + 1\n2"
-    assert generated_pages.markdown(text) == (
-        "Scale x by 2 \\* y.\n\n* one\n* `two_three`\n\n**Arguments:**\n\n- `x`: a map of \\[0, 1].\n\n"
-        "```pycon\n>>> 1 + 1\n2\n```"
-    )
-
-
-def test_only_documented_public_names_are_shown():
-    tree = ast.parse('def a():\n    "x"\ndef b(): pass\ndef _c():\n    "x"\n')
-    assert [node.name for node in generated_pages.public(tree)] == ["a"]
-
-
-def test_a_package_shows_the_names_that_it_gives():
-    tree = ast.parse("if TYPE_CHECKING:\n    from a.b import d, c\nfrom a.e import f")
-    assert generated_pages.given_names(tree) == {"c": "a.b", "d": "a.b"}
-    assert "- `attnlib.create`: see `attnlib.registry`" in generated_pages.api()
 
 
 def test_the_map_has_every_paper_of_the_field():
@@ -75,13 +43,18 @@ def test_a_claim_can_be_cited_and_loaded():
     assert type(v).model_validate_json(ledger_page.as_json(v)) == v
 
 
-def test_pages_of_papers_are_written_once_and_old_ones_go(tmp_path):
+def test_pages_among_the_sources_are_written_once_and_old_ones_go(tmp_path):
     (tmp_path / "gone.md").touch()
-    ledger_page.write_papers(tmp_path)
-    assert sorted(path.stem for path in tmp_path.glob("*")) == sorted(list_papers())
-    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")}
-    ledger_page.write_papers(tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*")} == times
+    written.write_folder(tmp_path, {"se": "one", "sa": "two"})
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*")}
+    assert set(times) == {"se.md", "sa.md"}
+    written.write_folder(tmp_path, {"se": "one", "sa": "three"})
+    assert (tmp_path / "se.md").stat().st_mtime_ns == times["se.md"]
+    assert (tmp_path / "sa.md").read_text() == "three"
+
+
+def test_every_paper_has_a_page():
+    assert sorted(ledger_page.papers_pages()) == sorted(list_papers())
 
 
 def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_html():
