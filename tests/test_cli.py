@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from attnlib import info as module_info
-from attnlib import list_modules, networks, papers
+from attnlib import list_modules, networks
 from attnlib.cli import app, progress, shared
 from attnlib.cli.shared import parse
 from attnlib.profiling import profile
@@ -650,15 +649,16 @@ def test_a_run_goes_on_where_nobody_reads_its_progress(error, tmp_path, monkeypa
 
 
 def test_a_broken_paper_is_named_and_the_others_are_shown(tmp_path, monkeypatch):
-    from attnlib.published import schema
+    from attnlib.ledger import schema
 
-    monkeypatch.setattr(schema, "__file__", str(tmp_path / "schema.py"))
-    source = Path(papers.__file__).parents[1] / "published"
-    (tmp_path / "se.yml").write_bytes((source / "se.yml").read_bytes())
-    (tmp_path / "sa.yml").write_bytes(b"key: \xff")
+    files = {"se": (schema._FOLDER / "se" / "paper.yml").read_bytes(), "sa": b"key: \xff"}
+    for key, text in files.items():
+        (tmp_path / key).mkdir()
+        (tmp_path / key / "paper.yml").write_bytes(text)
+    monkeypatch.setattr(schema, "_FOLDER", tmp_path)
     result = attnlib("ledger", "--costs")
     assert result.exit_code == 1
-    assert result.stderr.startswith("passed over: sa.yml is not YAML in UTF-8")
+    assert result.stderr.startswith("passed over: sa/paper.yml is not YAML in UTF-8")
     assert "printed costs:" in result.stdout and "se, Table" in " ".join(result.stdout.split())
     assert attnlib("ledger", "--paper", "sa").exit_code == 2
 

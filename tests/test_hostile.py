@@ -16,11 +16,10 @@ import yaml
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from attnlib import papers, plots, published
+from attnlib import papers, plots
 from attnlib.cli import app
-from attnlib.ledger import entries
+from attnlib.ledger import entries, schema
 from attnlib.plots import equal_budget
-from attnlib.published import schema
 from attnlib.results import archive, comparison, formats, report
 from attnlib.results.speed import Measurements
 from attnlib.training import Recipe, Record
@@ -195,15 +194,15 @@ def test_figures_and_tables_of_hostile_records_are_harmless(runs):
 def test_a_hostile_paper_is_harmless(key, tmp_path, monkeypatch):
     import ledger_page  # of the book
 
-    text = (Path(published.__file__).parent / f"{key}.yml").read_text(encoding="utf-8")
+    text = (schema._FOLDER / key / "paper.yml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
     paper = all_spoilt(data, schema.Paper)
-    on_file = json.loads((entries._FOLDER / f"{key}.json").read_bytes())
+    on_file = json.loads((entries._FOLDER / key / "verdicts.json").read_bytes())
     on_file["verdicts"].sort(key=lambda verdict: not verdict.get("evidence"))
     on_file["verdicts"], on_file["cells"] = on_file["verdicts"][:3], on_file["cells"][:3]
     ledger = all_spoilt(on_file, entries.Ledger)
-    monkeypatch.setattr(published, "load", lambda _: paper)
-    monkeypatch.setattr(published, "keys", lambda: [key])
+    monkeypatch.setattr(schema, "load", lambda _: paper)
+    monkeypatch.setattr(schema, "keys", lambda: [key])
     monkeypatch.setattr(entries, "stored", lambda _: ledger)
     monkeypatch.setattr(papers.Paper, "code_of", lambda *_: HOSTILE)
     shown = papers.paper(key)
@@ -254,8 +253,8 @@ def test_a_hostile_benchmark_and_stamp_are_harmless_on_their_pages(tmp_path, mon
 def test_hostile_recipes_are_refused_or_harmless(tmp_path, monkeypatch):
     from attnlib.training import recipe
 
-    smoke = tomllib.loads((recipe._FILES / "smoke.toml").read_text())
-    monkeypatch.setattr(recipe, "_FILES", tmp_path)
+    smoke = tomllib.loads((recipe._GENERAL / "smoke.toml").read_text())
+    monkeypatch.setattr(recipe, "_GENERAL", tmp_path)
     toml = "\n".join(f"{key} = {json.dumps(value)}" for key, value in smoke.items())
     (tmp_path / "smoke.toml").write_text(toml)
     (tmp_path / "free.toml").write_text(

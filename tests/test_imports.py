@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,18 @@ def test_plots_load_what_draws_and_nothing_heavier():
 def test_who_reads_of_a_paper_waits_for_no_network():
     (names,) = loaded("import attnlib; se = attnlib.paper('se'); se.verdicts(), se.costs(), se.recipes")
     assert not {"torch", "matplotlib"} & packages(names)
+
+
+def test_who_reads_of_a_paper_opens_nothing_of_another():
+    notes = "opened = []; sys.addaudithook(lambda name, args: name == 'open' and opened.append(str(args[0])))"
+    reads = "import attnlib; se = attnlib.paper('se'); [se.code_of(each.id) for each in se.verdicts()]"
+    report = "print(json.dumps([opened, [name for name in sys.modules if name.endswith('.claims')]]))"
+    script = "\n".join(["import json, sys", notes, reads, "se.costs(), se.recipes", report])
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    opened, claims = json.loads(result.stdout)
+    rooms = {path.parent for path in map(Path, opened) if path.suffix in (".yml", ".json", ".toml")}
+    assert {(room.parent if room.name == "recipes" else room).name for room in rooms} == {"se"}
+    assert claims == [], "the checks are for who judges anew"
 
 
 def test_a_network_is_loaded_when_it_is_asked_for():

@@ -9,7 +9,7 @@ from typing import Any
 from attnlib.ledger.cells import Cell, Counting
 from attnlib.ledger.measure import Module, Network, work
 from attnlib.ledger.rules import Rule, Scaled, by_stated, rules_for
-from attnlib.published.schema import CostColumn, Table, load
+from attnlib.ledger.schema import CostColumn, Table, load
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ AS_STATED = Rule("by the rule that the table's file states")
 def _printed(key: str) -> tuple[tuple[Table, str, CostColumn, dict[str, Any], Measurable | str], ...]:
     """Every printed cost of a paper with its table, column, rule and row, and what it belongs to or why to nothing."""
     paper = load(key)
-    network_of = import_module(f"attnlib.ledger.{key}").network_of
+    network_of = import_module(f"attnlib.papers.{key}.claims").network_of
     return tuple(
         (table, column, rule, row, network_of(table.id, row, column))
         for table in paper.tables
@@ -43,7 +43,7 @@ def _printed(key: str) -> tuple[tuple[Table, str, CostColumn, dict[str, Any], Me
 def cells(key: str) -> list[Cell]:
     """Every cost that the paper `key` prints, in the order of its file.
 
-    `network_of` in `attnlib/ledger/<key>.py` says what a cell belongs to, or why it is not recomputed.
+    `network_of` in `attnlib/papers/<key>/claims.py` says what a cell belongs to, or why it is not recomputed.
 
     Raises:
         UnknownNameError: no such paper; the message lists the near matches.

@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from attnlib.data.files import write_text
 from attnlib.errors import unknown
 from attnlib.ledger.cells import Cell, Counting, frame
+from attnlib.ledger.schema import Kind, load
 from attnlib.ledger.verdict import Disagreement, Verdict, Word, judge
-from attnlib.published.schema import Kind, load
 from attnlib.training.recipe import reasons
 
 if TYPE_CHECKING:
     import pandas
 
-_FOLDER = Path(__file__).parents[1] / "results" / "ledger"
+_FOLDER = Path(__file__).parents[1] / "papers"
 
 
 class Ledger(BaseModel):
@@ -55,7 +55,7 @@ def stored(key: str, folder: Path = _FOLDER) -> Ledger:
         UnknownNameError: no such paper; the message lists the near matches.
         ValueError: no file for it, or another one.
     """
-    path = folder / f"{load(key).key}.json"
+    path = folder / load(key).key / "verdicts.json"
     try:
         return Ledger.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def select(
 
 def store(ledger: Ledger, folder: Path = _FOLDER) -> Path:
     """Write a ledger to its file, in place of an older one; returns the path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{ledger.paper}.json"
+    path = folder / ledger.paper / "verdicts.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, ledger.model_dump_json(indent=1) + "\n")
     return path

@@ -176,7 +176,7 @@ def gated_values(backbone: str) -> int:
 
 
 def operations(network: Network | Module, counting: str) -> int:
-    """Operations of a network by a rule of `published.schema.CostColumn`."""
+    """Operations of a network by a rule of `schema.CostColumn`."""
     if counting == "multiply-adds":
         return multiply_adds(network)
     if counting == "two-per-multiply-add":

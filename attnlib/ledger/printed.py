@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
-from attnlib.published import load
 
 
 def row_of(key: str, table: str, **values: Any) -> dict[str, Any]:

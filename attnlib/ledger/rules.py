@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from attnlib.ledger.measure import Module, Network, empty, operations, parameters, work
-from attnlib.published.schema import CostColumn
+from attnlib.ledger.schema import CostColumn
 from attnlib.self_attention.sasa import SASA
 
 Count = Callable[[Network | Module, str], int]

@@ -1,8 +1,8 @@
 """From a claim to a verdict: always computed, never written.
 
-`attnlib/published/<key>.yml` states a claim, its value and a tolerance, and names a check: a function of the same name
-in `attnlib/ledger/<key>.py` that measures the value and returns a `Finding`. What only a trained network can show is
-judged from the records of runs. A check that raises is a failure, not a verdict.
+`attnlib/papers/<key>/paper.yml` states a claim, its value and a tolerance, and names a check: a function of `claims.py`
+beside it that measures the value and returns a `Finding`. What only a trained network can show is judged from the
+records of runs. A check that raises is a failure, not a verdict.
 
 What does not fit is unkind to a paper, and has to be earned:
 
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_serializer
 
-from attnlib.published.schema import Claim, Evidence, Experiment, load
+from attnlib.ledger.schema import Claim, Evidence, Experiment, load
 
 if TYPE_CHECKING:
     from attnlib.training import Recipe
@@ -67,7 +67,7 @@ class Verdict(BaseModel):
     """A claim with what became of it; `published`, `measured` and `tolerance` are in `unit`.
 
     `disagreement` is of what kind the difference of the two is, where there is one that counts. `check` is the function
-    in attnlib/ledger/<paper>.py that measured it; null where records did, or would.
+    in attnlib/papers/<paper>/claims.py that measured it; null where records did, or would.
 
     `evidence` is what others found; the verdict does not rest on it.
     """
@@ -116,7 +116,7 @@ def judge(key: str) -> list[Verdict]:
         AttributeError: a claim names a check that is not there.
         Whatever a check raises.
     """
-    checks = import_module(f"attnlib.ledger.{load(key).key}")
+    checks = import_module(f"attnlib.papers.{load(key).key}.claims")
     return [_judge(key, claim, checks) for claim in load(key).claims]
 
 

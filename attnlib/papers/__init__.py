@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from attnlib.lazy import later
 
 if TYPE_CHECKING:
+    from attnlib.ledger.schema import Evidence
     from attnlib.ledger.verdict import Verdict
     from attnlib.papers.face import Paper, list_papers, paper
     from attnlib.papers.order import by_unkindness, unkind_first
-    from attnlib.published.schema import Evidence
 
 __all__ = ["Evidence", "Paper", "Verdict", "by_unkindness", "list_papers", "paper", "unkind_first"]
 __getattr__, __dir__ = later(
@@ -24,6 +24,6 @@ __getattr__, __dir__ = later(
         ".face": ["Paper", "list_papers", "paper"],
         ".order": ["by_unkindness", "unkind_first"],
         "attnlib.ledger.verdict": ["Verdict"],
-        "attnlib.published.schema": ["Evidence"],
+        "attnlib.ledger.schema": ["Evidence"],
     },
 )

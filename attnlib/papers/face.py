@@ -6,9 +6,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnlib import published
 from attnlib.errors import unknown
-from attnlib.ledger import entries
+from attnlib.ledger import entries, schema
 from attnlib.ledger.cells import Cell, Counting, better, frame
 from attnlib.papers.order import unkind_first
 from attnlib.training.recipe import Recipe
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from attnlib.ledger.verdict import Verdict
 
-_CHECKS = Path(entries.__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 def paper(key: str) -> "Paper":
@@ -32,7 +31,7 @@ def paper(key: str) -> "Paper":
 
 def list_papers() -> list[str]:
     """Keys of the papers there are."""
-    return published.keys()
+    return schema.keys()
 
 
 class Paper:
@@ -52,7 +51,7 @@ class Paper:
     """
 
     def __init__(self, key: str) -> None:
-        printed = published.load(key)
+        printed = schema.load(key)
         self._printed = printed
         self.key, self.name = printed.key, printed.name
         self.title, self.authors, self.venue, self.year = printed.title, printed.authors, printed.venue, printed.year
@@ -148,7 +147,7 @@ class Paper:
     @property
     def recipes(self) -> dict[str, Recipe]:
         """The training recipes of the paper's experiments by name, `<key>-<network>-<data>`."""
-        return {name: Recipe.named(name) for name in Recipe.names() if name.startswith(f"{self.key}-")}
+        return {name: Recipe.named(name) for name in Recipe.names(self.key)}
 
     def code_of(self, id: str) -> str | None:
         """The code that computed a verdict, with the functions of its file that it calls; None where records decide.
@@ -157,7 +156,7 @@ class Paper:
             UnknownNameError: no such claim; the message lists the near matches.
         """
         (verdict,) = self.verdicts(id)
-        return None if verdict.check is None else source(_CHECKS / f"{self.key}.py", verdict.check)
+        return None if verdict.check is None else source(_FOLDER / self.key / "claims.py", verdict.check)
 
     def recompute(self) -> None:
         """Judge all claims and recompute all costs, seconds to a minute, and file what they give.

@@ -4,15 +4,16 @@ import json
 import re
 import tomllib
 from collections.abc import Container
-from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from attnlib.errors import unknown
 
-_FILES = files("attnlib.training") / "recipes"
+_GENERAL = Path(__file__).parent / "recipes"
+_PAPERS = Path(__file__).parents[1] / "papers"
 
 
 def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -163,9 +164,10 @@ class Recipe(BaseModel):
         return self
 
     @classmethod
-    def names(cls) -> list[str]:
-        """Names of the recipes that come with the package."""
-        return sorted(file.name.removesuffix(".toml") for file in _FILES.iterdir() if file.name.endswith(".toml"))
+    def names(cls, paper: str | None = None) -> list[str]:
+        """Names of the recipes that come with the package, or of those of one paper, by its key."""
+        found = _GENERAL.glob("*.toml") if paper is None else ()
+        return sorted(path.stem for path in (*found, *_PAPERS.glob(f"{paper or '*'}/recipes/*.toml")))
 
     @classmethod
     def named(cls, name: str, /, **overrides: Any) -> "Recipe":
@@ -176,16 +178,17 @@ class Recipe(BaseModel):
                 there; the message lists the near matches.
             ValueError: a field whose value does not fit; the message names field and value.
         """
-        # The folder is not listed where the file is there: a chapter would depend on every recipe that is added.
-        if not re.fullmatch(r"[\w.-]+", name) or not (_FILES / f"{name}.toml").is_file():
+        # No folder is listed where the file is there: a chapter would depend on every recipe that is added.
+        path = _file(name)
+        if path is None:
             raise unknown("recipe", name, cls.names())
         for field in overrides:
             if field not in cls.model_fields:
                 raise unknown("field of a recipe", field, list(cls.model_fields))
         try:
-            fields = tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
+            fields = tomllib.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:  # what TOML or UTF-8 does not allow
-            raise ValueError(f"recipe {name}: {_FILES / f'{name}.toml'} cannot be read: {error}") from error
+            raise ValueError(f"recipe {name}: {path} cannot be read: {error}") from error
         try:
             made = cls(**{"name": name, **fields, **overrides})
         except ValidationError as error:
@@ -207,6 +210,14 @@ class Recipe(BaseModel):
             details["sparsity"] = self.sparsity
         inside = ", ".join(f"{key}={value}" for key, value in sorted(details.items()))
         return f"{self.attention}({inside})" if inside else self.attention
+
+
+def _file(name: str) -> Path | None:
+    """Where a recipe stands: a paper's, `<key>-<network>-<data>`, with its paper; None where there is none."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        return None
+    places = (_GENERAL, _PAPERS / name.partition("-")[0] / "recipes")
+    return next((path for folder in places if (path := folder / f"{name}.toml").is_file()), None)
 
 
 def _check_names(recipe: Recipe, given: Container[str]) -> None:

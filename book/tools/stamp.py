@@ -200,7 +200,7 @@ def reasons_of_file(name: str, repository: Path = REPOSITORY) -> list[str]:
 
 def papers(repository: Path = REPOSITORY) -> list[str]:
     """Keys of the papers whose verdicts are on file."""
-    return sorted(path.stem for path in (repository / "attnlib" / "results" / "ledger").glob("*.json"))
+    return sorted(path.parent.name for path in (repository / "attnlib" / "papers").glob("*/verdicts.json"))
 
 
 def stale(repository: Path = REPOSITORY) -> dict[str, tuple[list[str], str]]:

@@ -35,7 +35,7 @@ def traced(code: str, repository: Path = REPOSITORY) -> dict:
 def judge(key: str, repository: Path = REPOSITORY) -> None:
     """Compute the verdicts and costs of one paper, file and stamp them."""
     found = traced(f"import attnlib; attnlib.paper({key!r}).recompute()", repository)
-    result = str(repository / "attnlib" / "results" / "ledger" / f"{key}.json")
+    result = str(repository / "attnlib" / "papers" / key / "verdicts.json")
     dependencies = stamp.depends_on([*found["read"], result], found["listed"], found["imported"], repository)
     stamp.file_stamp(f"verdicts-{key}", dependencies, repository)
 

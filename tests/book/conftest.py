@@ -34,7 +34,7 @@ def repository(tmp_path):
         "attnlib/__init__.py": "",
         "attnlib/used.py": "VALUE = 3  # three\n",
         "attnlib/unused.py": "VALUE = 4\n",
-        "attnlib/published/used.yml": "claim: true\n",
+        "attnlib/papers/used/paper.yml": "claim: true\n",
         "attnlib/results/records/run/seed0.json": "{}\n",
     }
     for name, text in files.items():

@@ -17,7 +17,7 @@ def run(repository):
 def test_outputs_stamp_and_ids(run, save, repository):
     path = save(
         f"{IMPORT}\nfrom attnlib import used",
-        "from pathlib import Path\nPath('../attnlib/published/used.yml').read_text()",
+        "from pathlib import Path\nPath('../attnlib/papers/used/paper.yml').read_text()",
         "[each.name for each in Path('../attnlib/results/records/run').iterdir()]",
         "Path('../attnlib/results/new.json').write_text('{}'); used.VALUE",
     )
@@ -28,7 +28,7 @@ def test_outputs_stamp_and_ids(run, save, repository):
     assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2, 3, 4]
     assert notebook.cells[4].outputs[0].data["text/plain"] == "3"
     found = notebook.metadata.stamp
-    assert set(found.files) == {"attnlib/__init__.py", "attnlib/used.py", "attnlib/published/used.yml"}
+    assert set(found.files) == {"attnlib/__init__.py", "attnlib/used.py", "attnlib/papers/used/paper.yml"}
     assert set(found.folders) == {"attnlib/results/records/run"}
     assert (found.lane, found.device) == ("smoke", "CPU")
     assert stamp.reasons(notebook, repository) == []

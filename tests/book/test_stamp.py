@@ -24,7 +24,7 @@ def stamped(path, repository, *names):
 
 @pytest.fixture
 def notebook(save, repository):
-    names = ("attnlib/used.py", "attnlib/published/used.yml", "attnlib/results/records/run/")
+    names = ("attnlib/used.py", "attnlib/papers/used/paper.yml", "attnlib/results/records/run/")
     return stamped(save("x = 1"), repository, *names)
 
 
@@ -40,7 +40,7 @@ def test_without_stamp_it_was_never_executed(save, repository):
     ("name", "text", "reason"),
     [
         ("attnlib/used.py", "VALUE = 5\n", "attnlib/used.py changed"),
-        ("attnlib/published/used.yml", "claim: false\n", "attnlib/published/used.yml changed"),
+        ("attnlib/papers/used/paper.yml", "claim: false\n", "attnlib/papers/used/paper.yml changed"),
         ("attnlib/results/records/run/seed1.json", "{}", "attnlib/results/records/run changed"),
         ("requirements.lock", "torch==2.0\n", "torch in requirements.lock was 1.0 and is 2.0"),
         ("requirements.lock", "numpy==2.0\n", "torch in requirements.lock was 1.0 and is gone"),
@@ -64,7 +64,7 @@ def test_a_removed_file_is_named(notebook, repository):
         ("requirements.lock", "seaborn==9.0\ntorch==1.0 \\\n    --hash=sha256:00\n"),
         ("attnlib/unused.py", "VALUE = 5\n"),
         ("attnlib/new.py", "VALUE = 5\n"),
-        ("attnlib/published/other.yml", "claim: true\n"),
+        ("attnlib/papers/other.yml", "claim: true\n"),
     ],
 )
 def test_comments_docstrings_unused_files_and_packages_change_nothing(notebook, repository, name, text):
@@ -73,10 +73,10 @@ def test_comments_docstrings_unused_files_and_packages_change_nothing(notebook, 
 
 
 def test_a_file_that_was_missed_makes_it_stale_when_it_appears(save, repository):
-    notebook = stamped(save("x = 1"), repository, "attnlib/published/later.yml")
+    notebook = stamped(save("x = 1"), repository, "attnlib/papers/later.yml")
     assert stamp.reasons(notebook, repository) == []
-    (repository / "attnlib/published/later.yml").write_text("claim: true\n")
-    assert stamp.reasons(notebook, repository) == ["attnlib/published/later.yml appeared"]
+    (repository / "attnlib/papers/later.yml").write_text("claim: true\n")
+    assert stamp.reasons(notebook, repository) == ["attnlib/papers/later.yml appeared"]
 
 
 def test_code_cells_count_and_prose_does_not(notebook, repository):
@@ -127,7 +127,7 @@ def test_a_stamp_of_an_older_form_is_stale(notebook, repository):
 
 def test_everything_stale_is_said_with_its_reason_and_what_mends_it(save, repository):
     save("x = 1")
-    result = repository / "attnlib/results/ledger/se.json"
+    result = repository / "attnlib/papers/se/verdicts.json"
     result.parent.mkdir()
     result.write_text("{}")
     dependencies = stamp.depends_on([str(result)], [], [], repository)
@@ -135,7 +135,7 @@ def test_everything_stale_is_said_with_its_reason_and_what_mends_it(save, reposi
     stamp.file_stamp("costs", dependencies, repository)
     assert stamp.stale(repository) == {"notebooks/chapter.ipynb": (["it was never executed"], "make execute")}
     result.write_text('{"paper": "se"}')
-    reason = ["attnlib/results/ledger/se.json changed"]
+    reason = ["attnlib/papers/se/verdicts.json changed"]
     found = stamp.stale(repository)
     assert found["verdicts on se"] == (reason, "make verdicts")
     assert found["costs of networks"] == (reason, "python -m benchmarks.costs")
@@ -144,9 +144,9 @@ def test_everything_stale_is_said_with_its_reason_and_what_mends_it(save, reposi
 
 
 def test_a_computation_is_traced(repository):
-    code = "import sys; sys.path.insert(0, '.'); from attnlib import used; open('attnlib/published/used.yml').read()"
+    code = "import sys; sys.path.insert(0, '.'); from attnlib import used; open('attnlib/papers/used/paper.yml').read()"
     found = verdicts.traced(code + "; import colorsys, yaml", repository)
-    files = {"attnlib/__init__.py", "attnlib/used.py", "attnlib/published/used.yml"}
+    files = {"attnlib/__init__.py", "attnlib/used.py", "attnlib/papers/used/paper.yml"}
     assert set(stamp.tracked(found["read"], repository)) == files
     assert {"attnlib", "yaml"} <= set(found["imported"]) and "json" not in found["imported"]
 

@@ -1,48 +1,37 @@
-"""The ledger of every paper on file: against what is expected of it; in `make test-all` also computed anew.
+"""The ledger of every paper on file, `verdicts.json`; in `make test-all` also computed anew and compared.
 
 In `make test` the stamps tell where what is on file was computed by other code.
 """
 
 import inspect
 from importlib import import_module
-from pathlib import Path
 
 import pytest
-import yaml
 
-from attnlib import published
-from attnlib.ledger import entries
+from attnlib.ledger import entries, schema
 from attnlib.ledger.entries import Ledger
 
 # A trace hands sizes over as tensors, which the type checker would refuse where a signature says int or float.
 pytestmark = pytest.mark.usefixtures("own_errors")
 
-EXPECTATIONS = Path(__file__).parent / "expectations"
-KEYS = published.keys()
-every_paper = pytest.mark.parametrize("key", KEYS)
-
-
-def expected(key: str) -> dict:
-    return yaml.safe_load((EXPECTATIONS / f"{key}.yml").read_text(encoding="utf-8"))
+every_paper = pytest.mark.parametrize("key", schema.keys())
 
 
 @every_paper
-def test_every_verdict_is_expected(key):
-    judged = {v.id.removeprefix(f"{key}-"): v for v in entries.stored(key).verdicts}
-    reasons = expected(key)["verdicts"]
-    assert {name: v.verdict for name, v in judged.items()} == {name: word for name, (word, _) in reasons.items()}
-    assert all(reason for _, reason in reasons.values())
-    for name, v in judged.items():
-        assert v.note or v.verdict == "holds", f"{name}: an unkind verdict shows its computation"
+def test_every_claim_of_the_paper_is_judged(key):
+    ids = [f"{key}-{claim.id}" for claim in schema.load(key).claims]
+    assert [verdict.id for verdict in entries.stored(key).verdicts] == ids
+
+
+@every_paper
+def test_an_unkind_verdict_shows_its_computation(key):
+    assert [v.id for v in entries.stored(key).verdicts if v.verdict != "holds" and not v.note] == []
 
 
 @every_paper
 def test_a_cost_is_recomputed_or_has_its_reason(key):
-    cells = entries.stored(key).cells
-    for cell in cells:
+    for cell in entries.stored(key).cells:
         assert (cell.measured is None) == bool(cell.reason) == (cell.agrees is None), cell
-    counts = {"recomputed": sum(c.measured is not None for c in cells), "agree": sum(c.agrees is True for c in cells)}
-    assert counts == expected(key)["cells"]
 
 
 @pytest.mark.thorough
@@ -68,23 +57,13 @@ def _assert_close(new, old, **tolerances):
 
 @every_paper
 def test_every_check_belongs_to_a_claim(key):
-    module = import_module(f"attnlib.ledger.{key}")
+    module = import_module(f"attnlib.papers.{key}.claims")
     checks = {
         name
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert checks == {c.check for c in published.load(key).claims if c.check} | {"network_of"}
-
-
-def test_three_quarters_of_all_costs_are_recomputed():
-    cells = [cell for key in KEYS for cell in entries.stored(key).cells]
-    assert sum(cell.measured is not None for cell in cells) >= 0.75 * len(cells)
-
-
-def test_sixty_claims_are_judged():
-    words = [v.verdict for key in KEYS for v in entries.stored(key).verdicts]
-    assert sum(word in ("holds", "holds with a note", "does not hold") for word in words) >= 60
+    assert checks == {c.check for c in schema.load(key).claims if c.check} | {"network_of"}
 
 
 def test_a_ledger_survives_its_file(tmp_path):
@@ -96,7 +75,9 @@ def test_a_ledger_survives_its_file(tmp_path):
 def test_a_ledger_that_is_missing_or_damaged_says_how_to_get_it(tmp_path):
     with pytest.raises(ValueError, match="attnlib ledger --paper sa --recompute"):
         entries.stored("sa", tmp_path)
-    (tmp_path / "sa.json").write_text('{"paper": "sa", "verdicts": 1, "cells": []}')
-    with pytest.raises(ValueError, match="sa.json is not a ledger: field verdicts"):
+    path = tmp_path / "sa" / "verdicts.json"
+    path.parent.mkdir()
+    path.write_text('{"paper": "sa", "verdicts": 1, "cells": []}')
+    with pytest.raises(ValueError, match="sa.verdicts.json is not a ledger: field verdicts"):
         entries.stored("sa", tmp_path)
     assert isinstance(entries.stored("se"), Ledger)

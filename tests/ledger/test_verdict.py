@@ -7,8 +7,8 @@ import pytest
 from attnlib.ledger import costs, verdict
 from attnlib.ledger.cells import Counting
 from attnlib.ledger.rules import RULES
+from attnlib.ledger.schema import Claim, load
 from attnlib.ledger.verdict import Finding, judge
-from attnlib.published.schema import Claim, load
 from attnlib.training import Recipe
 
 

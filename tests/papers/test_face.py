@@ -34,7 +34,7 @@ def test_an_unknown_paper_lists_near_matches():
     with pytest.raises(UnknownNameError, match="no paper is called 'name'; did you mean 'nam'"):
         attnlib.paper("name")
     with pytest.raises(UnknownNameError):
-        attnlib.paper("../published/se")  # a name, not a path
+        attnlib.paper("../papers/se")  # a name, not a path
 
 
 @pytest.mark.usefixtures("own_errors")

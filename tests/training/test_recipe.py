@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnlib import networks, published
+from attnlib import networks
 from attnlib.data import datasets
 from attnlib.errors import UnknownNameError
+from attnlib.ledger import schema
 from attnlib.training import Recipe
 
 REPOSITORY = Path(__file__).parents[2]
 CLASSES = {"cifar10": 10, "cifar100": 100}
-KEYS = published.keys()
+KEYS = schema.keys()
 PAPERS = [name for name in Recipe.names() if name.partition("-")[0] in KEYS]
 
 
@@ -39,7 +40,7 @@ def test_the_papers_recipes_and_no_others_read_the_test_images_every_epoch():
 TRAINED_WITH = {(name, name.partition("-")[0]) for name in PAPERS} | {
     (claim.settled_by.recipe, key)
     for key in KEYS
-    for claim in published.load(key).claims
+    for claim in schema.load(key).claims
     if claim.settled_by and claim.settled_by.recipe
 }
 

@@ -1,0 +1,444 @@
+"""Checks of the claims of the non-local block; paper.yml says what each is held against.
+
+The paper's video networks are no networks of attnlib: they are made here from its 2-D ones, on the meta device.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from attnlib import create
+from attnlib.ledger.costs import Ratio
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded
+from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.printed import difference
+from attnlib.ledger.schema import load
+from attnlib.ledger.verdict import Finding
+from attnlib.networks import attention_modules
+from attnlib.self_attention.non_local import PAIRWISE, NonLocal
+
+CLIP = (1, 3, 32, 224, 224)
+RES4 = (1, 1024, 4, 14, 14)  # of a clip, its map there
+PHOTO = (1, 3, 800, 1344)  # the largest that Mask R-CNN is fed: 800 x 1333, padded to a multiple of 32
+MAPS = (2, 16, 8, 6)
+POOLED_FIRST = (("subsample", True),)
+PROJECTED_FIRST = (*POOLED_FIRST, ("pool", "projections"))
+
+
+def _to_clips(model: nn.Module, inflated: str = "", padded: bool = False) -> None:
+    """Make a 2-D ResNet take clips, in place: Table 1, every kernel over one frame, its blocks over space and time.
+
+    inflated: the convolution of a bottleneck that gets a kernel over three frames (the network's first gets five), in
+        the blocks where the released code does so: all of the first stage, every other one of the rest.
+    padded: the first pooling pads, so that its maps have the printed side of 56; as released it does not.
+    """
+    for path, block in attention_modules(model).items():
+        over_time = create("non_local", block.channels, subsample=block.subsample, pool=block.pool, dimensions=3)
+        model.get_submodule(path).attention = over_time
+    for path, layer in list(model.named_modules()):
+        if isinstance(layer, nn.Conv2d):
+            frames = _frames(path, inflated)
+            kernel, padding = (frames, *layer.kernel_size), (frames // 2, *layer.padding)
+            convolution = nn.Conv3d(
+                layer.in_channels, layer.out_channels, kernel, (1, *layer.stride), padding, bias=False
+            )
+            model.set_submodule(path, convolution)
+        elif isinstance(layer, nn.BatchNorm2d):
+            model.set_submodule(path, nn.BatchNorm3d(layer.num_features))
+    model.conv1.stride = (2, 2, 2)
+    model.maxpool = nn.MaxPool3d(3, 2, 1) if padded else nn.MaxPool3d((2, 3, 3), 2)
+    model.layer1.append(nn.MaxPool3d((2, 1, 1)))
+    model.avgpool = nn.AdaptiveAvgPool3d(1)
+
+
+def _frames(path: str, inflated: str) -> int:
+    if not inflated:
+        return 1
+    if path == "conv1":
+        return 5
+    place = re.fullmatch(rf"layer(\d)\.(\d+)\.{inflated}", path)
+    if place is None:
+        return 1
+    stage, index = map(int, place.groups())
+    return 3 if stage == 1 or index % 2 == (stage == 4) else 1
+
+
+C2D = {depth: Network(f"resnet{depth}_v1", classes=400, change=_to_clips) for depth in (50, 101)}
+PADDED = Network("resnet101_v1", classes=400, change=Call(_to_clips, padded=True))
+STRIDE_SECOND = Network("resnet101", classes=400, change=_to_clips)
+FIVE, FIVE_PROJECTED = (
+    {depth: Network(f"resnet{depth}_v1", "non_local", form, classes=400, change=_to_clips) for depth in (50, 101)}
+    for form in (POOLED_FIRST, PROJECTED_FIRST)
+)
+I3D = {
+    "I3D 3x3x3": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv2")),
+    "I3D 3x1x1": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv1")),
+}
+I3D_STRIDE_SECOND = Network("resnet101", classes=400, change=Call(_to_clips, inflated="conv1"))
+MASK_RCNN = Network("mask_rcnn_resnet50", classes=91)
+MASK_RCNN_POOLED, MASK_RCNN_PROJECTED = (
+    Network("mask_rcnn_resnet50", "non_local", form, classes=91, placement="backbone.body.layer3.4")
+    for form in (POOLED_FIRST, PROJECTED_FIRST)
+)
+
+
+def _block(channels: int, **arguments: Any) -> Module:
+    return Module(Call(create, "non_local", channels, **arguments))
+
+
+@cache
+def _multiply_adds(network: Network, shape: tuple[int, ...] = CLIP) -> int:
+    """Counted on the meta device, since `measure.multiply_adds` would run the network; the rule is the same."""
+    model, _ = network.part()
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(shape, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | Ratio | int:
+    """What a printed cost belongs to."""
+    if table == "released-parameters":
+        return _block(row["channels"], pairwise=column)
+    if table == "table-2e-baseline":
+        return C2D[101] if column == "params_M" else _multiply_adds(C2D[101])
+    network = {"C2D baseline": C2D[101], "NL C2D, 5 blocks": FIVE[101], **I3D}[row["model"]]
+    if column == "params_rel":
+        return Ratio(network, C2D[101])
+    return Ratio(_multiply_adds(network), _multiply_adds(C2D[101]))
+
+
+def c2d_parameters() -> Finding:
+    total, norms = parameters(C2D[101]), 0
+    for module in empty(C2D[101]).modules():
+        if isinstance(module, nn.BatchNorm3d):
+            norms += count_parameters(module)
+    note = f"{total:,}, of which {norms:,} are scales and shifts of batch norms; {total - norms:,} without them"
+    return Finding(total / 1e6, note, (total - norms) / 1e6, rule="no norms", table="table-2e-baseline")
+
+
+def c2d_multiply_adds() -> Finding:
+    printed, fitting, released = (_multiply_adds(net) / 1e9 for net in (PADDED, C2D[101], STRIDE_SECOND))
+    note = (
+        f"{printed:.2f} with the maps of Table 1 and the stride in the first 1 x 1, {fitting:.2f} with a first pooling "
+        f"without padding, as released, and {released:.2f} with the stride in the 3 x 3 too"
+    )
+    return Finding(printed, note, otherwise=fitting)
+
+
+def five_blocks_parameters() -> Finding:
+    added = parameters(FIVE[101]) - parameters(C2D[101])
+    return Finding(added / 1e6, f"{added:,}")
+
+
+def five_blocks_multiply_adds() -> Finding:
+    plain, projected = _multiply_adds(C2D[101]), _multiply_adds(FIVE_PROJECTED[101])
+    added = _multiply_adds(FIVE[101]) - plain
+    return Finding(
+        added / 1e9, f"{added / 1e9:.2f}; {(projected - plain) / 1e9:.2f} when they are pooled behind phi and g"
+    )
+
+
+def ratio_projected_first() -> Finding:
+    plain, projected, pooled = (_multiply_adds(net[101]) for net in (C2D, FIVE_PROJECTED, FIVE))
+    return Finding(projected / plain, f"{projected / plain:.3f}; {pooled / plain:.3f} when the map is pooled first")
+
+
+def ratio_i3d() -> Finding:
+    plain, elsewhere = _multiply_adds(C2D[101]), _multiply_adds(STRIDE_SECOND)
+    first = _multiply_adds(I3D["I3D 3x1x1"]) / plain
+    second = _multiply_adds(I3D_STRIDE_SECOND) / elsewhere
+    note = (
+        f"{first:.3f} with the stride in the first 1 x 1, by which C2D takes {plain / 1e9:.2f} billion where 34.2 are "
+        f"printed; {second:.3f}, which rounds to the printed ratio, with the stride in the 3 x 3, by which it takes "
+        f"{elsewhere / 1e9:.2f}"
+    )
+    return Finding(first, note)
+
+
+def share_parameters() -> Finding:
+    small, large = parameters(FIVE[50]), parameters(C2D[101])
+    return Finding(100 * small / large, f"{small:,} of {large:,} are {100 * small / large:.1f} %")
+
+
+def share_multiply_adds() -> Finding:
+    return _share(FIVE[50])
+
+
+def share_projected_first() -> Finding:
+    return _share(FIVE_PROJECTED[50])
+
+
+def _share(network: Network) -> Finding:
+    small, large = _multiply_adds(network), _multiply_adds(C2D[101])
+    return Finding(100 * small / large, f"{small / 1e9:.2f} of {large / 1e9:.2f} are {100 * small / large:.1f} %")
+
+
+def bottleneck() -> Finding:
+    narrow, wide = (
+        multiply_adds(
+            Module(Call(create, "non_local", 1024, reduction=reduction, subsample=True, dimensions=3), (RES4,))
+        )
+        for reduction in (2, 1)
+    )
+    return Finding(
+        100 * (1 - narrow / wide), f"{narrow / 1e9:.2f} instead of {wide / 1e9:.2f} on 4 x 14 x 14 positions"
+    )
+
+
+def mask_rcnn() -> Finding:
+    plain, pooled, projected = (
+        _multiply_adds(network, PHOTO) for network in (MASK_RCNN, MASK_RCNN_POOLED, MASK_RCNN_PROJECTED)
+    )
+    share, by_text = (100 * (network / plain - 1) for network in (pooled, projected))
+    note = (
+        f"{share:.2f} % of the {plain / 1e9:.0f} GFLOPs that Mask R-CNN on ResNet-50 spends on the pixels of an image, "
+        f"{PHOTO[2]} x {PHOTO[3]}, its heads for single boxes left out; {by_text:.2f} % when keys and values are "
+        "pooled behind phi and g"
+    )
+    return Finding(max(0.0, share - 5), note)
+
+
+def parameters_formula() -> Finding:
+    formulas = {"embedded": (2, 4.5), "dot": (2, 4.5), "gaussian": (1, 3.5), "concat": (2, 5.5)}
+    deviations = [
+        abs(parameters(_block(channels, pairwise=form)) - square * channels**2 - linear * channels)
+        for form, (square, linear) in formulas.items()
+        for channels in (64, 256, 512, 1024)
+    ]
+    return Finding(max(deviations))
+
+
+def table_1_sizes() -> Finding:
+    return _other_sizes(padded=True)
+
+
+def table_1_sizes_released() -> Finding:
+    return _other_sizes(padded=False)
+
+
+def _other_sizes(padded: bool) -> Finding:
+    model = Network("resnet50_v1", classes=400, change=Call(_to_clips, padded=padded)).build_empty().eval()
+    layers = [model.conv1, model.maxpool, model.layer1[:-1], model.layer1[-1], model.layer2, model.layer3, model.layer4]
+    x, off = torch.zeros(CLIP, device="meta"), []
+    for row, layer in zip(load("non_local").rows("table-1"), [*layers, model.avgpool], strict=True):
+        x = layer(x)
+        size = "x".join(map(str, x.shape[2:]))
+        if size != row["output"]:
+            off.append(f"{row['layer']} {size}")
+    return Finding(len(off), ", ".join(off))
+
+
+def five_places() -> Finding:
+    return _misplaced(50, 2)
+
+
+def five_places_resnet101() -> Finding:
+    return _misplaced(101, 7)
+
+
+def _misplaced(depth: int, step: int) -> Finding:
+    """How many blocks stand elsewhere than behind every second residual block of res3 and every `step`th of res4."""
+    model = empty(Network(f"resnet{depth}", "non_local"))
+    wanted = {
+        f"{stage}.{index}"
+        for stage, every in (("layer2", 2), ("layer3", step))
+        for index in range(every - 1, len(model.get_submodule(stage)), every)
+    }
+    found = set(attention_modules(model))
+    return Finding(len(wanted ^ found), f"behind {', '.join(sorted(found))}; torchvision's layer2 is res3")
+
+
+def ten_places() -> Finding:
+    model = empty(Network("resnet50"))
+    return Finding(len(model.layer2) + len(model.layer3), f"{len(model.layer2)} in res3, {len(model.layer3)} in res4")
+
+
+def _released(channels: int, **arguments: Any) -> NonLocal:
+    """A block as the released code initialises it."""
+    with seeded():
+        module = create("non_local", channels, **arguments).double()
+        module.network_init_()
+    return module
+
+
+def _random(channels: int, **arguments: Any) -> NonLocal:
+    """A sub-sampling block in evaluation mode with all its parameters and running statistics random."""
+    return random_parameters(create("non_local", channels, subsample=True, **arguments)).eval()
+
+
+def initial_output() -> Finding:
+    x = normal(*MAPS)
+    outputs = [_released(16, pairwise=form, subsample=True)(x) for form in PAIRWISE]
+    return Finding(max(largest(output - x) for output in outputs))
+
+
+def initial_deviation() -> Finding:
+    deviation = _released(1024).theta.weight.std().item()
+    return Finding(deviation, f"{deviation:.4f} as released, {(2 / 1024) ** 0.5:.4f} by He's rule")
+
+
+@cache
+def _first_gradients() -> tuple[float, float]:
+    """The largest gradient of the convolutions, and the smaller one of the batch norm's scale and shift."""
+    of_convolutions, of_norms = [], []
+    for form in PAIRWISE:
+        module = _released(16, pairwise=form, subsample=True)
+        back_propagate(module, normal(*MAPS))
+        for name, parameter in module.named_parameters():
+            kind = of_norms if name.startswith("norm.") else of_convolutions
+            kind.append(largest(parameter.grad))
+    return max(of_convolutions), min(of_norms)
+
+
+def first_step() -> Finding:
+    return Finding(_first_gradients()[0])
+
+
+def first_step_norm() -> Finding:
+    smallest = _first_gradients()[1]
+    return Finding(float(smallest > 0), f"the smaller of the largest gradients of both is {smallest:.1e}")
+
+
+def rows() -> Finding:
+    x = normal(*MAPS)
+    sums = [_random(16, pairwise=form).weights(x).sum(-1) for form in ("embedded", "gaussian")]
+    return Finding(max(largest(each - 1) for each in sums))
+
+
+def keys() -> Finding:
+    """On a map of one vector all pairs are alike, so that the mean over all keys is the value of one pair."""
+    x, deviations = normal(1, 16, 1, 1).expand(1, 16, 8, 6), []
+    for form in ("dot", "concat"):
+        module = _random(16, pairwise=form)
+        theta, phi = (layer(x)[0, :, 0, 0].detach() for layer in (module.theta, module.phi))
+        if form == "concat":
+            with torch.no_grad():  # the pair's own vector as w: the value is positive, and ReLU keeps it
+                module.pair.weight.copy_(torch.cat((theta, phi))[None])
+        pair = theta @ phi if form == "dot" else torch.relu(module.pair(torch.cat((theta, phi))))
+        deviations.append(largest(module.weights(x).sum(-1) / pair - 1))
+    return Finding(max(deviations))
+
+
+def special_case() -> Finding:
+    gaussian = _random(16, reduction=1, pairwise="gaussian")
+    embedded = _random(16, reduction=1, scale=False)
+    embedded.load_state_dict(gaussian.state_dict(), strict=False)
+    with torch.no_grad():
+        for layer in (embedded.theta, embedded.phi):
+            layer.weight.copy_(torch.eye(16, dtype=torch.float64)[..., None, None])
+            layer.bias.zero_()
+    x = normal(*MAPS)
+    return Finding(largest(embedded(x) - gaussian(x)))
+
+
+def scale() -> Finding:
+    released, paper = _random(16), _random(16, scale=False)
+    with torch.no_grad():
+        paper.theta.weight *= released.scale
+        paper.theta.bias *= released.scale
+    x = normal(*MAPS)
+    return Finding(largest(released(x) - paper(x)))
+
+
+def _on_clip(subsample: bool) -> tuple[torch.Size, torch.Size]:
+    """Shapes of the output and of the weights for a map of res4."""
+    module = Module(Call(create, "non_local", 1024, subsample=subsample, dimensions=3)).build_empty().eval()
+    x = torch.zeros(RES4, device="meta")
+    return module(x).shape, module.weights(x).shape
+
+
+def pairs() -> Finding:
+    (_, pooled), (_, full) = _on_clip(subsample=True), _on_clip(subsample=False)
+    note = f"on 4 x 14 x 14 positions {pooled[-1]} keys of {full[-1]}; the text says that the pairs fall by a quarter"
+    return Finding(pooled.numel() / full.numel(), note)
+
+
+def shape() -> Finding:
+    outputs = [_on_clip(subsample)[0] for subsample in (True, False)]
+    return Finding(sum(a != b for output in outputs for a, b in zip(output, RES4, strict=True)))
+
+
+def static_clip() -> Finding:
+    weight, frame, frames = normal(4, 3, 3, 3), normal(1, 3, 9, 9), 6
+    inflated = (weight / 3)[:, :, None].expand(-1, -1, 3, -1, -1)
+    clip = frame[:, :, None].expand(-1, -1, frames, -1, -1)
+    change = F.conv3d(clip, inflated, padding=1) - F.conv2d(frame, weight, padding=1)[:, :, None]
+    within = largest(change[:, :, 1:-1])
+    note = "different in the first and last frame, where a third of the kernel meets the padding; equal in all others"
+    return Finding(largest(change), note, otherwise=within)
+
+
+def _column(table: str, column: str, *labels: str) -> list[float]:
+    """A column of the rows of which each label is a word, in the table's order."""
+    rows = load("non_local").rows(table)
+    return [row[column] for row in rows if set(labels) <= {value for value in row.values() if isinstance(value, str)}]
+
+
+def deeper() -> Finding:
+    (small,), (large,) = (
+        _column("table-2c", "top1", "ResNet-50", "5 blocks"),
+        _column("table-2c", "top1", "ResNet-101", "baseline"),
+    )
+    return difference(small, large)
+
+
+def _gains_by_stage() -> list[float]:
+    plain, *others = _column("table-2b", "top1")
+    return [top1 - plain for top1 in others]
+
+
+def stages() -> Finding:
+    *early, _ = _gains_by_stage()
+    return Finding(max(0.0, max(early) - min(early) - 0.2), f"{', '.join(f'{gain:.1f}' for gain in early)} points")
+
+
+def last_stage() -> Finding:
+    *early, last = _gains_by_stage()
+    return Finding(min(early) - last, f"{last:.1f} points in res5, {min(early):.1f} or more before")
+
+
+def gain_i3d() -> Finding:
+    plain, with_blocks = _column("table-2f", "top1", "I3D"), _column("table-2f", "top1", "NL I3D")
+    gains = [b - a for a, b in zip(plain, with_blocks, strict=True)]
+    return Finding(max(abs(gain - 1.6) for gain in gains), " and ".join(f"{gain:.1f}" for gain in gains))
+
+
+def longer_clips() -> Finding:
+    short, long = _column("table-2f", "top1"), _column("table-2g", "top1")
+    gains = [b - a for a, b in zip(short, long, strict=True)]
+    return Finding(sum(gain <= 0 for gain in gains), f"they gain {min(gains):.1f} to {max(gains):.1f} points")
+
+
+def mean_accuracy() -> Finding:
+    deviations = {
+        row["model"]: abs((row["top1_test"] + row["top5_test"]) / 2 - row["avg_test"])
+        for row in load("non_local").rows("table-3")
+        if row["top1_test"] is not None
+    }
+    return Finding(max(deviations.values()), ", ".join(f"{model} {value:.2f}" for model, value in deviations.items()))
+
+
+def gain_charades() -> Finding:
+    (plain,), (with_blocks,) = _column("table-4", "test", "I3D"), _column("table-4", "test", "NL I3D")
+    return difference(with_blocks, plain)
+
+
+def gain_keypoints() -> Finding:
+    plain, *_, with_blocks = _column("table-6", "ap")
+    return difference(with_blocks, plain)
+
+
+def released_runs() -> Finding:
+    differences = {
+        row["script"]: row["top1"] - row["top1_in_paper"]
+        for row in load("non_local").rows("readme")
+        if row["top1_in_paper"] is not None
+    }
+    note = ", ".join(f"{script.removeprefix('run_')} {value:+.1f}" for script, value in differences.items())
+    least = min(differences.values())
+    return Finding(least if least < 0 else max(differences.values()), note)

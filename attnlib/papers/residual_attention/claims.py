@@ -1,0 +1,351 @@
+"""Checks of the claims of residual attention, which stand in paper.yml."""
+
+from dataclasses import replace
+from functools import cache
+from math import floor
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnlib import create
+from attnlib.ledger.draw import largest, normal, random_parameters
+from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.schema import load
+from attnlib.ledger.verdict import Finding
+from attnlib.networks.preact_resnet import PreActResNet
+from attnlib.networks.residual_attention_net import PreActivationUnit
+from attnlib.scale_attention.residual_attention import ResidualAttention, ResidualUnit, standardised
+
+MAPS = (2, 16, 8, 8)
+ATTENTION_56, ATTENTION_92 = Network("attention56"), Network("attention92")
+NETWORKS = {
+    "Attention-56": ATTENTION_56,
+    "Attention-92": ATTENTION_92,
+    "ResNet-152": Network("resnet152_v1"),
+    "ResNet-200": Network("timm:resnet200"),
+    "ResNeXt-101": Network("timm:resnext101_32x4d"),
+}
+CIFAR_NETWORKS = {
+    "ResNet-164": Network("resnet164_preact", classes=10),
+    "ResNet-1001": Module(Call(PreActResNet, 1001, block="bottleneck")),
+    "WRN-16-8": Network("wrn16_8", classes=10),
+    "WRN-28-10": Network("wrn28_10", classes=10),
+}
+
+
+def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | int | str:
+    """The network that a printed cost belongs to, or why it is not recomputed."""
+    name = row["network"]
+    if table == "table-6":
+        return CIFAR_NETWORKS.get(name) or _cifar(int(name.removeprefix("Attention-")))
+    if column == "params_M" and table == "port":
+        return parameters(NETWORKS[name]) + _unused(NETWORKS[name])
+    return NETWORKS.get(name, f"{name} is not among the networks of attnlib")
+
+
+# Costs.
+
+
+def parameters_attention56() -> Finding:
+    return _parameters(ATTENTION_56)
+
+
+def parameters_attention92() -> Finding:
+    finding = _parameters(ATTENTION_92)
+    unit = count_parameters(ResidualUnit(1024))
+    return replace(finding, note=f"{finding.note}; one unit of 1024 channels has {unit:,}")
+
+
+def _parameters(network: Network) -> Finding:
+    """Otherwise with the running means and variances of the norms, which Caffe keeps beside scale and shift."""
+    norms = [layer for layer in empty(network).modules() if isinstance(layer, nn.BatchNorm2d)]
+    count, statistics = parameters(network), 2 * sum(norm.num_features for norm in norms)
+    note = f"{count:,}, with the norms' running statistics {count + statistics:,}"
+    return Finding(count / 1e6, note, (count + statistics) / 1e6, rule="running statistics", table="table-2")
+
+
+def flops_attention56() -> Finding:
+    return _flops(ATTENTION_56)
+
+
+def flops_attention56_again() -> Finding:
+    return _flops(ATTENTION_56)
+
+
+def flops_attention92() -> Finding:
+    return _flops(ATTENTION_92)
+
+
+def _flops(network: Network) -> Finding:
+    """Otherwise cut off after one decimal."""
+    macs = multiply_adds(network)
+    cut = floor(macs / 1e8) / 10
+    return Finding(macs / 1e9, f"{macs:,}, cut off {cut}", cut, rule="cut off", table="table-2")
+
+
+def flops_test_size() -> Finding:
+    large, usual = multiply_adds(Network("attention92", side=320)), multiply_adds(ATTENTION_92)
+    return Finding(large / 1e9, f"{large / 1e9:.2f} for 320 pixels, {usual / 1e9:.2f} for 224")
+
+
+def resnext_parameters() -> Finding:
+    resnext, resnet = parameters(NETWORKS["ResNeXt-101"]), parameters(Network("resnet101"))
+    return Finding(resnext / 1e6, f"{resnext:,} with 32 groups of 4 channels; the plain ResNet-101 has {resnet:,}")
+
+
+def parameters_cifar_attention92() -> Finding:
+    return _cifar_parameters(92)
+
+
+def parameters_cifar_attention236() -> Finding:
+    return _cifar_parameters(236)
+
+
+def parameters_cifar_attention452() -> Finding:
+    finding = _cifar_parameters(452)
+    surplus = [unit for module in _modules(empty(_cifar(452))) for unit in module.mask.lowest[module.r :]]
+    count = sum(map(count_parameters, surplus))
+    note = (
+        f"{finding.note}; the paper prints no widths for CIFAR; the second half of the units on the lowest levels has "
+        f"{count:,}, and without them {(finding.measured * 1e6 - count) / 1e6:.2f} million are left"
+    )
+    return Finding(finding.measured, note, finding.otherwise)
+
+
+def _cifar_parameters(depth: int) -> Finding:
+    """For ten classes, otherwise for a hundred."""
+    hundred, linear = parameters(_cifar(depth)), empty(_cifar(depth)).fc
+    ten = hundred - 90 * (linear.in_features + 1)
+    return Finding(ten / 1e6, f"{ten:,} for 10 classes, {hundred:,} for 100", otherwise=hundred / 1e6)
+
+
+def _cifar(depth: int) -> Network:
+    return Network(f"attention{depth}_cifar", classes=100)
+
+
+def _modules(model: nn.Module) -> list[ResidualAttention]:
+    return [module for module in model.modules() if isinstance(module, ResidualAttention)]
+
+
+def unused_attention56() -> Finding:
+    return Finding(_unused(ATTENTION_56) / 1e6, f"{_unused(ATTENTION_56):,}")
+
+
+def unused_attention92() -> Finding:
+    return Finding(_unused(ATTENTION_92) / 1e6, f"{_unused(ATTENTION_92):,}")
+
+
+@cache
+def _unused(network: Network) -> int:
+    """Weights of 1 x 1 shortcuts for all units that change neither width nor size."""
+    layers = list(empty(network).modules())
+    widths = [layer.branch[0].num_features for layer in layers if isinstance(layer, ResidualUnit)]
+    plain = [layer for layer in layers if isinstance(layer, PreActivationUnit) and layer.downsample is None]
+    widths += [layer.bn1.num_features for layer in plain]
+    return sum(width**2 for width in widths)
+
+
+# What is printed against what is printed.
+
+
+def _printed(table: str, network: str, column: str) -> float:
+    return row_of("residual_attention", table, network=network)[column]
+
+
+def parameters_resnet152() -> Finding:
+    """Otherwise cut off."""
+    finding = _share("Attention-56", "ResNet-152", "params_M")
+    note = f"{finding.note}, {finding.measured:.2f}"
+    return Finding(finding.measured, note, floor(finding.measured), rule="cut off")
+
+
+def flops_resnet152() -> Finding:
+    return _share("Attention-56", "ResNet-152", "gflops")
+
+
+def flops_resnet200() -> Finding:
+    return _share("Attention-92", "ResNet-200", "gflops")
+
+
+def _share(ours: str, theirs: str, column: str) -> Finding:
+    part, whole = (_printed("table-7", network, column) for network in (ours, theirs))
+    return Finding(100 * part / whole, f"{part} of {whole}")
+
+
+def parameters_resnet200() -> Finding:
+    small, large = (_printed("table-7", network, "params_M") for network in ("Attention-92", "ResNet-200"))
+    counted = [parameters(NETWORKS[network]) / 1e6 for network in ("Attention-92", "ResNet-200")]
+    note = f"{large} against {small}; counted {counted[1]:.2f} against {counted[0]:.2f}"
+    return Finding(100 * (large / small - 1), note)
+
+
+def parameters_resnet1001() -> Finding:
+    part, whole = (_printed("table-6", network, "params_M") for network in ("Attention-236", "ResNet-1001"))
+    return Finding(100 * part / whole, f"{part} of {whole}")
+
+
+def top1_resnet152() -> Finding:
+    return _less("Attention-56", "ResNet-152", "top1_err")
+
+
+def top5_resnet152() -> Finding:
+    return _less("Attention-56", "ResNet-152", "top5_err")
+
+
+def top1_resnet200() -> Finding:
+    return _less("Attention-92", "ResNet-200", "top1_err")
+
+
+def _less(better: str, worse: str, column: str) -> Finding:
+    return difference(*(_printed("table-7", network, column) for network in (worse, better)))
+
+
+def error_cifar100() -> Finding:
+    error = _printed("table-6", "Attention-452", "cifar100_err")
+    return Finding(error, f"{error} in Table 6")
+
+
+def mask_margin() -> Finding:
+    errors = column_of("residual_attention", "table-4", "mask", "top1_err")
+    return difference(errors["Local Convolutions"], errors["Encoder and Decoder"])
+
+
+def residual_improves() -> Finding:
+    errors = [row["arl_top1_err"] for row in load("residual_attention").rows("table-3")]
+    worse = sum(after >= before for before, after in zip(errors, errors[1:], strict=False))
+    return Finding(worse, ", ".join(map(str, errors)))
+
+
+# How the networks are built.
+
+
+def depth_resnet200() -> Finding:
+    depth = _trunk_depth(ATTENTION_92)
+    return Finding(100 * depth / 200, f"{depth} layers of 200")
+
+
+def depth_formula() -> Finding:
+    depths = {m: _trunk_depth(_cifar(depth)) for m, depth in {1: 56, 2: 92, 3: 128, 4: 164, 6: 236}.items()}
+    return Finding(
+        sum(abs(depth - (36 * m + 20)) for m, depth in depths.items()),
+        ", ".join(f"m = {m}: {depth}" for m, depth in depths.items()),
+    )
+
+
+def depth_452() -> Finding:
+    return Finding(_trunk_depth(_cifar(452)))
+
+
+def _trunk_depth(network: Network) -> int:
+    """Convolutions and linear layers outside of masks and shortcuts."""
+    model = empty(network)
+    aside = {id(layer) for module in _modules(model) for layer in module.mask.modules()}
+    aside |= {id(unit.downsample) for unit in model.modules() if isinstance(unit, PreActivationUnit)}
+    return sum(isinstance(layer, nn.Conv2d | nn.Linear) and id(layer) not in aside for layer in model.modules())
+
+
+def lowest_map() -> Finding:
+    model, inputs = ATTENTION_92.part()
+    sides: list[tuple[int, ...]] = []
+    for module in _modules(model):
+        module.mask.lowest.register_forward_pre_hook(lambda _, maps: sides.append(tuple(maps[0].shape[2:])))
+    model.eval()(*inputs)
+    return Finding(sum(side != (7, 7) for side in sides), f"{len(sides)} modules")
+
+
+# What a module does.
+
+
+def _drawn(**options: Any) -> ResidualAttention:
+    """A module in evaluation mode with small random parameters and random running statistics."""
+    return random_parameters(create("residual_attention", 16, **options), std=0.3).eval()
+
+
+def zero_mask() -> Finding:
+    return _with_zero_mask("residual", share=1.0)
+
+
+def zero_mask_naive() -> Finding:
+    return _with_zero_mask("naive", share=0.0)
+
+
+@torch.no_grad()
+def _with_zero_mask(learning: str, share: float) -> Finding:
+    """How far the output is from what the last units make of this share of the trunk."""
+    module, x = _drawn(learning=learning), normal(*MAPS)
+    module.mask.activation = torch.zeros_like
+    trunk, _ = module.branches(x)
+    return Finding(largest(module(x) - module.after(share * trunk)))
+
+
+def signal_naive() -> Finding:
+    shares = _signal("naive", even=True)
+    return Finding(shares.min().item(), f"between {shares.min():.4f} and {shares.max():.4f} of each value")
+
+
+def signal_residual() -> Finding:
+    shares, naive = _signal("residual", even=False), _signal("naive", even=False)
+    note = (
+        f"between {shares.min():.2f} and {shares.max():.2f} of each value; naive learning leaves "
+        f"between {naive.min():.4f} and {naive.max():.4f} of it by the same masks"
+    )
+    return Finding(max(0.0, 1 - shares.min().item()), note)
+
+
+@torch.no_grad()
+def _signal(learning: str, even: bool) -> Tensor:
+    """What four modules leave of each value where all units of the trunk pass their input on; `even`: masks of 1/2."""
+    x = y = normal(*MAPS)
+    module = _drawn(learning=learning)
+    for units in (module.before, module.trunk, module.after):
+        for unit in units:
+            nn.init.zeros_(unit.branch[-1].weight)
+    if even:
+        nn.init.zeros_(module.mask.head[-1].weight)
+    for _ in range(4):
+        y = module(y)
+    return y / x
+
+
+def gradient_filter() -> Finding:
+    module, x = _drawn(learning="naive"), normal(*MAPS)
+    weights, parts = normal(*MAPS).cos(), list(module.trunk.parameters())
+    trunk, mask = module.branches(x)
+    through = torch.autograd.grad((trunk * mask * weights).sum(), parts, retain_graph=True)
+    filtered = torch.autograd.grad(trunk, parts, mask.detach() * weights)
+    differences = [largest(a - b) for a, b in zip(through, filtered, strict=True)]
+    return Finding(max(differences), f"{sum(part.numel() for part in parts):,} parameters")
+
+
+@torch.no_grad()
+def channel_length() -> Finding:
+    _, mask = _drawn(activation="channel").branches(normal(*MAPS))
+    return Finding(largest(torch.linalg.vector_norm(mask, dim=1) - 1))
+
+
+def spatial_mean() -> Finding:
+    return Finding(largest(standardised(_uneven()).mean((2, 3))))
+
+
+def spatial_variance() -> Finding:
+    """Otherwise on maps so large that the 1e-5, which ours adds to the variance that it divides by, is nothing."""
+    usual, large = (largest(standardised(z).var((2, 3), correction=0) - 1) for z in (_uneven(), 1e6 * _uneven()))
+    return Finding(usual, f"{usual:.0e}, on maps a million times as large {large:.0e}", otherwise=large)
+
+
+def _uneven() -> Tensor:
+    """Maps whose channels have other means and variances than 0 and 1."""
+    return normal(*MAPS) * torch.linspace(0.5, 3, 16, dtype=torch.float64)[:, None, None] + 5
+
+
+def noise_rows() -> Finding:
+    levels = [row["noise"] / 100 for row in load("residual_attention").rows("table-5")]
+    return Finding(max(largest(_label_noise(1 - level).sum(1) - 1) for level in levels))
+
+
+def _label_noise(clean: float) -> Tensor:
+    """Equation 7: the probability of each label for each of ten classes."""
+    eye = torch.eye(10, dtype=torch.float64)
+    return clean * eye + (1 - clean) / 9 * (1 - eye)
