@@ -164,8 +164,8 @@ class Claim(_Data):
         better: the side of `value` on which a measured one is better than what is printed, and so no failure.
         protocol: "proxy" for a check whose figures are of other people's runs, by another recipe than the claim's: they
             agree or disagree, and settle nothing.
-        check: the function in attnlib/papers/<key>/claims.py that measures it; null where only a trained network can
-            show it.
+        check: what measures it: a function of attnlib/papers/<key>/claims.py, or arithmetic on the printed tables (see
+            `ledger.expressions`); null where only a trained network can show it.
         datasets: what such a network was trained on.
         settled_by: the runs that settle it, where we can make them.
         evidence: what others found of it.

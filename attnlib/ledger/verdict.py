@@ -1,8 +1,8 @@
 """From a claim to a verdict: always computed, never written.
 
-`attnlib/papers/<key>/paper.yml` states a claim, its value and a tolerance, and names a check: a function of `claims.py`
-beside it that measures the value and returns a `Finding`. What only a trained network can show is judged from the
-records of runs. A check that raises is a failure, not a verdict.
+`attnlib/papers/<key>/paper.yml` states a claim, its value, a tolerance and a check: arithmetic on the printed tables,
+or a function of `claims.py` beside it that measures the value and returns a `Finding`. What only a trained network can
+show is judged from the records of runs. A check that raises is a failure, not a verdict.
 
 What does not fit is unkind to a paper, and has to be earned:
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_serializer
 
+from attnlib.ledger.expressions import evaluate, is_expression
 from attnlib.ledger.schema import Claim, Evidence, Experiment, load
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Finding:
 class Verdict(BaseModel):
     """A claim with what became of it; `published`, `measured` and `tolerance` are in `unit`.
 
-    `disagreement` is of what kind the difference of the two is, where there is one that counts. `check` is the function
-    in attnlib/papers/<paper>/claims.py that measured it; null where records did, or would.
+    `disagreement` is of what kind the difference of the two is, where there is one that counts. `check` is what
+    measured it, as in the claim; null where records did, or would.
 
     `evidence` is what others found; the verdict does not rest on it.
     """
@@ -122,7 +123,7 @@ def judge(key: str) -> list[Verdict]:
 
 def _judge(key: str, claim: Claim, checks: object) -> Verdict:
     if claim.check is not None:
-        finding = getattr(checks, claim.check)()
+        finding = _measured(key, claim.check, checks)
         measured, note, judged = finding.measured, finding.note, _compare(key, claim, finding)
     else:
         measured, note, judged = _from_records(key, claim)
@@ -143,6 +144,12 @@ def _judge(key: str, claim: Claim, checks: object) -> Verdict:
         check=claim.check,
         evidence=claim.evidence,
     )
+
+
+def _measured(key: str, check: str, checks: object) -> Finding:
+    if is_expression(check):
+        return Finding(*evaluate(check, load(key)))
+    return getattr(checks, check)()
 
 
 def _fits(claim: Claim, value: float | int) -> bool:

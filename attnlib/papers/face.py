@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attnlib.errors import unknown
 from attnlib.ledger import entries, schema
 from attnlib.ledger.cells import Cell, Counting, better, frame
+from attnlib.ledger.expressions import is_expression
 from attnlib.papers.order import unkind_first
 from attnlib.training.recipe import Recipe
 
@@ -150,13 +151,17 @@ class Paper:
         return {name: Recipe.named(name) for name in Recipe.names(self.key)}
 
     def code_of(self, id: str) -> str | None:
-        """The code that computed a verdict, with the functions of its file that it calls; None where records decide.
+        """The code that computed a verdict, a line of arithmetic or a function with those of its file that it calls.
+
+        None where records decide.
 
         Raises:
             UnknownNameError: no such claim; the message lists the near matches.
         """
         (verdict,) = self.verdicts(id)
-        return None if verdict.check is None else source(_FOLDER / self.key / "claims.py", verdict.check)
+        if verdict.check is None or is_expression(verdict.check):
+            return verdict.check
+        return source(_FOLDER / self.key / "claims.py", verdict.check)
 
     def recompute(self) -> None:
         """Judge all claims and recompute all costs, seconds to a minute, and file what they give.
