@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.draw import largest, normal, random_order, seeded
+from attnlib.ledger.draw import largest, normal, seeded
 from attnlib.ledger.measure import Call, Module, multiply_adds, parameters, work
-from attnlib.ledger.printed import column_of, row_of
+from attnlib.ledger.printed import column_of
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.self_attention.additive import AdditiveAttention
-from attnlib.self_attention.dot_product import attention_weights, self_similarity
+from attnlib.self_attention.dot_product import attention_weights
 from attnlib.self_attention.position_codes import sinusoidal
 
 HEADS = (1, 4, 8, 16, 32)  # rows (A) of Table 3
@@ -77,44 +77,13 @@ def _multi_head(channels: int, heads: int, bias: bool = False, side: int = 4) ->
     return Module(Call(create, "dot_product", channels, heads=heads, bias=bias), ((1, channels, side, side),))
 
 
-def parameters_multi_head() -> Finding:
-    return Finding(parameters(_multi_head(512, 8)))
-
-
 def parameters_by_heads() -> Finding:
     counts = [parameters(_multi_head(512, heads)) for heads in HEADS]
     return Finding(max(counts) - min(counts), f"{counts[0]:,} each")
 
 
-def parameters_biases() -> Finding:
-    theirs = parameters(Module(Call(nn.MultiheadAttention, 512, 8)))
-    return Finding(parameters(_multi_head(512, 8, bias=True)), f"{theirs:,} in torch.nn.MultiheadAttention")
-
-
-def transformer_layers() -> Finding:
-    layers = parameters(_model(_table_3()["base"], tokens=0))
-    theirs = parameters(Module(Call(nn.Transformer, 512, 8, 6, 6, 2048, batch_first=True)))
-    return Finding(theirs - layers, f"{theirs:,} against {layers:,}")
-
-
 def _table_3() -> dict[str, dict[str, Any]]:
     return {row["row"]: row for row in load("dot_product").rows("table-3")}
-
-
-def table_3_base() -> Finding:
-    return _millions("base")
-
-
-def table_3_big() -> Finding:
-    return _millions("big")
-
-
-def _millions(row: str) -> Finding:
-    by_tokens = {where: parameters(_model(_table_3()[row], tokens)) / 1e6 for where, tokens in _tokens().items()}
-    note = ", ".join(
-        f"{by_tokens[where]:.2f} with the {tokens:,} of the {where}" for where, tokens in _tokens().items()
-    )
-    return Finding(by_tokens["text"], note, otherwise=by_tokens["released code"])
 
 
 def _counted_rows() -> list[dict[str, Any]]:
@@ -147,33 +116,6 @@ def vocabulary() -> Finding:
     return Finding((fewest + most) / 2, note)
 
 
-def training_base() -> Finding:
-    return _training("Transformer (base)")
-
-
-def training_big() -> Finding:
-    return _training("Transformer (big)")
-
-
-def _training(model: str) -> Finding:
-    run = next(run for run in load("dot_product").rows("times") if run["model"] == model)
-    return Finding(_training_operations(run) / 1e18, f"{run['days']} days, {run['gpus']} {run['gpu']}")
-
-
-def step_base() -> Finding:
-    return _step("base")
-
-
-def step_big() -> Finding:
-    return _step("big")
-
-
-def _step(model: str) -> Finding:
-    row = row_of("dot_product", "schedule", model=model)
-    in_steps = row["steps"] * row["step_seconds"] / 3600
-    return Finding(row["hours"] * 3600 / row["steps"], f"at the printed step time they are {in_steps:.1f} hours")
-
-
 def _table_2() -> dict[str, dict[str, Any]]:
     return {row["model"]: row for row in load("dot_product").rows("table-2")}
 
@@ -192,16 +134,6 @@ def quarter_of_the_cost() -> Finding:
     best = max(singles, key=singles.get)
     share = _table_2()["Transformer (big)"]["flops_en_fr"] / _table_2()[best]["flops_en_fr"]
     return Finding(max(0.0, share - 0.25), f"{share:.2f} of what {best} costs")
-
-
-def ensembles() -> Finding:
-    ratios = {}
-    for column in ("flops_en_de", "flops_en_fr"):
-        costs = _before(column)
-        for model in (model for model in costs if model.endswith(" Ensemble")):
-            ratios[f"{model} {column[-2:]}"] = costs[model] / costs[model.removesuffix(" Ensemble")]
-    note = ", ".join(f"{model} {ratio:.2f}" for model, ratio in ratios.items())
-    return Finding(max(ratios.values(), key=lambda ratio: abs(ratio - 8)), note)
 
 
 class _Recurrent(nn.Module):
@@ -407,10 +339,6 @@ def variance() -> Finding:
     return _variance_of_scores(scale=1.0)
 
 
-def variance_scaled() -> Finding:
-    return _variance_of_scores(scale=None)
-
-
 def _variance_of_scores(scale: float | None) -> Finding:
     """Of all vectors of ones and minus ones; the scores of a query sum to zero, so that its weights give them back."""
     vectors = torch.tensor(list(product((-1.0, 1.0), repeat=8)), dtype=torch.float64)
@@ -432,61 +360,6 @@ def small_gradients() -> Finding:
     return Finding(float(plain < scaled), note)
 
 
-def _random(**arguments: Any) -> nn.Module:
-    """Multi-head attention of 32 channels and 4 heads with its first random weights."""
-    with seeded():
-        return create("dot_product", 32, heads=4, **arguments).double()
-
-
-def rows_sum() -> Finding:
-    x = normal(1, 32, 5, 7)
-    multi_head = _random().weights(x)
-    words = x.flatten(2).transpose(1, 2)
-    with seeded():
-        _, additive = AdditiveAttention(32, 32, 16).double()(words[:, :4], words)
-    return Finding(max(largest(weights.sum(-1) - 1) for weights in (multi_head, additive)))
-
-
-def future() -> Finding:
-    words = normal(1, 32, 1, 12)[0, :, 0].T
-    seen = torch.ones(12, 12).tril().bool()
-    weights = attention_weights(words, words, mask=seen)
-    return Finding(largest(weights.triu(1)), f"the smallest other weight is {weights[seen].min():.1e}")
-
-
-def _permutation_error(layer: Callable[[Tensor], Tensor], x: Tensor, axis: int) -> float:
-    """How far a layer of permuted positions is from its permuted output."""
-    order = random_order(x.shape[axis])
-    return largest(layer(x).index_select(axis, order) - layer(x.index_select(axis, order)))
-
-
-def equivariance() -> Finding:
-    x = normal(1, 32, 1, 12)
-    words = _permutation_error(self_similarity, x[0, :, 0].T, 0)
-    return Finding(
-        max(words, _permutation_error(_random(), x, 3)), "for the form without parameters and for the module"
-    )
-
-
-def order() -> Finding:
-    error = _permutation_error(_random(positions="sinusoidal"), normal(1, 32, 1, 12), 3)
-    return Finding(float(error > 1e-3), f"the outputs differ by up to {error:.2f}")
-
-
-def pytorch() -> Finding:
-    ours = _random(bias=True)
-    theirs = nn.MultiheadAttention(32, 4, batch_first=True).double()
-    layers = (ours.query, ours.key, ours.value)
-    with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.cat([layer.weight for layer in layers]))
-        theirs.in_proj_bias.copy_(torch.cat([layer.bias for layer in layers]))
-    theirs.out_proj.load_state_dict(ours.out.state_dict())
-    x = normal(1, 32, 5, 7)
-    words = x.flatten(2).transpose(1, 2)
-    expected = theirs(words, words, words, need_weights=False)[0].transpose(1, 2).view_as(x)
-    return Finding(largest(ours(x) - expected))
-
-
 def _code(channels: int = 64) -> Tensor:
     return sinusoidal(64, channels, like=torch.zeros((), dtype=torch.float64))
 
@@ -502,12 +375,6 @@ def position_shift() -> Finding:
     return Finding(max(deviations))
 
 
-def position_product() -> Finding:
-    products = _code() @ _code().T
-    by_distance = [products.diagonal(distance) for distance in range(len(products))]
-    return Finding(max((values.max() - values.min()).item() for values in by_distance))
-
-
 def wavelengths() -> Finding:
     width = 512
     longest = 1 / _code(width)[1, -2].asin().item()
@@ -517,14 +384,6 @@ def wavelengths() -> Finding:
         f"{longest:,.1f} by the formula, whose last exponent is 510 / 512; {stretched:,.1f} as the released code has it"
     )
     return Finding(longest, note, otherwise=stretched)
-
-
-def warm_up() -> Finding:
-    def rate(step: int) -> float:
-        return 512**-0.5 * min(step**-0.5, step * 4000**-1.5)
-
-    highest = max(range(1, 20_001), key=rate)
-    return Finding(highest, f"the rate is {rate(highest):.2e} there")
 
 
 def single_head() -> Finding:
@@ -579,10 +438,6 @@ def french() -> Finding:
 def _alignment(targets: int, sources: int = 30) -> Module:
     """The alignment network for some words of the target and of the source."""
     return Module(Call(AdditiveAttention, 1000, 2000, 1000), ((1, targets, 1000), (1, sources, 2000)))
-
-
-def additive_parameters() -> Finding:
-    return Finding(parameters(_alignment(1)))
 
 
 def additive_once() -> Finding:
