@@ -129,13 +129,6 @@ def _before(column: str, ensembles: bool = True) -> dict[str, float]:
     }
 
 
-def quarter_of_the_cost() -> Finding:
-    singles = _before("bleu_en_fr", ensembles=False)
-    best = max(singles, key=singles.get)
-    share = _table_2()["Transformer (big)"]["flops_en_fr"] / _table_2()[best]["flops_en_fr"]
-    return Finding(max(0.0, share - 0.25), f"{share:.2f} of what {best} costs")
-
-
 class _Recurrent(nn.Module):
     """The products of a recurrent layer, word after word; with four gates those of an LSTM.
 
@@ -386,13 +379,6 @@ def wavelengths() -> Finding:
     return Finding(longest, note, otherwise=stretched)
 
 
-def single_head() -> Finding:
-    rows = _table_3()
-    heads = {name: row["bleu"] for name, row in rows.items() if name.startswith("(A)") or name == "base"}
-    best = max(heads, key=heads.get)
-    return Finding(heads[best] - heads["(A) one head"], f"{heads['(A) one head']} against {heads[best]}")
-
-
 def key_size() -> Finding:
     base, *rows = (row for name, row in _table_3().items() if name == "base" or name.startswith("(B)"))
     return Finding(sum(row["bleu"] >= base["bleu"] or row["ppl"] <= base["ppl"] for row in rows))
@@ -410,12 +396,6 @@ def bigger_is_better() -> Finding:
     return Finding(len(by_bleu), note, otherwise=len(by_perplexity))
 
 
-def smoothing() -> Finding:
-    smoothed, plain = _table_3()["base"], _table_3()["(D) smoothing 0.0"]
-    note = f"perplexity {smoothed['ppl']} against {plain['ppl']}, BLEU {smoothed['bleu']} against {plain['bleu']}"
-    return Finding((smoothed["ppl"] <= plain["ppl"]) + (smoothed["bleu"] <= plain["bleu"]), note)
-
-
 def beyond_ensembles() -> Finding:
     gain = _table_2()["Transformer (big)"]["bleu_en_de"] - max(_before("bleu_en_de").values())
     return Finding(max(0.0, 2.0 - gain), f"{gain:.2f} better")
@@ -427,12 +407,6 @@ def base_beyond_all() -> Finding:
     as_cheap = [model for model, cost in _before("flops_en_de").items() if cost <= base["flops_en_de"]]
     share = base["flops_en_de"] / min(_before("flops_en_de").values())
     return Finding(len(as_good) + len(as_cheap), f"{share:.2f} of the cheapest cost")
-
-
-def french() -> Finding:
-    printed = _table_2()["Transformer (big)"]["bleu_en_fr"]
-    later = load("dot_product").rows("table-2-version-5")[0]["bleu_en_fr"]
-    return Finding(later - printed, f"{printed} in the proceedings, {later} in version 5")
 
 
 def _alignment(targets: int, sources: int = 30) -> Module:
@@ -450,12 +424,6 @@ def additive_once() -> Finding:
 
 def _bahdanau(column: str) -> dict[str, float]:
     return column_of("dot_product", "bahdanau-table-1", "model", column)
-
-
-def short_sentences() -> Finding:
-    bleu = _bahdanau("all")
-    gain = bleu["RNNsearch-30"] - bleu["RNNencdec-50"]
-    return Finding(max(0.0, -gain), f"{gain:.2f} better")
 
 
 def phrase_based() -> Finding:
