@@ -1,6 +1,5 @@
 """Checks of the claims of stand-alone self-attention; paper.yml says what each is held against."""
 
-from dataclasses import replace
 from math import floor
 from typing import Any
 
@@ -9,11 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.costs import countings
-from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
+from attnlib.ledger.draw import seeded
 from attnlib.ledger.measure import Call, Module, Network, multiply_adds, operations, parameters, work
 from attnlib.ledger.printed import column_of, difference, row_of
-from attnlib.ledger.rules import RULES, Scaled
+from attnlib.ledger.rules import Scaled
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import create as create_network
@@ -141,20 +139,8 @@ def _make_shared(depth: int) -> nn.Module:
 # Parameters.
 
 
-def parameters_resnet26() -> Finding:
-    return _parameters(_resnet(26))
-
-
-def parameters_resnet38() -> Finding:
-    return _parameters(_resnet(38))
-
-
 def parameters_resnet50() -> Finding:
     return _parameters(_resnet(50))
-
-
-def parameters_without_keys() -> Finding:
-    return _parameters(_resnet(content=False))
 
 
 def _parameters(network: Module) -> Finding:
@@ -222,42 +208,6 @@ def parameters_window() -> Finding:
 # Operations.
 
 
-def flops_baseline_resnet50() -> Finding:
-    return _flops_of(_resnet(attention=""))
-
-
-def flops_baseline_resnet38() -> Finding:
-    """Otherwise with two operations for each value of a norm and one for each of the other layers."""
-    network = _resnet(38, attention="")
-    counts = work(network)["elementwise"]
-    others = (sum(counts.values()) + counts["batch_norm"]) * (CLASSIFIED[0] // CLASSIFIED[1]) ** 2
-    everything = (_flops(network) + others) / 1e9
-    note = f"{_billions(network):.3f}; {everything:.3f} with norms, activations, pooling and the sums of the shortcuts"
-    return Finding(_billions(network), note, everything, rule="layer by layer", table="table-1")
-
-
-def flops_conv_stem_resnet50() -> Finding:
-    finding, apart = _flops_of(_resnet()), RULES["rows and columns apart"]
-    fewer = apart.count(_resnet(), "two-per-multiply-add") - operations(_resnet(), "two-per-multiply-add")
-    total = _billions(_resnet()) + fewer * (CLASSIFIED[0] // CLASSIFIED[1]) ** 2 / 1e9
-    agree = {each.rule: each.agree for each in countings("sasa") if each.table == "Table 1" and "op" in each.quantity}
-    note = (
-        f"{finding.note}; {total:.3f} billion with the products of rows and of columns computed apart, by which "
-        f"{agree['rows and columns apart']} figures of Table 1 agree, {agree['as stated']} by the rule as stated"
-    )
-    return replace(finding, note=note)
-
-
-def _flops_of(network: Module) -> Finding:
-    return Finding(_billions(network), f"{_flops(network):,}")
-
-
-def flops_full_resnet50() -> Finding:
-    ours, applied_first = _full_flops()
-    note = f"{ours:.3f} where the value matrices are mixed first, {applied_first:.3f} where they are applied first"
-    return Finding(ours, note, otherwise=applied_first)
-
-
 def _full_flops() -> tuple[float, float]:
     """Of the ResNet-50 that is attention throughout, with the stem as in the package and as `_AppliedFirst`."""
     ours = operations(Network("resnet50_sasa"), "two-per-multiply-add")
@@ -274,16 +224,6 @@ def flops_share() -> Finding:
 def flops_window() -> Finding:
     counts = {k: _billions(_resnet(kernel_size=k)) for k in (3, 5, 7, 9, 11)}
     return Finding(counts[11] - counts[3], ", ".join(f"{k} x {k}: {count:.3f}" for k, count in counts.items()))
-
-
-def flops_relative() -> Finding:
-    relative, none = _billions(_resnet()), _billions(_resnet(positions="none"))
-    return Finding(relative - none, f"{relative:.3f} - {none:.3f}")
-
-
-def flops_content() -> Finding:
-    both, relative = _billions(_resnet()), _billions(_resnet(content=False))
-    return Finding(both - relative, f"{both:.3f} - {relative:.3f}")
 
 
 def same_cost_19() -> Finding:
@@ -317,11 +257,6 @@ def _largest_window(budget: int, **arguments: Any) -> tuple[int, int]:
 def retinanet_parameters() -> Finding:
     nine, six = (parameters(_plain_retinanet(scales)) for scales in (3, 2))
     return Finding(nine / 1e6, f"{nine:,} with 9 anchors, {six:,} with 6", otherwise=six / 1e6)
-
-
-def retinanet_flops() -> Finding:
-    nine, six = (_billions(_plain_retinanet(scales), DETECTED) for scales in (3, 2))
-    return Finding(nine, f"{nine:.1f} with 9 anchors, {six:.1f} with 6", otherwise=six)
 
 
 def _plain_retinanet(scales: int) -> Module:
@@ -382,64 +317,6 @@ def head_values() -> Finding:
 
 
 # The layer and the stem.
-
-
-def _drawn(name: str, *arguments: Any, **options: Any) -> nn.Module:
-    """A module in evaluation mode with small random parameters."""
-    return random_parameters(create(name, *arguments, **options), std=0.3).eval()
-
-
-def permutation() -> Finding:
-    return Finding(_change_by_permutation("none"))
-
-
-def permutation_relative() -> Finding:
-    change = _change_by_permutation("relative")
-    return Finding(float(change > 1e-3), f"the output changes by up to {change:.2f}")
-
-
-@torch.no_grad()
-def _change_by_permutation(positions: str) -> float:
-    """Of the middle of a map that is one window, when the pixels around it change places."""
-    layer, x = _drawn("sasa", 32, positions=positions), normal(2, 32, 7, 7)
-    order = random_order(49)
-    middle = 24
-    order[order == middle] = order[middle].clone()
-    order[middle] = middle
-    permuted = x.flatten(2)[..., order].view_as(x)
-    return largest((layer(permuted) - layer(x))[..., 3, 3])
-
-
-@torch.no_grad()
-def translation() -> Finding:
-    layer, x, reach = _drawn("sasa", 32), normal(2, 32, 16, 16), 3
-    moved, expected = layer(x.roll((2, 1), (2, 3))), layer(x).roll((2, 1), (2, 3))
-    inside = (..., slice(2 + reach, -reach), slice(1 + reach, -reach))
-    return Finding(largest((moved - expected)[inside]))
-
-
-@torch.no_grad()
-def mixture_sums() -> Finding:
-    return Finding(largest(_drawn("sasa_stem", 3).block_mixture().sum(-1) - 1))
-
-
-@torch.no_grad()
-def one_mixture() -> Finding:
-    aware, plain, x = (
-        _drawn("sasa_stem", 3, mixtures=1),
-        create("sasa_stem", 3, values="plain").double(),
-        normal(2, 3, 12, 12),
-    )
-    plain.load_state_dict({name: aware.state_dict()[name] for name in plain.state_dict()})
-    return Finding(largest(aware(x) - plain.eval()(x)))
-
-
-@torch.no_grad()
-def mixing_order() -> Finding:
-    stem, x = _drawn("sasa_stem", 3), normal(2, 3, 12, 12)
-    other = _AppliedFirst().double().eval()
-    other.load_state_dict(stem.state_dict())
-    return Finding(largest(stem(x) - other(x)))
 
 
 # What is printed against what is printed.
