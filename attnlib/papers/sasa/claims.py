@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from attnlib import create
 from attnlib.ledger.draw import seeded
 from attnlib.ledger.measure import Call, Module, Network, multiply_adds, operations, parameters, work
-from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.printed import row_of
 from attnlib.ledger.rules import Scaled
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
@@ -290,19 +290,6 @@ def retinanet_flops_share() -> Finding:
     return Finding(full, note, otherwise=conv_stem)
 
 
-def retinanet_parameters_share() -> Finding:
-    return _parameters_saved(4)
-
-
-def retinanet_backbone_share() -> Finding:
-    return _parameters_saved(2)
-
-
-def _parameters_saved(row: int) -> Finding:
-    before, after = _table_2(0, "params_M"), _table_2(row, "params_M")
-    return Finding(_saved(before, after), f"{after} against {before}")
-
-
 def _table_2(row: int, column: str) -> float:
     return load("sasa").rows("table-2")[row][column]
 
@@ -330,23 +317,6 @@ def gain() -> Finding:
     }
     note = ", ".join(f"{method} {points:+.1f}" for method, points in gains.items())
     return Finding(gains["Full Attention"], note, otherwise=gains["Conv-stem + Attention"])
-
-
-def content_loss() -> Finding:
-    return _gain("table-6", "logit", "top1", "q.k + q.r", "q.r")
-
-
-def relative_gain() -> Finding:
-    return _gain("table-5", "positions", "top1_heldout", "relative", "absolute")
-
-
-def stem_gain() -> Finding:
-    return _gain("table-7", "stem", "top1", "spatially aware values", "stand-alone")
-
-
-def _gain(table: str, label: str, column: str, better: str, worse: str) -> Finding:
-    accuracies = column_of("sasa", table, label, column)
-    return difference(accuracies[better], accuracies[worse])
 
 
 def stem_convolution() -> Finding:
