@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from attnlib import create
 from attnlib.ledger.costs import Ratio
-from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded
-from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
+from attnlib.ledger.draw import back_propagate, largest, normal, seeded
+from attnlib.ledger.measure import Call, Module, Network, multiply_adds, parameters
 from attnlib.ledger.printed import difference
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
@@ -79,7 +79,6 @@ I3D = {
     "I3D 3x3x3": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv2")),
     "I3D 3x1x1": Network("resnet101_v1", classes=400, change=Call(_to_clips, inflated="conv1")),
 }
-I3D_STRIDE_SECOND = Network("resnet101", classes=400, change=Call(_to_clips, inflated="conv1"))
 MASK_RCNN = Network("mask_rcnn_resnet50", classes=91)
 MASK_RCNN_POOLED, MASK_RCNN_PROJECTED = (
     Network("mask_rcnn_resnet50", "non_local", form, classes=91, placement="backbone.body.layer3.4")
@@ -112,15 +111,6 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
     return Ratio(_multiply_adds(network), _multiply_adds(C2D[101]))
 
 
-def c2d_parameters() -> Finding:
-    total, norms = parameters(C2D[101]), 0
-    for module in empty(C2D[101]).modules():
-        if isinstance(module, nn.BatchNorm3d):
-            norms += count_parameters(module)
-    note = f"{total:,}, of which {norms:,} are scales and shifts of batch norms; {total - norms:,} without them"
-    return Finding(total / 1e6, note, (total - norms) / 1e6, rule="no norms", table="table-2e-baseline")
-
-
 def c2d_multiply_adds() -> Finding:
     printed, fitting, released = (_multiply_adds(net) / 1e9 for net in (PADDED, C2D[101], STRIDE_SECOND))
     note = (
@@ -130,34 +120,9 @@ def c2d_multiply_adds() -> Finding:
     return Finding(printed, note, otherwise=fitting)
 
 
-def five_blocks_parameters() -> Finding:
-    added = parameters(FIVE[101]) - parameters(C2D[101])
-    return Finding(added / 1e6, f"{added:,}")
-
-
-def five_blocks_multiply_adds() -> Finding:
-    plain, projected = _multiply_adds(C2D[101]), _multiply_adds(FIVE_PROJECTED[101])
-    added = _multiply_adds(FIVE[101]) - plain
-    return Finding(
-        added / 1e9, f"{added / 1e9:.2f}; {(projected - plain) / 1e9:.2f} when they are pooled behind phi and g"
-    )
-
-
 def ratio_projected_first() -> Finding:
     plain, projected, pooled = (_multiply_adds(net[101]) for net in (C2D, FIVE_PROJECTED, FIVE))
     return Finding(projected / plain, f"{projected / plain:.3f}; {pooled / plain:.3f} when the map is pooled first")
-
-
-def ratio_i3d() -> Finding:
-    plain, elsewhere = _multiply_adds(C2D[101]), _multiply_adds(STRIDE_SECOND)
-    first = _multiply_adds(I3D["I3D 3x1x1"]) / plain
-    second = _multiply_adds(I3D_STRIDE_SECOND) / elsewhere
-    note = (
-        f"{first:.3f} with the stride in the first 1 x 1, by which C2D takes {plain / 1e9:.2f} billion where 34.2 are "
-        f"printed; {second:.3f}, which rounds to the printed ratio, with the stride in the 3 x 3, by which it takes "
-        f"{elsewhere / 1e9:.2f}"
-    )
-    return Finding(first, note)
 
 
 def share_parameters() -> Finding:
@@ -203,16 +168,6 @@ def mask_rcnn() -> Finding:
     return Finding(max(0.0, share - 5), note)
 
 
-def parameters_formula() -> Finding:
-    formulas = {"embedded": (2, 4.5), "dot": (2, 4.5), "gaussian": (1, 3.5), "concat": (2, 5.5)}
-    deviations = [
-        abs(parameters(_block(channels, pairwise=form)) - square * channels**2 - linear * channels)
-        for form, (square, linear) in formulas.items()
-        for channels in (64, 256, 512, 1024)
-    ]
-    return Finding(max(deviations))
-
-
 def table_1_sizes() -> Finding:
     return _other_sizes(padded=True)
 
@@ -233,42 +188,12 @@ def _other_sizes(padded: bool) -> Finding:
     return Finding(len(off), ", ".join(off))
 
 
-def five_places() -> Finding:
-    return _misplaced(50, 2)
-
-
-def five_places_resnet101() -> Finding:
-    return _misplaced(101, 7)
-
-
-def _misplaced(depth: int, step: int) -> Finding:
-    """How many blocks stand elsewhere than behind every second residual block of res3 and every `step`th of res4."""
-    model = empty(Network(f"resnet{depth}", "non_local"))
-    wanted = {
-        f"{stage}.{index}"
-        for stage, every in (("layer2", 2), ("layer3", step))
-        for index in range(every - 1, len(model.get_submodule(stage)), every)
-    }
-    found = set(attention_modules(model))
-    return Finding(len(wanted ^ found), f"behind {', '.join(sorted(found))}; torchvision's layer2 is res3")
-
-
-def ten_places() -> Finding:
-    model = empty(Network("resnet50"))
-    return Finding(len(model.layer2) + len(model.layer3), f"{len(model.layer2)} in res3, {len(model.layer3)} in res4")
-
-
 def _released(channels: int, **arguments: Any) -> NonLocal:
     """A block as the released code initialises it."""
     with seeded():
         module = create("non_local", channels, **arguments).double()
         module.network_init_()
     return module
-
-
-def _random(channels: int, **arguments: Any) -> NonLocal:
-    """A sub-sampling block in evaluation mode with all its parameters and running statistics random."""
-    return random_parameters(create("non_local", channels, subsample=True, **arguments)).eval()
 
 
 def initial_output() -> Finding:
@@ -299,52 +224,6 @@ def first_step() -> Finding:
     return Finding(_first_gradients()[0])
 
 
-def first_step_norm() -> Finding:
-    smallest = _first_gradients()[1]
-    return Finding(float(smallest > 0), f"the smaller of the largest gradients of both is {smallest:.1e}")
-
-
-def rows() -> Finding:
-    x = normal(*MAPS)
-    sums = [_random(16, pairwise=form).weights(x).sum(-1) for form in ("embedded", "gaussian")]
-    return Finding(max(largest(each - 1) for each in sums))
-
-
-def keys() -> Finding:
-    """On a map of one vector all pairs are alike, so that the mean over all keys is the value of one pair."""
-    x, deviations = normal(1, 16, 1, 1).expand(1, 16, 8, 6), []
-    for form in ("dot", "concat"):
-        module = _random(16, pairwise=form)
-        theta, phi = (layer(x)[0, :, 0, 0].detach() for layer in (module.theta, module.phi))
-        if form == "concat":
-            with torch.no_grad():  # the pair's own vector as w: the value is positive, and ReLU keeps it
-                module.pair.weight.copy_(torch.cat((theta, phi))[None])
-        pair = theta @ phi if form == "dot" else torch.relu(module.pair(torch.cat((theta, phi))))
-        deviations.append(largest(module.weights(x).sum(-1) / pair - 1))
-    return Finding(max(deviations))
-
-
-def special_case() -> Finding:
-    gaussian = _random(16, reduction=1, pairwise="gaussian")
-    embedded = _random(16, reduction=1, scale=False)
-    embedded.load_state_dict(gaussian.state_dict(), strict=False)
-    with torch.no_grad():
-        for layer in (embedded.theta, embedded.phi):
-            layer.weight.copy_(torch.eye(16, dtype=torch.float64)[..., None, None])
-            layer.bias.zero_()
-    x = normal(*MAPS)
-    return Finding(largest(embedded(x) - gaussian(x)))
-
-
-def scale() -> Finding:
-    released, paper = _random(16), _random(16, scale=False)
-    with torch.no_grad():
-        paper.theta.weight *= released.scale
-        paper.theta.bias *= released.scale
-    x = normal(*MAPS)
-    return Finding(largest(released(x) - paper(x)))
-
-
 def _on_clip(subsample: bool) -> tuple[torch.Size, torch.Size]:
     """Shapes of the output and of the weights for a map of res4."""
     module = Module(Call(create, "non_local", 1024, subsample=subsample, dimensions=3)).build_empty().eval()
@@ -356,11 +235,6 @@ def pairs() -> Finding:
     (_, pooled), (_, full) = _on_clip(subsample=True), _on_clip(subsample=False)
     note = f"on 4 x 14 x 14 positions {pooled[-1]} keys of {full[-1]}; the text says that the pairs fall by a quarter"
     return Finding(pooled.numel() / full.numel(), note)
-
-
-def shape() -> Finding:
-    outputs = [_on_clip(subsample)[0] for subsample in (True, False)]
-    return Finding(sum(a != b for output in outputs for a, b in zip(output, RES4, strict=True)))
 
 
 def static_clip() -> Finding:
@@ -412,15 +286,6 @@ def longer_clips() -> Finding:
     short, long = _column("table-2f", "top1"), _column("table-2g", "top1")
     gains = [b - a for a, b in zip(short, long, strict=True)]
     return Finding(sum(gain <= 0 for gain in gains), f"they gain {min(gains):.1f} to {max(gains):.1f} points")
-
-
-def mean_accuracy() -> Finding:
-    deviations = {
-        row["model"]: abs((row["top1_test"] + row["top5_test"]) / 2 - row["avg_test"])
-        for row in load("non_local").rows("table-3")
-        if row["top1_test"] is not None
-    }
-    return Finding(max(deviations.values()), ", ".join(f"{model} {value:.2f}" for model, value in deviations.items()))
 
 
 def gain_charades() -> Finding:
