@@ -16,7 +16,6 @@ from attnlib import create
 from attnlib.ledger.costs import Ratio
 from attnlib.ledger.draw import back_propagate, largest, normal, seeded
 from attnlib.ledger.measure import Call, Module, Network, multiply_adds, parameters
-from attnlib.ledger.printed import difference
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
@@ -253,49 +252,10 @@ def _column(table: str, column: str, *labels: str) -> list[float]:
     return [row[column] for row in rows if set(labels) <= {value for value in row.values() if isinstance(value, str)}]
 
 
-def deeper() -> Finding:
-    (small,), (large,) = (
-        _column("table-2c", "top1", "ResNet-50", "5 blocks"),
-        _column("table-2c", "top1", "ResNet-101", "baseline"),
-    )
-    return difference(small, large)
-
-
-def _gains_by_stage() -> list[float]:
-    plain, *others = _column("table-2b", "top1")
-    return [top1 - plain for top1 in others]
-
-
-def stages() -> Finding:
-    *early, _ = _gains_by_stage()
-    return Finding(max(0.0, max(early) - min(early) - 0.2), f"{', '.join(f'{gain:.1f}' for gain in early)} points")
-
-
-def last_stage() -> Finding:
-    *early, last = _gains_by_stage()
-    return Finding(min(early) - last, f"{last:.1f} points in res5, {min(early):.1f} or more before")
-
-
-def gain_i3d() -> Finding:
-    plain, with_blocks = _column("table-2f", "top1", "I3D"), _column("table-2f", "top1", "NL I3D")
-    gains = [b - a for a, b in zip(plain, with_blocks, strict=True)]
-    return Finding(max(abs(gain - 1.6) for gain in gains), " and ".join(f"{gain:.1f}" for gain in gains))
-
-
 def longer_clips() -> Finding:
     short, long = _column("table-2f", "top1"), _column("table-2g", "top1")
     gains = [b - a for a, b in zip(short, long, strict=True)]
     return Finding(sum(gain <= 0 for gain in gains), f"they gain {min(gains):.1f} to {max(gains):.1f} points")
-
-
-def gain_charades() -> Finding:
-    (plain,), (with_blocks,) = _column("table-4", "test", "I3D"), _column("table-4", "test", "NL I3D")
-    return difference(with_blocks, plain)
-
-
-def gain_keypoints() -> Finding:
-    plain, *_, with_blocks = _column("table-6", "ap")
-    return difference(with_blocks, plain)
 
 
 def released_runs() -> Finding:
