@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from attnlib import create
-from attnlib.ledger.draw import largest, normal, seeded
+from attnlib.ledger.draw import normal, seeded
 from attnlib.ledger.measure import Built, Call, Network, added, empty, gated_values, multiply_adds, parameters
 from attnlib.ledger.printed import column_of, row_of
 from attnlib.ledger.rules import RULES
@@ -123,32 +123,6 @@ def weights_formula() -> Finding:
     return Finding(added(ABLATION), f"counted without biases; the released form has {biases:,} of them")
 
 
-def weights_with_biases() -> Finding:
-    return _added("resnet50_v1")
-
-
-def weights_with_biases_resnet101() -> Finding:
-    return _added("resnet101_v1")
-
-
-def weights_with_biases_resnet152() -> Finding:
-    return _added("resnet152_v1")
-
-
-def weights_resnet164() -> Finding:
-    finding, preact = _added("resnet164", classes=10), _added("resnet164_preact", classes=10)
-    return replace(finding, note=f"{finding.note}; with pre-activation {preact.note}, {preact.measured:,} too")
-
-
-def _added(backbone: str, classes: int = 1000) -> Finding:
-    with_se, plain = (parameters(Network(backbone, attention, classes=classes)) for attention in ("se", "none"))
-    return Finding(with_se - plain, f"{with_se:,} - {plain:,}")
-
-
-def total_resnet50() -> Finding:
-    return Finding(parameters(RELEASED))
-
-
 def parameters_resnet50() -> Finding:
     return Finding(added(RELEASED) / 1e6, f"{added(RELEASED):,} with biases, as released")
 
@@ -160,30 +134,6 @@ def parameters_share() -> Finding:
 def last_stage_dropped() -> Finding:
     total = parameters(WITHOUT_LAST_STAGE)
     return Finding(100 * (total / parameters(PLAIN) - 1), f"{total:,} parameters in all, without biases")
-
-
-def units_resnet50() -> Finding:
-    return _units("resnet50_v1")
-
-
-def units_resnet101() -> Finding:
-    return _units("resnet101_v1")
-
-
-def units_resnet152() -> Finding:
-    return _units("resnet152_v1")
-
-
-def _units(backbone: str) -> Finding:
-    return Finding(len(attention_modules(empty(Network(backbone, "se")))))
-
-
-def hidden_widths() -> Finding:
-    units = attention_modules(empty(RELEASED)).values()
-    widths = [unit.reduce.out_channels for unit in units]
-    narrow = create("se", 64).reduce.out_channels
-    note = f"hidden widths {', '.join(map(str, sorted(set(widths))))}; 64 channels have {narrow} by the paper's rule"
-    return Finding(sum(width % 8 != 0 for width in widths), note)
 
 
 def table_10_parameters() -> Finding:
@@ -215,35 +165,10 @@ def table_15_parameters() -> Finding:
     return Finding(parameters(INSIDE) / 1e6, note, total / 1e6, rule="running statistics", table="table-15")
 
 
-def inside_share() -> Finding:
-    inside, usual = added(INSIDE), added(ABLATION)
-    return Finding(inside / usual, f"{inside:,} of {usual:,}")
-
-
 def gflops_resnet50() -> Finding:
     finding = _gflops(PLAIN)
     elsewhere = multiply_adds(Network("resnet50")) / 1e9
     return replace(finding, note=f"{finding.note}; {elsewhere:.4f} with the stride in the 3 x 3")
-
-
-def gflops_resnet101() -> Finding:
-    return _gflops(_imagenet("ResNet-101", "none"))
-
-
-def gflops_resnet152() -> Finding:
-    return _gflops(_imagenet("ResNet-152", "none"))
-
-
-def gflops_resnext50() -> Finding:
-    return _gflops(_imagenet("ResNeXt-50", "none"))
-
-
-def gflops_resnext101() -> Finding:
-    return _gflops(_imagenet("ResNeXt-101", "none"))
-
-
-def gflops_vgg16() -> Finding:
-    return Finding(multiply_adds(_imagenet("VGG-16 (BN)", "none")) / 1e9)
 
 
 def _gflops(network: Network | Built) -> Finding:
@@ -260,31 +185,6 @@ def _by_both_rules(network: Network | Built, unit: float, table: str) -> Finding
     return Finding(macs, note, total, rule="additions and pooled values", table=table)
 
 
-def gflops_se_resnet50() -> Finding:
-    return _gflops(_imagenet("ResNet-50", "se"))
-
-
-def gflops_se_resnet101() -> Finding:
-    return _gflops(_imagenet("ResNet-101", "se"))
-
-
-def gflops_se_resnet152() -> Finding:
-    return _gflops(_imagenet("ResNet-152", "se"))
-
-
-def gflops_se_vgg16() -> Finding:
-    return _gflops(_imagenet("VGG-16 (BN)", "se"))
-
-
-def mflops_se_mobilenet() -> Finding:
-    return _by_both_rules(_imagenet("MobileNet 1.0-224", "se"), 1e6, "table-3")
-
-
-def stride_saving() -> Finding:
-    elsewhere, first = multiply_adds(Network("resnet50")), multiply_adds(PLAIN)
-    return Finding((elsewhere - first) / 1e9, f"{elsewhere:,} against {first:,}")
-
-
 def flops_share() -> Finding:
     plain, values = multiply_adds(PLAIN), gated_values("resnet50_v1")
     more = added(RELEASED, multiply_adds)
@@ -298,10 +198,6 @@ def flops_share() -> Finding:
     return Finding(100 * more / plain, note, rounded, rule="rounded figures")
 
 
-def gflops_nosqueeze() -> Finding:
-    return Finding(multiply_adds(NO_SQUEEZE) / 1e9, f"{multiply_adds(NO_SQUEEZE):,} multiply-adds")
-
-
 def nosqueeze_parameters() -> Finding:
     return Finding(parameters(NO_SQUEEZE) - parameters(ABLATION), f"{parameters(ABLATION):,} each")
 
@@ -313,33 +209,10 @@ def file_size_resnet50() -> Finding:
     return Finding(4 * values / 2**20, f"{values:,} values, {4 * values / 1e6:.1f} in units of 10^6 bytes")
 
 
-def bias() -> Finding:
-    with_bias, without = _unit(), _unit(bias=False)
-    with_bias.load_state_dict(without.state_dict(), strict=False)
-    nn.init.zeros_(with_bias.reduce.bias)
-    nn.init.zeros_(with_bias.expand.bias)
-    x = normal(*MAPS)
-    return Finding(largest(with_bias(x) - without(x)), f"{parameters(RELEASED) - parameters(ABLATION):,} biases")
-
-
-def axpy() -> Finding:
-    unit, x = _unit(), normal(*MAPS)
-    shortcut = x.cos()
-    fused = torch.addcmul(shortcut, unit.gate(x), x)
-    return Finding(largest(fused - (shortcut + unit(x))))
-
-
 def _unit(**arguments: Any) -> SE:
     """A unit of 64 channels with random weights, always the same."""
     with seeded():
         return create("se", 64, **arguments).double()
-
-
-def table_2_every_network() -> Finding:
-    rows = load("se").rows("table-2")
-    gains = {row["model"]: row["reimpl_top1_err"] - row["se_top1_err"] for row in rows}
-    least = min(gains, key=gains.get)
-    return Finding(sum(gain <= 0 for gain in gains.values()), f"the least gain is {gains[least]:.2f}, of {least}")
 
 
 def gain_resnet50() -> Finding:
@@ -371,12 +244,6 @@ def ilsvrc_share() -> Finding:
     return Finding(100 * (1 - errors[2017] / errors[2016]), f"{errors[2017]} against {errors[2016]}")
 
 
-def time_cpu() -> Finding:
-    row = row_of("se", "times", task="inference on a CPU")
-    share = 100 * (row["se_resnet50_ms"] / row["resnet50_ms"] - 1)
-    return Finding(share, f"{row['se_resnet50_ms']} against {row['resnet50_ms']} milliseconds")
-
-
 def channel_response() -> Finding:
     """Of units with the paper's initial weights; with W_2 replaced by -W_2 each gate that grew falls."""
     with seeded():
@@ -403,33 +270,6 @@ def enhances() -> Finding:
         f"{gates.max():.3f}. What SE does is weaken the others more"
     )
     return Finding(float((gates > 1).any()), note)
-
-
-def table_11_squeeze() -> Finding:
-    errors = _top1("table-11", "squeeze")
-    return Finding(errors["max"] - errors["avg"], f"{errors['max']} against {errors['avg']}")
-
-
-def table_12_tanh() -> Finding:
-    errors = _top1("table-12", "activation")
-    return Finding(errors["tanh"] - errors["sigmoid"], f"{errors['tanh']} against {errors['sigmoid']}")
-
-
-def table_14_places() -> Finding:
-    errors = _top1("table-14", "design")
-    before = [errors[place] for place in ("SE", "SE-PRE", "SE-Identity")]
-    spread = max(before) - min(before)
-    return Finding(max(0.0, spread - 0.1), f"they span {spread:.2f} points")
-
-
-def table_14_post() -> Finding:
-    errors = _top1("table-14", "design")
-    return Finding(errors["SE-POST"] - errors["SE"], f"{errors['SE-POST']} against {errors['SE']}")
-
-
-def table_12_relu() -> Finding:
-    relu, plain = _top1("table-12", "activation")["relu"], _top1("table-10", "r")[None]
-    return Finding(relu - plain, f"{relu} against {plain}")
 
 
 def table_10_flat() -> Finding:
