@@ -9,7 +9,7 @@ from torch import nn
 from attnlib import create
 from attnlib.ledger.draw import normal, seeded
 from attnlib.ledger.measure import Built, Call, Network, added, empty, gated_values, multiply_adds, parameters
-from attnlib.ledger.printed import column_of, row_of
+from attnlib.ledger.printed import row_of
 from attnlib.ledger.rules import RULES
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, resnext
@@ -215,33 +215,8 @@ def _unit(**arguments: Any) -> SE:
         return create("se", 64, **arguments).double()
 
 
-def gain_resnet50() -> Finding:
-    row, ablation = _table_2("ResNet-50"), _top1("table-10", "r")
-    note = f"{row['reimpl_top1_err']} - {row['se_top1_err']}; {ablation[None] - ablation[16]:.2f} in the ablations"
-    return Finding(row["reimpl_top1_err"] - row["se_top1_err"], note)
-
-
-def recipe_gain() -> Finding:
-    plain, ablation = _table_2("ResNet-50")["reimpl_top1_err"], _top1("table-10", "r")[None]
-    return Finding(plain - ablation, f"{plain} in Table 2, {ablation} in Table 10")
-
-
-def released_weights() -> Finding:
-    released = _top1("readme", "model")["SE-ResNet-50"]
-    return Finding(released, f"{released - _table_2('ResNet-50')['se_top1_err']:+.2f} points against Table 2")
-
-
 def _table_2(model: str) -> dict[str, Any]:
     return row_of("se", "table-2", model=model)
-
-
-def _top1(table: str, label: str) -> dict[Any, float]:
-    return column_of("se", table, label, "top1_err")
-
-
-def ilsvrc_share() -> Finding:
-    errors = column_of("se", "ilsvrc", "year", "top5_err")
-    return Finding(100 * (1 - errors[2017] / errors[2016]), f"{errors[2017]} against {errors[2016]}")
 
 
 def channel_response() -> Finding:
@@ -270,9 +245,3 @@ def enhances() -> Finding:
         f"{gates.max():.3f}. What SE does is weaken the others more"
     )
     return Finding(float((gates > 1).any()), note)
-
-
-def table_10_flat() -> Finding:
-    errors = [error for r, error in _top1("table-10", "r").items() if r is not None and r <= 16]
-    spread = max(errors) - min(errors)
-    return Finding(max(0.0, spread - 0.05), f"they span {spread:.2f} points")
