@@ -1,34 +1,27 @@
 """Checks of the claims of CBAM; paper.yml says what each is held against."""
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 from torchvision.models import get_model
 from torchvision.ops import Conv2dNormActivation
 
 from attnlib import create
-from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded, step
+from attnlib.ledger.draw import largest, normal, random_parameters
 from attnlib.ledger.measure import (
     Built,
     Call,
     Module,
     Network,
     added,
-    count_parameters,
-    empty,
     multiply_adds,
     parameters,
-    work,
 )
 from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, resnext_stride_first, wide_resnet18
 from attnlib.ledger.verdict import Finding
-from attnlib.networks import attention_modules
 from attnlib.networks.mobilenet import DepthwiseSeparable
 from attnlib.scale_attention.cbam import CBAM
 
@@ -68,10 +61,6 @@ SSD = Module(Call(get_model, "ssd300_vgg16", weights=None, weights_backbone=None
 def _convolutions(model: nn.Module) -> list[str]:
     """All convolutions of a MobileNet, each with its norm and ReLU."""
     return [path for path, layer in model.named_modules() if isinstance(layer, Conv2dNormActivation)]
-
-
-def _convolutions_but_first(model: nn.Module) -> list[str]:
-    return _convolutions(model)[1:]
 
 
 def _blocks(model: nn.Module) -> list[str]:
@@ -138,23 +127,6 @@ def _pytorchinsight(model: str, column: str) -> Network | int:
     return network if column == "params_M" else by_layers(network)
 
 
-def parameters_resnet50() -> Finding:
-    return Finding(added(RELEASED), f"{parameters(RELEASED):,} in all")
-
-
-def parameters_spatial() -> Finding:
-    with_norm, without = (
-        sum(count_parameters(module.spatial_gate) for module in attention_modules(empty(network)).values())
-        for network in (RELEASED, Network("resnet50_v1", "cbam", (("norm", False),)))
-    )
-    return Finding(with_norm, f"{without:,} without the norms, which the paper does not have")
-
-
-def parameters_without_biases() -> Finding:
-    without = added(Network("resnet50_v1", "cbam", (("bias", False),)))
-    return Finding(without, f"{added(RELEASED) - without:,} biases fewer")
-
-
 def negligible() -> Finding:
     shares = {
         "parameters": 100 * added(RELEASED) / parameters(PLAIN),
@@ -162,22 +134,6 @@ def negligible() -> Finding:
     }
     note = ", ".join(f"{share:.2f} % more {name}" for name, share in shares.items())
     return Finding(sum(share > 1 for share in shares.values()), note)
-
-
-def parameters_formula() -> Finding:
-    excess = 0
-    for channels in (256, 512, 1024, 2048):
-        hidden = channels // 16
-        excess += count_parameters(create("cbam", channels)) - (2 * channels * hidden + channels + hidden + 100)
-    return Finding(excess)
-
-
-def size_of_se_rows() -> Finding:
-    return _between_tables("AvgPool (SE)", "params_M")
-
-
-def size_of_channel_rows() -> Finding:
-    return _between_tables("AvgPool & MaxPool", "params_M")
 
 
 def gflops_of_channel_rows() -> Finding:
@@ -197,30 +153,8 @@ def table_1_size() -> Finding:
     return Finding(parameters(BOTH) / 1e6, note)
 
 
-def table_1_gflops_avg() -> Finding:
-    return Finding(_gflops(CHANNEL[("avg",)]), f"ResNet-50 with BAM takes {_gflops(BAM):.4f}")
-
-
-def table_1_gflops_both() -> Finding:
-    plain = _gflops(PLAIN)
-    note = f"ResNet-50 with twice the operations that BAM adds takes {plain + 2 * (_gflops(BAM) - plain):.4f}"
-    return Finding(_gflops(BOTH), note)
-
-
 def _gflops(network: Network | Module) -> float:
     return multiply_adds(network) / 1e9
-
-
-def table_2_gflops_channel() -> Finding:
-    once = _gflops(CHANNEL[("avg",)])
-    note = f"{_gflops(BOTH):.4f} with the shared layers run twice, {once:.4f} if they are counted once"
-    return Finding(_gflops(BOTH), note, otherwise=once)
-
-
-def table_2_gflops_conv3() -> Finding:
-    conv3, both = _gflops(SPATIAL["conv", 3]), _gflops(BOTH)
-    note = f"{conv3 - both:.4f} of it the spatial gates', {_gflops(SPATIAL['conv', 7]) - both:.4f} with a 7 x 7 kernel"
-    return Finding(conv3, note)
 
 
 def gflops_resnet50() -> Finding:
@@ -231,75 +165,9 @@ def gflops_resnet50() -> Finding:
     return Finding(released, note, otherwise=first)
 
 
-def mobilenet_size() -> Finding:
-    return _by_places(parameters, 1e6)
-
-
-def mobilenet_gflops() -> Finding:
-    return _by_places(multiply_adds, 1e9)
-
-
-def _by_places(cost: Callable[[Network], int], unit: float) -> Finding:
-    """The cost of MobileNet with a module after each convolution; the note has it with fewer of them."""
-    everywhere, but_first, blocks = (
-        cost(Network("mobilenet_v1", "cbam", placement=placement)) / unit
-        for placement in (_convolutions, _convolutions_but_first, _blocks)
-    )
-    note = (
-        f"{everywhere:.4f} after all 27 convolutions, {but_first:.4f} after all but the first, {blocks:.4f} after the "
-        "13 separable ones"
-    )
-    return Finding(everywhere, note)
-
-
-def mobilenet_070_gflops() -> Finding:
-    return Finding(_gflops(_mobilenet("0.7", "cbam")))
-
-
-def ssd_size() -> Finding:
-    return Finding(parameters(SSD) / 1e6, f"{parameters(SSD):,} in torchvision's SSD300 for 21 classes")
-
-
-def zam_operations() -> Finding:
-    counts = work(ZAM["ResNet18"])
-    macs = sum(counts["macs"].values())
-    layers = macs + 4 * counts["elementwise"]["batch_norm"] + counts["macs"]["linear"]
-    note = (
-        f"{macs / 1e6:.3f} by multiply-adds, {layers / 1e6:.3f} with four operations for each value of a batch norm "
-        "and two for each weight of the linear layer"
-    )
-    return Finding(macs / 1e6, note, layers / 1e6, rule="profiler")
-
-
 def _random_cbam(**arguments: Any) -> CBAM:
     """A CBAM for 32 channels with all its parameters and running statistics random."""
     return random_parameters(create("cbam", 32, **arguments))
-
-
-def initial_spatial_gate() -> Finding:
-    module = create("cbam", 32, channel=False).double()
-    module.network_init_()
-    return Finding(largest(module.gate(normal(*MAPS)) - 0.5))
-
-
-def first_step() -> Finding:
-    return Finding(largest(_after_a_backward_pass().spatial_gate.conv.weight.grad))
-
-
-def second_step() -> Finding:
-    module = _after_a_backward_pass()
-    step(module)
-    back_propagate(module, normal(*MAPS))
-    gradient = largest(module.spatial_gate.conv.weight.grad)
-    return Finding(float(gradient > 0), f"the largest is {gradient:.1e}")
-
-
-def _after_a_backward_pass() -> CBAM:
-    with seeded():
-        module = create("cbam", 32).double()
-        module.network_init_()
-    back_propagate(module, normal(*MAPS))
-    return module
 
 
 def avg_is_se() -> Finding:
@@ -320,64 +188,8 @@ def bias() -> Finding:
     return Finding(largest(with_bias(normal(*MAPS)) - without(normal(*MAPS))))
 
 
-def output_bias_twice() -> Finding:
-    gate, vectors = _random_cbam(spatial=False).channel_gate, (normal(*MAPS)[:, :, 0, 0], normal(*MAPS)[:, :, 1, 1])
-    before = gate(*vectors)
-    with torch.no_grad():
-        gate.expand.bias += 1
-    change = gate(*vectors) - before
-    return Finding(change.mean().item(), f"between {change.min():.6f} and {change.max():.6f}")
-
-
-def concatenation_swapped() -> Finding:
-    return Finding(_concatenated_as_in_the_paper(swap_kernel=True))
-
-
-def concatenation_kept() -> Finding:
-    change = _concatenated_as_in_the_paper(swap_kernel=False)
-    return Finding(float(change > 1e-3), f"they differ by up to {change:.3f}")
-
-
-def _concatenated_as_in_the_paper(swap_kernel: bool) -> float:
-    """The largest difference between our spatial gate and one from [mean; max]."""
-    module, x = _random_cbam(channel=False, norm=False), normal(*MAPS)
-    weight = module.spatial_gate.conv.weight
-    maps = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-    paper = torch.sigmoid(F.conv2d(maps, weight.flip(1) if swap_kernel else weight, padding=3))
-    return largest(module.gate(x) - paper)
-
-
-def spatial_norm() -> Finding:
-    module, x = _random_cbam(channel=False).eval(), normal(*MAPS)
-    conv, norm = module.spatial_gate.conv, module.spatial_gate.norm
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    maps = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
-    folded = F.conv2d(maps, conv.weight * scale, norm.bias - norm.running_mean * scale, padding=3)
-    return Finding(largest(module.gate(x) - torch.sigmoid(folded)))
-
-
-def kernel_max_avg() -> Finding:
-    return _kernels("avg&max")
-
-
-def kernel_conv() -> Finding:
-    return _kernels("1x1 conv")
-
-
-def _kernels(descriptor: str) -> Finding:
-    return _less_error("table-2", *(f"channel + spatial ({descriptor}, k={kernel})" for kernel in (7, 3)))
-
-
 def spatial_gate() -> Finding:
     return _less_error("table-2", "channel + spatial (avg&max, k=7)", "channel")
-
-
-def order_spatial_first() -> Finding:
-    return _less_error("table-3", "channel then spatial", "spatial then channel")
-
-
-def order_parallel() -> Finding:
-    return _less_error("table-3", "channel then spatial", "parallel")
 
 
 def _less_error(table: str, better: str, worse: str) -> Finding:
@@ -391,29 +203,12 @@ def better_than_se() -> Finding:
     return Finding(len(others), "; ".join(others))
 
 
-def coco_resnet50() -> Finding:
-    return _coco("ResNet-50")
-
-
 def coco_resnet101() -> Finding:
     return _coco("ResNet-101")
 
 
 def _coco(backbone: str) -> Finding:
     return _difference("table-6", "AP", {"backbone": f"{backbone} + CBAM"}, {"backbone": backbone})
-
-
-def stairnet_vgg16() -> Finding:
-    return _stairnet("VGG16", "params_M", "StairNet")
-
-
-def stairnet_mobilenet() -> Finding:
-    return _stairnet("MobileNet", "mAP50", "StairNet + SE")
-
-
-def _stairnet(backbone: str, column: str, other: str) -> Finding:
-    rows = ({"backbone": backbone, "detector": detector} for detector in ("StairNet + CBAM", other))
-    return _difference("table-7", column, *rows)
 
 
 def _difference(table: str, column: str, minuend: dict[str, Any], subtrahend: dict[str, Any]) -> Finding:
