@@ -17,7 +17,6 @@ from attnlib.ledger.measure import (
     multiply_adds,
     parameters,
 )
-from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, resnext_stride_first, wide_resnet18
@@ -136,18 +135,6 @@ def negligible() -> Finding:
     return Finding(sum(share > 1 for share in shares.values()), note)
 
 
-def gflops_of_channel_rows() -> Finding:
-    return _between_tables("AvgPool & MaxPool", "gflops")
-
-
-def _between_tables(variant: str, column: str) -> Finding:
-    """Table 1 minus Table 2 of a row, which is found there by its errors."""
-    first = row_of("cbam", "table-1", variant=variant)
-    second = row_of("cbam", "table-2", top1_err=first["top1_err"], top5_err=first["top5_err"])
-    note = f"{first[column]} in Table 1, {second[column]} in Table 2"
-    return Finding(first[column] - second[column], note)
-
-
 def table_1_size() -> Finding:
     note = f"{parameters(BOTH):,}, with any pooling; ResNet-50 with BAM has {parameters(BAM):,}"
     return Finding(parameters(BOTH) / 1e6, note)
@@ -188,46 +175,8 @@ def bias() -> Finding:
     return Finding(largest(with_bias(normal(*MAPS)) - without(normal(*MAPS))))
 
 
-def spatial_gate() -> Finding:
-    return _less_error("table-2", "channel + spatial (avg&max, k=7)", "channel")
-
-
-def _less_error(table: str, better: str, worse: str) -> Finding:
-    return difference(*(row_of("cbam", table, variant=variant)["top1_err"] for variant in (worse, better)))
-
-
 def better_than_se() -> Finding:
     rows = load("cbam").rows("table-4")
     se, cbam = ({row["model"]: row["top1_err"] for row in rows if row["method"] == method} for method in ("SE", "CBAM"))
     others = [f"{model}: {cbam[model]} with CBAM, {se[model]} with SE" for model in se if cbam[model] >= se[model]]
     return Finding(len(others), "; ".join(others))
-
-
-def coco_resnet101() -> Finding:
-    return _coco("ResNet-101")
-
-
-def _coco(backbone: str) -> Finding:
-    return _difference("table-6", "AP", {"backbone": f"{backbone} + CBAM"}, {"backbone": backbone})
-
-
-def _difference(table: str, column: str, minuend: dict[str, Any], subtrahend: dict[str, Any]) -> Finding:
-    return difference(*(row_of("cbam", table, **values)[column] for values in (minuend, subtrahend)))
-
-
-def released_weights() -> Finding:
-    released = row_of("cbam", "readme", model="ResNet-50 + CBAM")
-    paper = 100 - row_of("cbam", "table-4", model="ResNet-50", method="CBAM")["top1_err"]
-    return Finding(released["top1"], f"{released['top1'] - paper:+.3f} points, after {released['epochs']} epochs")
-
-
-def gain_elsewhere_resnet50() -> Finding:
-    return _elsewhere("ResNet-50")
-
-
-def gain_elsewhere_resnet101() -> Finding:
-    return _elsewhere("ResNet-101")
-
-
-def _elsewhere(model: str) -> Finding:
-    return _difference("pytorchinsight", "top1", {"model": f"CBAM-{model}"}, {"model": model})
