@@ -17,7 +17,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from attnlib import create
 from attnlib.ledger.costs import Cell, cells
-from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
+from attnlib.ledger.draw import normal, random_parameters
 from attnlib.ledger.measure import (
     Call,
     Module,
@@ -39,7 +39,6 @@ from attnlib.networks.detection import WIDTH, DensePart, detector
 from attnlib.scale_attention.eca import ECA, GAMMA, B, adaptive_kernel_size
 
 NO_BIAS = (("bias", False),)
-PLAIN = Network("resnet50")
 
 # The other networks of Table 4.
 OTHERS = {
@@ -191,10 +190,6 @@ def parameters_by_rule() -> Finding:
     return Finding(added(_by_rule("resnet50")), note, down)
 
 
-def kernels_resnet50() -> Finding:
-    return _other_kernels([50])
-
-
 def kernels_all() -> Finding:
     return _other_kernels([18, 34, 50, 101, 152])
 
@@ -220,11 +215,6 @@ def _by_stage(network: Network) -> dict[str, int]:
     return {path.partition(".")[0]: module.conv.kernel_size[0] for path, module in modules.items()}
 
 
-def kernels_mobilenet() -> Finding:
-    by_rule = added(_by_rule("mobilenet_v2"))
-    return Finding(added(_released("mobilenet_v2")), f"by the paper's rule {by_rule}")
-
-
 def _before_odd(channels: int) -> float:
     return abs((math.log2(channels) + B) / GAMMA)
 
@@ -246,17 +236,7 @@ def ties() -> Finding:
     return Finding(_before_odd(128), f"{note}; the listing takes {adaptive_kernel_size(128)}")
 
 
-def inverse() -> Finding:
-    return Finding(max(abs(adaptive_kernel_size(2 ** (GAMMA * k - B)) - k) for k in range(1, 14, 2)))
-
-
 # Costs.
-
-
-def total_resnet50() -> Finding:
-    total = parameters(_released("resnet50"))
-    note = f"{total:,}, which is {total / 2**20:.3f} times 2^20"
-    return Finding(total / 1e6, note, total / 2**20, rule="binary units", table="table-3")
 
 
 @cache
@@ -288,25 +268,6 @@ def table_5_operations() -> Finding:
     return _rows_off("Table 5", "gflops")
 
 
-def gflops_resnet50() -> Finding:
-    return _gflops("resnet50")
-
-
-def gflops_resnet101() -> Finding:
-    return _gflops("resnet101")
-
-
-def _gflops(backbone: str) -> Finding:
-    """Multiply-adds; otherwise the script's count in units of 2^30."""
-    macs, script = multiply_adds(Network(backbone)), early_thop(Network(backbone))
-    stride_first = multiply_adds(Network(f"{backbone}_v1"))
-    note = (
-        f"{macs / 1e9:.4f} by multiply-adds; the released script counts {script / 1e9:.4f}, which is "
-        f"{script / 2**30:.4f} times 2^30; {stride_first / 1e9:.4f} multiply-adds with the stride in the first 1 x 1"
-    )
-    return Finding(macs / 1e9, note, script / 2**30, rule="profiler")
-
-
 def gflops_added() -> Finding:
     macs, script = added(_released("resnet50"), multiply_adds), added(_released("resnet50"), early_thop)
     note = (
@@ -314,12 +275,6 @@ def gflops_added() -> Finding:
         f"{gated_values('resnet50'):,} of them for the values that are pooled"
     )
     return Finding(macs / 1e9, note, script / 2**30, rule="profiler")
-
-
-def faster_rcnn_parameters() -> Finding:
-    costs = _of_detector("faster_rcnn", 50)
-    note = f"{costs.parameters:,} in all, {costs.trained:,} without the frozen stem and first stage"
-    return Finding(costs.parameters / 1e6, note, otherwise=costs.trained / 1e6)
 
 
 # The gate.
@@ -330,49 +285,11 @@ def _random_eca(channels: int, **arguments: Any) -> ECA:
     return random_parameters(create("eca", channels, **arguments))
 
 
-def not_shared() -> Finding:
-    excess = 0
-    for channels in (256, 512, 1024, 2048):
-        module = create("eca", channels, shared=False)
-        excess += count_parameters(module) - adaptive_kernel_size(channels) * channels
-    return Finding(excess)
-
-
-def equal_kernels() -> Finding:
-    shared, separate, x = _random_eca(64), create("eca", 64, shared=False).double(), normal(*MAPS)
-    with torch.no_grad():
-        separate.conv.weight.copy_(shared.conv.weight.expand_as(separate.conv.weight))
-        return Finding(largest(shared(x) - separate(x)))
-
-
 def listing() -> Finding:
     module, x = _random_eca(64), 3 * normal(*MAPS)
     factor = torch.logit(module.gate(x)).detach()
     note = f"between {factor.min():.2f} and {factor.max():.2f} for one kernel drawn at random"
     return Finding(int(factor.min() < 0 and factor.max() > 1), note)
-
-
-def channel_order() -> Finding:
-    x, order = normal(*MAPS), random_order(64)
-    eca = _random_eca(64)
-    with seeded():
-        se, reordered = create("se", 64).double(), create("se", 64).double()
-    with torch.no_grad():
-        reordered.load_state_dict(se.state_dict())
-        reordered.reduce.weight.copy_(se.reduce.weight[:, order])
-        for name in ("weight", "bias"):
-            getattr(reordered.expand, name).copy_(getattr(se.expand, name)[order])
-        change = largest(eca.gate(x[:, order]) - eca.gate(x)[:, order])
-        se_change = largest(reordered.gate(x[:, order]) - se.gate(x)[:, order])
-    note = f"ECA's gate changes by up to {change:.2f}, SE's by {se_change:.0e}"
-    return Finding(int(change > 1e-3 and se_change < 1e-12), note)
-
-
-def initial_kernel() -> Finding:
-    with seeded():
-        modules = attention_modules(_by_rule("resnet18").build()).values()
-    excess = max(largest(module.conv.weight) - module.conv.kernel_size[0] ** -0.5 for module in modules)
-    return Finding(max(0.0, excess))
 
 
 # The tables.
@@ -412,14 +329,6 @@ def gain_resnet50() -> Finding:
 def _gain(better: str, worse: str) -> Finding:
     top1 = column_of("eca", "table-2", "method", "top1")
     return difference(top1[better], top1[worse])
-
-
-def gain_parameter_free() -> Finding:
-    return _gain("SE-Var1 sigma(y)", "Vanilla")
-
-
-def gain_over_reduction() -> Finding:
-    return _gain("SE-Var2 sigma(w * y)", "SE")
 
 
 def gain_over_full_matrix() -> Finding:
