@@ -29,7 +29,7 @@ from attnlib.ledger.measure import (
     multiply_adds,
     parameters,
 )
-from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.printed import row_of
 from attnlib.ledger.profilers import early_thop, mmdetection
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, body, resnext
@@ -305,32 +305,3 @@ def se_rows() -> Finding:
                 error = theirs[row["backbone"]][f"{forms[row['method']]}_{top}_err"]
                 deviations.append(abs(100 - error - row[top]))
     return Finding(max(deviations), f"{len(deviations)} accuracies compared")
-
-
-def baseline_top5() -> Finding:
-    second, third = row_of("eca", "table-2", method="Vanilla")["top5"], _resnet50("baseline")["top5"]
-    return Finding(abs(second - third), f"{second} in Table 2, {third} in Table 3")
-
-
-def _resnet50(method: str) -> dict[str, Any]:
-    return row_of("eca", "table-3", backbone="ResNet-50", method=method)
-
-
-def released_weights() -> Finding:
-    released = row_of("eca", "readme", model="ECA-Net50")["top1"]
-    return Finding(released, f"{released - _resnet50('ECA-Net')['top1']:+.2f} points")
-
-
-def gain_resnet50() -> Finding:
-    gain = _resnet50("ECA-Net")["top1"] - _resnet50("baseline")["top1"]
-    return Finding(max(0.0, 2 - gain), f"it gains {gain:.2f}")
-
-
-def _gain(better: str, worse: str) -> Finding:
-    top1 = column_of("eca", "table-2", "method", "top1")
-    return difference(top1[better], top1[worse])
-
-
-def gain_over_full_matrix() -> Finding:
-    gain = _gain("ECA", "SE-Var3 sigma(W y)").measured
-    return Finding(max(0.0, -gain), f"{gain:+.2f} points")
