@@ -20,7 +20,6 @@ from attnlib.ledger.measure import (
     parameters,
     work,
 )
-from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
@@ -165,33 +164,3 @@ def sge_as_grouped_se() -> Finding:
 
 def _spread(gate: Tensor, axes: tuple[int, ...]) -> float:
     return (gate.amax(axes) - gate.amin(axes)).max().item()
-
-
-def gain_resnet50() -> Finding:
-    return _gain("ResNet-50", "SA")
-
-
-def gain_resnet101() -> Finding:
-    return _gain("ResNet-101", "SA")
-
-
-def _top1(backbone: str, method: str) -> float:
-    return row_of("sa", "table-1", backbone=backbone, method=method)["top1"]
-
-
-def _gain(backbone: str, method: str) -> Finding:
-    return difference(_top1(backbone, method), _top1(backbone, "baseline"))
-
-
-def released_weights() -> Finding:
-    return _released("ResNet-50")
-
-
-def released_weights_resnet101() -> Finding:
-    return _released("ResNet-101")
-
-
-def _released(backbone: str) -> Finding:
-    name = f"sa_{backbone.replace('-', '').lower()}"
-    released = row_of("sa", "readme", model=name)["top1"]
-    return Finding(released, f"{released - _top1(backbone, 'SA'):+.3f} points")
