@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from attnlib import create
 from attnlib.ledger.draw import largest, normal, random_order, random_parameters, seeded
 from attnlib.ledger.measure import Call, Module
-from attnlib.ledger.printed import column_of, row_of
+from attnlib.ledger.printed import column_of
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.self_attention.object_context import conv_abn
@@ -84,23 +84,10 @@ def no_positions() -> Finding:
     return Finding(largest(module(permuted(x)) - permuted(module(x))))
 
 
-def base_twice() -> Finding:
-    first = column_of("ocnet", "table-1", "method", "val")["Base-OC without position"]
-    base = row_of("ocnet", "table-6", method="Base-OC")
-    second, times = base["val"], (first - base["val"]) / base["val_std"]
-    note = f"{first} and {second}, {times:.1f} times the standard deviation of the latter"
-    return Finding(first - second, note)
-
-
 def readme_cityscapes() -> Finding:
     later = load("ocnet").rows("table-2-later")[-1]["test"]
     first = load("ocnet").rows("table-8")[-1]["miou"]
     return Finding(later, f"{later}; {first} in version 1")
-
-
-def readme_ade20k() -> Finding:
-    first = column_of("ocnet", "table-9", "method", "miou")["OCNet"]
-    return Finding(first, f"{first} in version 1")
 
 
 def readme_others() -> Finding:
@@ -112,9 +99,3 @@ def readme_others() -> Finding:
         if printed != readme[name]:
             off.append(f"{name} {readme[name]} in the README, {printed} in Table 8")
     return Finding(len(off), "; ".join(off))
-
-
-def model_zoo() -> Finding:
-    released = column_of("ocnet", "model-zoo", "method", "miou")["Base-OC"]
-    printed = column_of("ocnet", "table-6", "method", "val")["Base-OC"]
-    return Finding(released, f"{released - printed:+.2f} points")
