@@ -9,8 +9,8 @@ from torchvision.models import DenseNet
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
-from attnlib.ledger.measure import Built, Call, Network, added, count_parameters, multiply_adds, parameters
+from attnlib.ledger.draw import largest, normal, random_parameters
+from attnlib.ledger.measure import Built, Call, Network, multiply_adds, parameters
 from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
@@ -107,48 +107,6 @@ def _resnet50(attention: str = "none", *arguments: tuple[str, Any]) -> Network:
     return Network("resnet50_cifar", attention, arguments, 100, stride_first)
 
 
-def parameters_released() -> Finding:
-    return Finding(_added("released"))
-
-
-def parameters_paper() -> Finding:
-    extra = _added("paper") - _added("released")
-    return Finding(_added("paper"), f"{extra:,} more than the released code, the norms at the ends")
-
-
-def _added(form: str) -> int:
-    return added(Network("resnet50", "bam", FORMS[form]))
-
-
-def parameters_formula() -> Finding:
-    excess = 0
-    for channels in (256, 512, 1024):
-        hidden = channels // 16
-        formula = 2 * channels * hidden + 3 * hidden + channels  # channel branch
-        formula += channels * hidden + 18 * hidden**2 + 10 * hidden + 1  # spatial branch
-        excess += count_parameters(create("bam", channels)) - formula
-    return Finding(excess)
-
-
-def reduction_4() -> Finding:
-    return _reduction(4)
-
-
-def reduction_8() -> Finding:
-    return _reduction(8)
-
-
-def reduction_16() -> Finding:
-    return _reduction(16)
-
-
-def _reduction(reduction: int) -> Finding:
-    paper, released = (
-        parameters(_resnet50("bam", *arguments, ("reduction", reduction))) for arguments in FORMS.values()
-    )
-    return Finding(paper / 1e6, f"{paper:,} in the paper's form, hidden norms too, {released:,} as released")
-
-
 def reduction_released() -> Finding:
     deviations, notes = [], []
     for row in load("bam").rows("reduction"):
@@ -176,25 +134,8 @@ def _rows_off(form: str) -> list[str]:
     return off
 
 
-def densenet() -> Finding:
-    dense = row_of("bam", "cifar100", model=f"{DENSENET} + BAM")
-    paper, released = (parameters(_in_the_paper(dense, form)) for form in FORMS)
-    return Finding(paper / 1e6, f"{paper:,} in the paper's form, hidden norms too, {released:,} as released")
-
-
-def preresnet_110() -> Finding:
-    names = ("resnet110_preact", "resnet110_preact_bottleneck", "resnet164_preact")
-    basic, bottleneck, deeper = (parameters(Network(name, classes=100)) for name in names)
-    note = f"{basic:,} with basic blocks, {bottleneck:,} with bottlenecks, {deeper:,} with 164 layers in bottlenecks"
-    return Finding(basic / 1e6, note, otherwise=deeper / 1e6)
-
-
 def gflops_cifar_resnet50() -> Finding:
     return _gflops(Network("resnet50_cifar", classes=100), _resnet50())
-
-
-def gflops_imagenet_resnet50() -> Finding:
-    return _gflops(Network("resnet50", "bam"), Network("resnet50_v1", "bam"))
 
 
 def _gflops(released: Network, stride_first: Network) -> Finding:
@@ -215,31 +156,10 @@ def _random_bam(**arguments: Any) -> BAM:
     return random_parameters(create("bam", 32, **arguments))
 
 
-def initial_linear_weights() -> Finding:
-    module = create("bam", 32)
-    weights = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
-    before = [weight.detach().clone() for weight in weights]
-    module.network_init_()
-    return Finding(max(largest(weight - old) for weight, old in zip(weights, before, strict=True)))
-
-
-def initial_norms() -> Finding:
-    module = _random_bam(output_norm=True)
-    module.network_init_()
-    scales = [layer.weight for layer in module.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
-    return Finding(sum(int((scale != 1).sum()) for scale in scales), f"{len(scales)} norms")
-
-
 def gate_range() -> Finding:
     gates = torch.stack([_random_bam(combine=combine).gate(normal(*MAPS)) for combine in ("product", "sum")])
     beyond = torch.maximum(1 - gates, gates - 2).clamp_min(0)
     return Finding(beyond.max().item(), f"between {gates.min():.4f} and {gates.max():.4f}")
-
-
-def sum_and_product() -> Finding:
-    outputs = [_random_bam(combine=combine)(normal(*MAPS)) for combine in ("product", "sum")]
-    change = largest(outputs[0] - outputs[1])
-    return Finding(float(change > 1e-3), f"they differ by up to {change:.3f}")
 
 
 def branch_as_printed() -> Finding:
@@ -258,37 +178,9 @@ def _make_identity(norm: nn.BatchNorm1d) -> None:
     norm.running_var.fill_(1 - norm.eps)
 
 
-def output_norms() -> Finding:
-    paper = _random_bam(combine="sum", output_norm=True).eval()
-    folded = _random_bam(combine="sum").eval()
-    folded.load_state_dict(paper.state_dict(), strict=False)
-    for branch, target in (
-        (paper.channel_branch, folded.channel_branch),
-        (paper.spatial_branch, folded.spatial_branch),
-    ):
-        norm, last = branch[-1], target[-1]
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        with torch.no_grad():
-            last.weight *= scale.view(-1, *[1] * (last.weight.dim() - 1))
-            last.bias.copy_((last.bias - norm.running_mean) * scale + norm.bias)
-    return Finding(largest(paper(normal(*MAPS)) - folded(normal(*MAPS))))
-
-
-def last_biases() -> Finding:
-    module = _random_bam(combine="sum", output_norm=True)
-    back_propagate(module, normal(*MAPS))
-    branches = (module.channel_branch, module.spatial_branch)
-    cancelled, own = (max(largest(branch[index].bias.grad) for branch in branches) for index in (-2, -1))
-    return Finding(cancelled / own, f"{cancelled:.1e} against {own:.1f}")
-
-
 def _released_pooling(x: Tensor) -> Tensor:
     """The released code's: a window as wide as the map is high, and the same stride."""
     return F.avg_pool2d(x, x.shape[2], stride=x.shape[2]).flatten(1)
-
-
-def pooling_square() -> Finding:
-    return _against_the_mean(9)
 
 
 def pooling_wide() -> Finding:
@@ -302,18 +194,8 @@ def _against_the_mean(width: int) -> Finding:
     return Finding(largest(pooled - mean), note)
 
 
-def pooling_columns() -> Finding:
-    branch, x = _random_bam().channel_branch, normal(4, 32, 9, 13)
-    changed = torch.cat([x[..., :9], -x[..., 9:]], 3)
-    return Finding(largest(branch(_released_pooling(x)) - branch(_released_pooling(changed))))
-
-
 def pooling_tall() -> Finding:
     return _fails(13, 9)
-
-
-def pooling_very_wide() -> Finding:
-    return _fails(4, 9)
 
 
 def _fails(height: int, width: int) -> Finding:
@@ -325,42 +207,12 @@ def _fails(height: int, width: int) -> Finding:
     return Finding(0, "it runs")
 
 
-def one_image() -> Finding:
-    try:
-        create("bam", 32).double()(normal(*MAPS)[:1])
-    except ValueError as error:
-        return Finding(1, str(error))
-    return Finding(0, "it runs")
-
-
-def issue_16_quotes() -> Finding:
-    pairs = {"paper baseline": "ResNet 50", "paper + BAM": "ResNet 50 + BAM"}
-    differences, notes = [], []
-    for quoted, model in pairs.items():
-        accuracy, error = _issue_16(quoted), row_of("bam", "cifar100", model=model)["error"]
-        differences.append(abs(accuracy - (100 - error)))
-        notes.append(f"{accuracy} and 100 - {error}")
-    return Finding(max(differences), "; ".join(notes))
-
-
 def accuracy_of_users() -> Finding:
     return difference(_issue_16("paper + BAM"), _issue_16("two users + BAM"))
 
 
 def _issue_16(what: str) -> float:
     return row_of("bam", "issue-16", what=what)["accuracy"]
-
-
-def reduction_errors_4() -> Finding:
-    return _against_reduction(4)
-
-
-def reduction_errors_8() -> Finding:
-    return _against_reduction(8)
-
-
-def _against_reduction(reduction: int) -> Finding:
-    return difference(*(row_of("bam", "reduction", variant=f"reduction {r}")["error"] for r in (reduction, 16)))
 
 
 def released_weights() -> Finding:
