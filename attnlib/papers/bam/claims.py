@@ -11,7 +11,6 @@ from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
 from attnlib.ledger.draw import largest, normal, random_parameters
 from attnlib.ledger.measure import Built, Call, Network, multiply_adds, parameters
-from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, stride_first, wide_resnet18
@@ -205,29 +204,3 @@ def _fails(height: int, width: int) -> Finding:
     except RuntimeError as error:
         return Finding(1, str(error))
     return Finding(0, "it runs")
-
-
-def accuracy_of_users() -> Finding:
-    return difference(_issue_16("paper + BAM"), _issue_16("two users + BAM"))
-
-
-def _issue_16(what: str) -> float:
-    return row_of("bam", "issue-16", what=what)["accuracy"]
-
-
-def released_weights() -> Finding:
-    released = row_of("bam", "readme", model="ResNet-50 + BAM")["top1"]
-    paper = 100 - row_of("bam", "imagenet", model="ResNet50 + BAM")["top1_err"]
-    return Finding(released, f"{released - paper:+.2f} points")
-
-
-def gain_elsewhere_resnet50() -> Finding:
-    return _elsewhere("ResNet-50")
-
-
-def gain_elsewhere_resnet101() -> Finding:
-    return _elsewhere("ResNet-101")
-
-
-def _elsewhere(model: str) -> Finding:
-    return difference(*(row_of("bam", "pytorchinsight", model=name)["top1"] for name in (f"BAM-{model}", model)))
