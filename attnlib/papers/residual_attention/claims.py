@@ -16,7 +16,7 @@ from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks.preact_resnet import PreActResNet
 from attnlib.networks.residual_attention_net import PreActivationUnit
-from attnlib.scale_attention.residual_attention import ResidualAttention, ResidualUnit, standardised
+from attnlib.scale_attention.residual_attention import ResidualAttention, ResidualUnit
 
 MAPS = (2, 16, 8, 8)
 ATTENTION_56, ATTENTION_92 = Network("attention56"), Network("attention92")
@@ -48,10 +48,6 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
 # Costs.
 
 
-def parameters_attention56() -> Finding:
-    return _parameters(ATTENTION_56)
-
-
 def parameters_attention92() -> Finding:
     finding = _parameters(ATTENTION_92)
     unit = count_parameters(ResidualUnit(1024))
@@ -70,14 +66,6 @@ def flops_attention56() -> Finding:
     return _flops(ATTENTION_56)
 
 
-def flops_attention56_again() -> Finding:
-    return _flops(ATTENTION_56)
-
-
-def flops_attention92() -> Finding:
-    return _flops(ATTENTION_92)
-
-
 def _flops(network: Network) -> Finding:
     """Otherwise cut off after one decimal."""
     macs = multiply_adds(network)
@@ -88,19 +76,6 @@ def _flops(network: Network) -> Finding:
 def flops_test_size() -> Finding:
     large, usual = multiply_adds(Network("attention92", side=320)), multiply_adds(ATTENTION_92)
     return Finding(large / 1e9, f"{large / 1e9:.2f} for 320 pixels, {usual / 1e9:.2f} for 224")
-
-
-def resnext_parameters() -> Finding:
-    resnext, resnet = parameters(NETWORKS["ResNeXt-101"]), parameters(Network("resnet101"))
-    return Finding(resnext / 1e6, f"{resnext:,} with 32 groups of 4 channels; the plain ResNet-101 has {resnet:,}")
-
-
-def parameters_cifar_attention92() -> Finding:
-    return _cifar_parameters(92)
-
-
-def parameters_cifar_attention236() -> Finding:
-    return _cifar_parameters(236)
 
 
 def parameters_cifar_attention452() -> Finding:
@@ -127,14 +102,6 @@ def _cifar(depth: int) -> Network:
 
 def _modules(model: nn.Module) -> list[ResidualAttention]:
     return [module for module in model.modules() if isinstance(module, ResidualAttention)]
-
-
-def unused_attention56() -> Finding:
-    return Finding(_unused(ATTENTION_56) / 1e6, f"{_unused(ATTENTION_56):,}")
-
-
-def unused_attention92() -> Finding:
-    return Finding(_unused(ATTENTION_92) / 1e6, f"{_unused(ATTENTION_92):,}")
 
 
 @cache
@@ -234,10 +201,6 @@ def depth_formula() -> Finding:
     )
 
 
-def depth_452() -> Finding:
-    return Finding(_trunk_depth(_cifar(452)))
-
-
 def _trunk_depth(network: Network) -> int:
     """Convolutions and linear layers outside of masks and shortcuts."""
     model = empty(network)
@@ -246,38 +209,12 @@ def _trunk_depth(network: Network) -> int:
     return sum(isinstance(layer, nn.Conv2d | nn.Linear) and id(layer) not in aside for layer in model.modules())
 
 
-def lowest_map() -> Finding:
-    model, inputs = ATTENTION_92.part()
-    sides: list[tuple[int, ...]] = []
-    for module in _modules(model):
-        module.mask.lowest.register_forward_pre_hook(lambda _, maps: sides.append(tuple(maps[0].shape[2:])))
-    model.eval()(*inputs)
-    return Finding(sum(side != (7, 7) for side in sides), f"{len(sides)} modules")
-
-
 # What a module does.
 
 
 def _drawn(**options: Any) -> ResidualAttention:
     """A module in evaluation mode with small random parameters and random running statistics."""
     return random_parameters(create("residual_attention", 16, **options), std=0.3).eval()
-
-
-def zero_mask() -> Finding:
-    return _with_zero_mask("residual", share=1.0)
-
-
-def zero_mask_naive() -> Finding:
-    return _with_zero_mask("naive", share=0.0)
-
-
-@torch.no_grad()
-def _with_zero_mask(learning: str, share: float) -> Finding:
-    """How far the output is from what the last units make of this share of the trunk."""
-    module, x = _drawn(learning=learning), normal(*MAPS)
-    module.mask.activation = torch.zeros_like
-    trunk, _ = module.branches(x)
-    return Finding(largest(module(x) - module.after(share * trunk)))
 
 
 def signal_naive() -> Finding:
@@ -317,35 +254,3 @@ def gradient_filter() -> Finding:
     filtered = torch.autograd.grad(trunk, parts, mask.detach() * weights)
     differences = [largest(a - b) for a, b in zip(through, filtered, strict=True)]
     return Finding(max(differences), f"{sum(part.numel() for part in parts):,} parameters")
-
-
-@torch.no_grad()
-def channel_length() -> Finding:
-    _, mask = _drawn(activation="channel").branches(normal(*MAPS))
-    return Finding(largest(torch.linalg.vector_norm(mask, dim=1) - 1))
-
-
-def spatial_mean() -> Finding:
-    return Finding(largest(standardised(_uneven()).mean((2, 3))))
-
-
-def spatial_variance() -> Finding:
-    """Otherwise on maps so large that the 1e-5, which ours adds to the variance that it divides by, is nothing."""
-    usual, large = (largest(standardised(z).var((2, 3), correction=0) - 1) for z in (_uneven(), 1e6 * _uneven()))
-    return Finding(usual, f"{usual:.0e}, on maps a million times as large {large:.0e}", otherwise=large)
-
-
-def _uneven() -> Tensor:
-    """Maps whose channels have other means and variances than 0 and 1."""
-    return normal(*MAPS) * torch.linspace(0.5, 3, 16, dtype=torch.float64)[:, None, None] + 5
-
-
-def noise_rows() -> Finding:
-    levels = [row["noise"] / 100 for row in load("residual_attention").rows("table-5")]
-    return Finding(max(largest(_label_noise(1 - level).sum(1) - 1) for level in levels))
-
-
-def _label_noise(clean: float) -> Tensor:
-    """Equation 7: the probability of each label for each of ten classes."""
-    eye = torch.eye(10, dtype=torch.float64)
-    return clean * eye + (1 - clean) / 9 * (1 - eye)
