@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attnlib import create
 from attnlib.ledger.draw import largest, normal, random_parameters
 from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty, multiply_adds, parameters
-from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.printed import row_of
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks.preact_resnet import PreActResNet
@@ -128,55 +128,9 @@ def parameters_resnet152() -> Finding:
     return Finding(finding.measured, note, floor(finding.measured), rule="cut off")
 
 
-def flops_resnet152() -> Finding:
-    return _share("Attention-56", "ResNet-152", "gflops")
-
-
-def flops_resnet200() -> Finding:
-    return _share("Attention-92", "ResNet-200", "gflops")
-
-
 def _share(ours: str, theirs: str, column: str) -> Finding:
     part, whole = (_printed("table-7", network, column) for network in (ours, theirs))
     return Finding(100 * part / whole, f"{part} of {whole}")
-
-
-def parameters_resnet200() -> Finding:
-    small, large = (_printed("table-7", network, "params_M") for network in ("Attention-92", "ResNet-200"))
-    counted = [parameters(NETWORKS[network]) / 1e6 for network in ("Attention-92", "ResNet-200")]
-    note = f"{large} against {small}; counted {counted[1]:.2f} against {counted[0]:.2f}"
-    return Finding(100 * (large / small - 1), note)
-
-
-def parameters_resnet1001() -> Finding:
-    part, whole = (_printed("table-6", network, "params_M") for network in ("Attention-236", "ResNet-1001"))
-    return Finding(100 * part / whole, f"{part} of {whole}")
-
-
-def top1_resnet152() -> Finding:
-    return _less("Attention-56", "ResNet-152", "top1_err")
-
-
-def top5_resnet152() -> Finding:
-    return _less("Attention-56", "ResNet-152", "top5_err")
-
-
-def top1_resnet200() -> Finding:
-    return _less("Attention-92", "ResNet-200", "top1_err")
-
-
-def _less(better: str, worse: str, column: str) -> Finding:
-    return difference(*(_printed("table-7", network, column) for network in (worse, better)))
-
-
-def error_cifar100() -> Finding:
-    error = _printed("table-6", "Attention-452", "cifar100_err")
-    return Finding(error, f"{error} in Table 6")
-
-
-def mask_margin() -> Finding:
-    errors = column_of("residual_attention", "table-4", "mask", "top1_err")
-    return difference(errors["Local Convolutions"], errors["Encoder and Decoder"])
 
 
 def residual_improves() -> Finding:
