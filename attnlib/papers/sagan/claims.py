@@ -1,6 +1,5 @@
 """Checks of the claims of SAGAN; paper.yml says what each is held against."""
 
-import copy
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from attnlib.ledger.draw import back_propagate, largest, normal, seeded
 from attnlib.ledger.measure import Call, Module, Network, empty, parameters
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
-from attnlib.networks.sagan_net import Discriminator, Generator, discriminator_loss
+from attnlib.networks.sagan_net import Discriminator, Generator
 from attnlib.self_attention.sagan import FORMS, SAGAN
 
 MAPS = (2, 16, 8, 6)
@@ -58,25 +57,13 @@ def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module
     return _layer(row["channels"], column)
 
 
-def parameters_text() -> Finding:
-    return Finding(parameters(_layer(256, "text")))
-
-
 def parameters_released() -> Finding:
     note = f"{parameters(_layer(256)):,} as released, {parameters(_layer(256, 'text')):,} in the text's form"
     return Finding(parameters(_layer(256)), note)
 
 
-def parameters_formula() -> Finding:
-    return Finding(max(abs(parameters(_layer(channels)) - 1.25 * channels**2 - 1) for channels in WIDTHS))
-
-
 def first_version() -> Finding:
     return Finding(max(abs(parameters(_layer(width)) - parameters(_first_version(width))) for width in WIDTHS))
-
-
-def generator_parameters() -> Finding:
-    return _total("generator")
 
 
 def discriminator_parameters() -> Finding:
@@ -93,24 +80,6 @@ def _scores(side: int, form: str, channels: int = 64) -> int:
     """How many attention weights a map of this side has."""
     layer = empty(_layer(channels, form))
     return layer.weights(torch.zeros(1, channels, side, side, device="meta")).numel()
-
-
-def score_map_32() -> Finding:
-    return Finding(_scores(32, "released"))
-
-
-def score_map_32_text() -> Finding:
-    return Finding(_scores(32, "text"))
-
-
-def score_map_64() -> Finding:
-    return Finding(_scores(64, "released"))
-
-
-def score_map_memory() -> Finding:
-    released, text = (4 * _scores(64, form) / 2**20 for form in ("released", "text"))
-    by_side = ", ".join(f"{4 * _scores(side, 'released') / 2**20:g} at {side}" for side in (8, 16, 32))
-    return Finding(released, f"{text:g} in the text's form; as released {by_side}")
 
 
 def score_map_width() -> Finding:
@@ -139,15 +108,6 @@ def _small_networks() -> tuple[Generator, Discriminator]:
         return Generator(**arguments).double(), Discriminator(**arguments).double()
 
 
-def initial_output() -> Finding:
-    x = normal(*MAPS)
-    return Finding(max(largest(_initialised(form)(x) - x) for form in FORMS))
-
-
-def gamma() -> Finding:
-    return Finding(max(network.attention.gamma.abs().item() for network in _small_networks()))
-
-
 @cache
 def _first_gradients() -> tuple[float, float]:
     """The largest gradient of the convolutions, and the smaller one of gamma in both forms."""
@@ -164,45 +124,6 @@ def first_step() -> Finding:
     return Finding(_first_gradients()[0])
 
 
-def first_step_gamma() -> Finding:
-    smallest = _first_gradients()[1]
-    return Finding(float(smallest > 0), f"the smaller of both is {smallest:.1e}")
-
-
-def _deviation_of_sums(axis: int) -> Tensor:
-    """|sum - 1| of the attention weights over an axis, both forms."""
-    x = 3 * normal(*MAPS)
-    return torch.cat([(_initialised(form).weights(x).sum(axis) - 1).abs().flatten().detach() for form in FORMS])
-
-
-def rows() -> Finding:
-    return Finding(_deviation_of_sums(-1).max().item())
-
-
-def columns() -> Finding:
-    smallest, largest = _deviation_of_sums(-2).aminmax()
-    note = f"their sums deviate from 1 by {smallest:.2f} to {largest:.1f}"
-    return Finding(float(smallest > 1e-3), note)
-
-
-def width_generator() -> Finding:
-    return _attended("generator")
-
-
-def width_discriminator() -> Finding:
-    return _attended("discriminator")
-
-
-def _attended(name: str) -> Finding:
-    """Channels of the map that the attention of a whole network takes."""
-    model, inputs = OURS[name].part()
-    seen: list[torch.Size] = []
-    model.attention.register_forward_hook(lambda layer, args, output: seen.append(args[0].shape))
-    model.eval()(*inputs)
-    _, channels, height, width = seen[0]
-    return Finding(channels, f"its map is {height} x {width}")
-
-
 def _weighted(network: nn.Module) -> list[nn.Module]:
     return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
 
@@ -214,17 +135,6 @@ def normalised_layers() -> Finding:
 
 def _largest_singular_value(weight: Tensor) -> float:
     return torch.linalg.matrix_norm(weight.detach().flatten(1), 2).item()
-
-
-def spectral_norm() -> Finding:
-    deviations: dict[int, float] = {}
-    layers = _weighted(copy.deepcopy(_small_networks()[1]).train())
-    for step in range(1, 501):
-        weights = [layer.weight for layer in layers]  # in train mode each access is a power iteration
-        if step in (1, 10, 100, 500):
-            deviations[step] = max(abs(_largest_singular_value(weight) - 1) for weight in weights)
-    note = ", ".join(f"{value:.0e} behind {step}" for step, value in deviations.items())
-    return Finding(deviations[500], f"{note}, of {len(layers)} layers of a small discriminator")
 
 
 def _power_iteration(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,10 +157,6 @@ def spectral_estimate() -> Finding:
     return Finding(max(0.0, 1 - min(norms)), note)
 
 
-def spectral_gradient() -> Finding:
-    return Finding(_gradient_difference(iterations=2000), "behind 2000 iterations on a fixed matrix")
-
-
 def spectral_gradient_early() -> Finding:
     share = _gradient_difference(iterations=0)
     return Finding(float(share > 0.01), f"they differ by {100 * share:.0f} % of their norm")
@@ -271,13 +177,6 @@ def _gradient_difference(iterations: int) -> float:
     return ((through - around).norm() / around.norm()).item()
 
 
-def hinge() -> Finding:
-    real, fake = 2 * normal(2, 1000)
-    zero = torch.zeros(())
-    expected = -torch.minimum(zero, real - 1).mean() - torch.minimum(zero, -1 - fake).mean()
-    return Finding((discriminator_loss(real, fake) - expected).abs().item())
-
-
 def _scores_of(model: str) -> dict[int, tuple[float, float]]:
     """(FID, Inception score) in Table 1 by the side of the map."""
     rows = load("sagan").rows("table-1")
@@ -288,12 +187,6 @@ def best_fid() -> Finding:
     fids = {side: fid for side, (fid, _) in _scores_of("SAGAN").items()}
     best = min(fids, key=fids.__getitem__)
     return Finding(fids[best], f"{fids[best]} with attention at {best}; {fids[64]} belongs to 64")
-
-
-def best_score() -> Finding:
-    scores = {side: score for side, (_, score) in _scores_of("SAGAN").items()}
-    best = max(scores, key=scores.__getitem__)
-    return Finding(scores[best], f"with attention at {best}")
 
 
 def large_maps() -> Finding:
@@ -311,8 +204,3 @@ def residual_blocks() -> Finding:
 
 def _better(a: tuple[float, float], b: tuple[float, float]) -> bool:
     return a[0] < b[0] and a[1] > b[1]
-
-
-def small_map() -> Finding:
-    plain, attended = _scores_of("no attention")[None], _scores_of("SAGAN")[8]
-    return Finding(attended[0] - plain[0], f"{attended[0]} - {plain[0]}, for the worse")
