@@ -2,7 +2,6 @@
 
 from functools import cache
 from itertools import pairwise
-from math import ceil
 from typing import Any
 
 import torch
@@ -17,12 +16,10 @@ from attnlib.ledger.measure import (
     added,
     count_parameters,
     empty,
-    gated_values,
     multiply_adds,
     parameters,
 )
 from attnlib.ledger.printed import difference, row_of
-from attnlib.ledger.rules import RULES
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
@@ -62,7 +59,6 @@ ZOO = {
     "cbam": Network("resnext29_16x64d", "cbam", classes=10),
     "ge": _ge("resnext29_16x64d", "theta-plus", classes=10, change=_drop_excite_biases),
 }
-ON_CIFAR = _ge("resnet164", "theta", classes=10)
 
 
 def network_of(table: str, row: dict[str, Any], column: str) -> Network | int | str:
@@ -105,11 +101,6 @@ def parameter_free() -> Finding:
     return Finding(sum(counts), f"{len(widths)} modules with each of the extents {', '.join(EXTENTS)}")
 
 
-def theta_adds() -> Finding:
-    stages = ", ".join(f"{stage} {count:,}" for stage, count in _added_by_stage(THETA).items())
-    return Finding(added(THETA), stages)
-
-
 def cheap() -> Finding:
     plain = parameters(PLAIN), multiply_adds(PLAIN)
     shares = {
@@ -131,99 +122,11 @@ def finer_extents() -> Finding:
     return Finding(sum(count <= whole for count, whole in finer), note, otherwise=sum(count == 0 for count, _ in finer))
 
 
-def theta_weights() -> Finding:
-    return _other_kernels(THETA, {"layer1": 56, "layer2": 28, "layer3": 14, "layer4": 7})
-
-
-def cifar_kernels() -> Finding:
-    return _other_kernels(ON_CIFAR, {"layer1": 32, "layer2": 16, "layer3": 8})
-
-
-def _other_kernels(network: Network, sides: dict[str, int]) -> Finding:
-    """How many modules have not one depthwise kernel of the side of their stage's maps."""
-    wrong, modules = 0, _modules(network)
-    for path, module in modules.items():
-        side = sides[path.split(".")[0]]
-        wrong += tuple(module.gather[0].weight.shape) != (module.channels, 1, side, side)
-    return Finding(wrong, f"{len(modules)} modules")
-
-
-def theta_file() -> Finding:
-    return Finding(parameters(THETA))
-
-
-def theta_plus_file() -> Finding:
-    return Finding(parameters(ONE_BIAS), f"{parameters(PLUS):,} without the bias")
-
-
-def theta_plus_bias() -> Finding:
-    return Finding(parameters(ONE_BIAS) - parameters(PLUS), "the maps of conv4 have as many channels")
-
-
-def theta_printed() -> Finding:
-    return _printed(THETA, "GE-theta")
-
-
-def theta_plus_printed() -> Finding:
-    return _printed(PLUS, "GE-theta-plus")
-
-
-def _printed(network: Network, model: str) -> Finding:
-    rounded = row_of("ge", "resnet50", model="ResNet-50")["params_M"]
-    total = rounded + round(added(network) / 1e6, 2)
-    with_statistics = RULES["running statistics"].count(network, "each")
-    note = (
-        f"{parameters(network):,}; {with_statistics:,} with means and variances of batch norms; what {model} adds, "
-        f"rounded, on top of the printed {rounded} gives {total:.2f}"
-    )
-    return Finding(parameters(network) / 1e6, note, with_statistics / 1e6, rule="running statistics", table="resnet50")
-
-
-def srm_parameters() -> Finding:
-    with_biases = parameters(SRM["50"])
-    return Finding(with_biases / 1e6, f"{with_biases:,} with biases in the kernels, {parameters(THETA):,} without")
-
-
-def zoo_parameters() -> Finding:
-    total = parameters(ZOO["ge"])
-    note = f"{total:,}, rounded {total / 1e6:.1f}, cut off {total // 10**5 / 10:.1f}"
-    return Finding(total / 1e6, note, total // 10**5 / 10, rule="cut off", table="cifar-zoo")
-
-
-def gflops_baseline() -> Finding:
-    return _gflops(PLAIN)
-
-
-def gflops_theta_minus() -> Finding:
-    return _gflops(MINUS)
-
-
-def gflops_theta() -> Finding:
-    return _gflops(THETA)
-
-
-def gflops_theta_plus() -> Finding:
-    return _gflops(PLUS)
-
-
-def _gflops(network: Network) -> Finding:
-    """Multiply-adds; otherwise with the additions of the shortcuts, as in the SE paper by the same authors."""
-    macs = multiply_adds(network) / 1e9
-    with_additions = RULES["additions"].count(network, "multiply-adds") / 1e9
-    note = f"{macs:.4f} by multiply-adds, {with_additions:.4f} with the additions of the shortcuts"
-    return Finding(macs, note, with_additions, rule="additions", table="resnet50")
-
-
 def srm_gflops() -> Finding:
     released, printed = (multiply_adds(Network(name)) / 1e9 for name in ("resnet50", "resnet50_v1"))
     return Finding(
         released, f"{released:.4f} in their code, stride in the 3 x 3; {printed:.4f} with it in the first 1 x 1"
     )
-
-
-def one_operation() -> Finding:
-    macs = added(THETA, multiply_adds)
-    return Finding(macs - gated_values("resnet50_v1"), f"{macs:,} multiply-adds")
 
 
 def window() -> Finding:
@@ -233,22 +136,6 @@ def window() -> Finding:
     reached = x.grad[0, 0].nonzero()
     sides = (reached.amax(0) - reached.amin(0) + 1).tolist()
     return Finding(len(reached), f"{sides[0]} x {sides[1]} pixels")
-
-
-def border() -> Finding:
-    x = torch.full((1, 1, 13, 10), 1.7, dtype=torch.float64)
-    gates = torch.cat([create("ge", 1, extent=extent).gate(x).flatten() for extent in (2, 4, 8)])
-    return Finding((gates.max() - gates.min()).item(), f"{gates.numel()} gates of {gates.mean():.4f}")
-
-
-def gathered_size() -> Finding:
-    wrong = 0
-    for extent in (2, 4, 8):
-        for variant in ("theta-", "theta"):
-            gather = create("ge", 1, extent=extent, variant=variant).eval().gather
-            sizes = {side: gather(torch.zeros(1, 1, side, 3)).shape[2] for side in range(2, 21)}
-            wrong += sum(rows != ceil(side / extent) for side, rows in sizes.items())
-    return Finding(wrong)
 
 
 def overlap() -> Finding:
@@ -290,19 +177,6 @@ def one_resolution() -> Finding:
     return Finding(0)
 
 
-def initial_gate() -> Finding:
-    module = _drawn(256, as_released=True, size=14)
-    gates = module.gate(normal(2, 256, 14, 14)).detach().flatten()
-    furthest = gates[(gates - 0.5).abs().argmax()].item()
-    return Finding(furthest, f"from {gates.min():.5f} to {gates.max():.5f}")
-
-
-def cifar_share() -> Finding:
-    counts = (_added_by_stage(network) for network in (ON_CIFAR, THETA))
-    on_cifar, on_imagenet = (100 * by_stage["conv2"] / sum(by_stage.values()) for by_stage in counts)
-    return Finding(on_cifar, f"in ResNet-164; {on_imagenet:.1f} in ResNet-50 for 224 images, the largest share too")
-
-
 def extents_in_order() -> Finding:
     rows = load("ge").rows("extents")
     accuracies = {m: [row["top1_acc"] for row in rows if row["model"] == m] for m in ("GE-theta-minus", "GE-theta")}
@@ -315,16 +189,8 @@ def theta_minus_against_se() -> Finding:
     return difference(_by_extent("GE-theta-minus", "global"), _by_extent("SE-ResNet-50", None))
 
 
-def gain_theta_minus() -> Finding:
-    return difference(_by_extent("GE-theta-minus", "global"), _by_extent("ResNet-50", None))
-
-
 def _by_extent(model: str, extent: str | None) -> float:
     return row_of("ge", "extents", model=model, extent=extent)["top1_acc"]
-
-
-def srm_against_se() -> Finding:
-    return _minus("srm", "top1_acc", "GE-ResNet-50", "SE-ResNet-50")
 
 
 def srm_against_plain() -> Finding:
