@@ -19,7 +19,6 @@ from attnlib.ledger.measure import (
     multiply_adds,
     parameters,
 )
-from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
@@ -183,19 +182,3 @@ def extents_in_order() -> Finding:
     steps = [after - before for column in accuracies.values() for before, after in pairwise(column)]
     note = "; ".join(f"{model} {', '.join(f'{a:.2f}' for a in column)}" for model, column in accuracies.items())
     return Finding(sum(step <= 0 for step in steps), note)
-
-
-def theta_minus_against_se() -> Finding:
-    return difference(_by_extent("GE-theta-minus", "global"), _by_extent("SE-ResNet-50", None))
-
-
-def _by_extent(model: str, extent: str | None) -> float:
-    return row_of("ge", "extents", model=model, extent=extent)["top1_acc"]
-
-
-def srm_against_plain() -> Finding:
-    return _minus("srm", "top1_acc", "GE-ResNet-101", "ResNet-101")
-
-
-def _minus(table: str, column: str, first: str, second: str) -> Finding:
-    return difference(*(row_of("ge", table, model=model)[column] for model in (first, second)))
