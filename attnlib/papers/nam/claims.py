@@ -4,7 +4,6 @@ from collections import OrderedDict
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnlib import create
@@ -14,11 +13,10 @@ from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
 from attnlib.profiling.trace import count_operations
-from attnlib.scale_attention.nam import NAM, sparsity_penalty
+from attnlib.scale_attention.nam import NAM
 
 PLAIN = Network("resnet50_cifar", classes=100)
 CHANNEL = Network("resnet50_cifar", "nam", classes=100)
-BOTH = Network("resnet50_cifar", "nam", (("spatial", True),), classes=100)
 CBAM = Network("resnet50_cifar", "cbam", classes=100)
 MAPS = (4, 16, 8, 8)
 # The names that the tables give to the modules of attnlib; TAM is triplet attention.
@@ -44,40 +42,14 @@ def _random_nam(negative: bool = False, **arguments: Any) -> NAM:
     return module
 
 
-def initial_weights() -> Finding:
-    module = create("nam", 64).double()
-    weights = module.scale_weights(module.channel_norm.weight)
-    return Finding(largest(64 * weights - 1), f"the weights sum to {weights.sum().item():.12g}")
-
-
 def initial_gate_256() -> Finding:
     return _initial_gate(256, 16)
-
-
-def initial_gate_2048() -> Finding:
-    return _initial_gate(2048, 7)
 
 
 def _initial_gate(channels: int, side: int) -> Finding:
     gate = create("nam", channels).double().gate(normal(4, channels, side, side)).detach()
     note = f"between {gate.min():.4f} and {gate.max():.4f} on {gate.numel():,} normally distributed values"
     return Finding(largest(gate - 0.5), note)
-
-
-def initial_gate_bound() -> Finding:
-    x = normal(4, 64, 16, 16)
-    distance = (create("nam", 64).double().gate(x).detach() - 0.5).abs()
-    bound = F.batch_norm(x, None, None, training=True).abs() / (4 * 64)
-    note = f"the distance is {(distance / bound).min():.4f} to {(distance / bound).max():.4f} of the bound"
-    return Finding((distance - bound).clamp_min(0).max().item(), note)
-
-
-def parameters_backbone() -> Finding:
-    return Finding(parameters(PLAIN))
-
-
-def parameters_resnet50() -> Finding:
-    return Finding(added(CHANNEL))
 
 
 def parameters_total() -> Finding:
@@ -87,14 +59,6 @@ def parameters_total() -> Finding:
 def parameters_printed() -> Finding:
     note = f"{parameters(CHANNEL):,} with NAM, {parameters(PLAIN):,} without"
     return Finding(parameters(CHANNEL) / 1e6, note)
-
-
-def parameters_spatial() -> Finding:
-    return Finding(parameters(BOTH) - parameters(CHANNEL))
-
-
-def parameters_cbam() -> Finding:
-    return Finding(added(CBAM) / 1e6, f"{added(CBAM):,}")
 
 
 def parameters_against_cbam() -> Finding:
@@ -110,11 +74,6 @@ def scale_variance() -> Finding:
         f"{largest(scales - after):.0e}"
     )
     return Finding(largest(scales - before), note)
-
-
-def scale_output() -> Finding:
-    scales, _, after = _scales_and_deviations()
-    return Finding(largest(scales - after))
 
 
 def _scales_and_deviations() -> tuple[Tensor, Tensor, Tensor]:
@@ -159,11 +118,6 @@ def detached_scale() -> Finding:
     return Finding(float(change > 0.01), f"the difference is {change:.0%} of the gradient that the formula gives")
 
 
-def detached_input() -> Finding:
-    detached, attached = _gradients(), _gradients(detach_scale=False)
-    return Finding(max(largest(detached[name] - attached[name]) for name in ("input", "shifts")))
-
-
 def _released_hook(network: nn.Module, strength: float) -> None:
     """The released penalty, rewritten from its description: p sign(gamma) goes to the gradients of each block's NAM.
 
@@ -194,55 +148,6 @@ def sparsity_on_the_network() -> Finding:
     return Finding(_changed_scales(wrapped=False))
 
 
-def sparsity_gradient() -> Finding:
-    module = _random_nam(negative=True)
-    sparsity_penalty(module, 1e-4).backward()
-    scales = module.channel_norm.weight
-    return Finding(largest(scales.grad - 1e-4 * scales.detach().sign()))
-
-
-def product() -> Finding:
-    module, x = _random_nam(), normal(*MAPS)
-    module.eval()  # so that the gate is asked for twice with the same statistics
-    return Finding(largest(module(x) - x * module.gate(x)))
-
-
-def relu_gate() -> Finding:
-    gate = _random_nam().gate(normal(*MAPS)).detach()
-    with_relu = torch.logit(gate).relu().sigmoid()
-    return Finding(with_relu.min().item(), f"without it {(gate < 0.5).double().mean():.0%} of the gates are below 0.5")
-
-
-def spatial_as_channels() -> Finding:
-    x, (spatial, channel) = normal(*MAPS), _spatial_nams(64)
-    positions = x.flatten(2).transpose(1, 2).unsqueeze(-1)  # images, positions, channels, 1
-    gate = channel.gate(positions).squeeze(-1).transpose(1, 2).view_as(x)
-    return Finding(largest(spatial.gate(x) - gate))
-
-
-def _spatial_nams(positions: int) -> tuple[NAM, NAM]:
-    """A spatial part for 16 channels of 8 x 8 positions and a channel part for so many channels, of equal scales."""
-    spatial = random_parameters(create("nam", 16, channel=False, spatial=True, size=(8, 8)))
-    channel = create("nam", positions).double()
-    with torch.no_grad():
-        for ours, theirs in zip(spatial.parameters(), channel.parameters(), strict=True):
-            theirs.copy_(ours)
-    return spatial, channel
-
-
-def order_of_parts() -> Finding:
-    x, (spatial, _), both = normal(*MAPS), _spatial_nams(64), _random_nam(spatial=True, size=(8, 8))
-    both.spatial_norm.load_state_dict(spatial.spatial_norm.state_dict())
-    channel = _random_nam()
-    swapped = largest(both(x) - channel(spatial(x)))
-    difference = largest(both(x) - spatial(channel(x)))
-    return Finding(difference, f"in the other order the outputs differ by up to {swapped:.1e}")
-
-
-def absolute_values() -> Finding:
-    return Finding(_signed_difference(negative=False))
-
-
 def absolute_values_negative() -> Finding:
     difference = _signed_difference(negative=True)
     return Finding(float(difference > 1e-3), f"the outputs differ by up to {difference:.3f}")
@@ -267,12 +172,3 @@ def _behind_the_best(column: str) -> Finding:
     nam = accuracies.pop("NAM")
     best = max(accuracies, key=accuracies.get)
     return Finding(max(0.0, accuracies[best] - nam), f"NAM {nam}, {best} {accuracies[best]}")
-
-
-def one_resolution() -> Finding:
-    module = create("nam", 16, spatial=True, size=(8, 8)).double()
-    try:
-        module(normal(4, 16, 9, 9))
-    except ValueError as error:
-        return Finding(1, str(error))
-    return Finding(0)
