@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.draw import largest, normal, random_parameters, seeded
-from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, parameters
+from attnlib.ledger.measure import Call, Module, Network, count_parameters, empty
 from attnlib.ledger.printed import row_of
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
@@ -20,7 +20,6 @@ from attnlib.scale_attention.sem import SEM
 WIDTHS = {64: 32, 128: 16, 256: 8}  # of ResNet-164's blocks, with the sides of their maps
 BLOCKS = 18  # of each width
 MAPS = (4, 32, 8, 8)
-FIRST_DROP = 82  # the first epoch, counted from one, with a smaller learning rate
 
 
 def _without_decision(model: nn.Module) -> None:
@@ -66,62 +65,6 @@ def _parts() -> dict[str, int]:
     return by_part
 
 
-def parameters_resnet164() -> Finding:
-    return Finding(added(WITH_SEM), ", ".join(f"{part} {count:,}" for part, count in _parts().items()))
-
-
-def parameters_share() -> Finding:
-    return Finding(100 * (parameters(WITH_SEM) / parameters(PLAIN) - 1), f"of {parameters(PLAIN):,}")
-
-
-def parameters_total() -> Finding:
-    return _total(WITH_SEM)
-
-
-def _total(network: Network) -> Finding:
-    return Finding(parameters(network) / 1e6, f"{parameters(network):,}")
-
-
-def parameters_formula() -> Finding:
-    excess = 0.0
-    for channels in WIDTHS:
-        kernel = create("sem", channels).operators["cnn"].weight.numel()
-        formula = channels**2 / 8 + 97 * channels / 16 + 3 + kernel
-        excess += parameters(Module(Call(create, "sem", channels))) - formula
-    return Finding(excess)
-
-
-def fc_share() -> Finding:
-    counts = _parts()
-    return Finding(100 * counts["FC"] / sum(counts.values()), f"{counts['FC']:,} of {sum(counts.values()):,}")
-
-
-def fc_as_se() -> Finding:
-    se = added(NETWORKS["SE", 100])
-    return Finding(_parts()["FC"] - se, f"{se:,} in SE")
-
-
-def se_printed() -> Finding:
-    return _total(NETWORKS["SE", 100])
-
-
-def ie_printed() -> Finding:
-    return _total(NETWORKS["IE", 100])
-
-
-def cbam_printed() -> Finding:
-    released, bare = Network("resnet164", "cbam", classes=10), NETWORKS["CBAM", 10]
-    note = f"{parameters(released):,} as released, {parameters(bare):,} without biases in the shared layers"
-    return Finding(parameters(released) / 1e6, note, otherwise=parameters(bare) / 1e6)
-
-
-def kernel_sizes() -> Finding:
-    ours = [create("sem", channels).operators["cnn"].weight.numel() for channels in WIDTHS]
-    return Finding(
-        sum(size != expected for size, expected in zip(ours, (3, 5, 5), strict=True)), ", ".join(map(str, ours))
-    )
-
-
 @cache
 def _untrained() -> list[tuple[SEM, Tensor]]:
     """The modules of an untrained ResNet-164, each with a map of its size."""
@@ -153,17 +96,6 @@ def decision_sum() -> Finding:
     return Finding(
         float(((sums - 1).abs() > 0.1).all()), f"untrained, they sum to {sums.min():.2f} to {sums.max():.2f}"
     )
-
-
-def decision_start() -> Finding:
-    weights = _decisions()
-    return Finding(weights.mean().item(), f"from {weights.min():.3f} to {weights.max():.3f}")
-
-
-def decision_per_image() -> Finding:
-    weights = _random_sem().decision(normal(*MAPS)).detach()
-    nearest = min(largest(weights[i] - weights[j]) for i in range(4) for j in range(i))
-    return Finding(float(nearest > 1e-3), f"of any two images some weight differs by {nearest:.3f} or more")
 
 
 def _random_sem(operators: tuple[str, ...] = ("fc", "cnn", "ie")) -> SEM:
@@ -212,51 +144,6 @@ def scaled_out() -> Finding:
     return Finding(max(ratios, key=lambda ratio: abs(ratio - 0.5)), f"{len(ratios)} gates, each operator in turn")
 
 
-def all_scaled_out() -> Finding:
-    gate = _decide(_random_sem(), -1e4).gate(normal(*MAPS))
-    return Finding(gate.mean().item(), f"from {gate.min():.4f} to {gate.max():.4f}")
-
-
-def smallest_sigmoid() -> Finding:
-    module, x = _random_sem(), normal(*MAPS)
-    smallest = torch.stack(_sigmoids(module, x)).amin(0)
-    ratio = module.gate(x)[..., 0, 0] / smallest
-    return Finding(
-        (module.gate(x)[..., 0, 0] - smallest).clamp_min(0).max().item(),
-        f"the gate is {ratio.min():.3f} to {ratio.max():.3f} of the smallest",
-    )
-
-
-def fc_is_se() -> Finding:
-    sem, se = _alone("fc"), create("se", 32, reduction=16).double()
-    for ours, theirs in ((sem.operators["fc"][0], se.reduce), (sem.operators["fc"][2], se.expand)):
-        theirs.weight.data, theirs.bias.data = ours.weight.data[..., None, None], ours.bias.data
-    return _difference(sem, se)
-
-
-def cnn_is_eca() -> Finding:
-    sem, eca = _alone("cnn"), create("eca", 32).double()
-    (kernel,) = eca.parameters()
-    kernel.data = sem.operators["cnn"].weight.data.view_as(kernel)
-    return _difference(sem, eca)
-
-
-def ie_is_iebn() -> Finding:
-    sem, iebn = _alone("ie"), create("iebn", 32).double()
-    iebn.gate_scale.data, iebn.gate_shift.data = sem.operators["ie"].scale.data, sem.operators["ie"].shift.data
-    return _difference(sem, iebn)
-
-
-def _alone(operator: str) -> SEM:
-    """A SEM of one operator, its decision weight 1."""
-    return _decide(_random_sem((operator,)), 1e4)
-
-
-def _difference(ours: nn.Module, theirs: nn.Module) -> Finding:
-    x = normal(*MAPS)
-    return Finding(largest(ours.gate(x) - theirs.gate(x)))
-
-
 def iebn_better() -> Finding:
     iebn = load("iebn").rows("readme")[0]["iebn_acc"]
     sem = row_of("sem", "readme", dataset="CIFAR-100")["sem_acc"]
@@ -269,16 +156,6 @@ def _readmes(dataset: str, module: str) -> dict[str, float]:
     return {row["repository"]: row["acc"] for row in rows if (row["dataset"], row["module"]) == (dataset, module)}
 
 
-def baselines() -> Finding:
-    plain = _readmes("CIFAR-100", "none")
-    other = plain.pop("gbup-group/DIANet")
-    accuracies = plain.values()
-    return Finding(
-        max(accuracies) - min(accuracies),
-        f"{', '.join(map(str, accuracies))}; DIANet, whose settings are not known, has {other}",
-    )
-
-
 def readme_is_best() -> Finding:
     best = {row["run"]: row["best_acc"] for row in load("sem").rows("asr-logs")}
     deviations = [abs(_readmes("CIFAR-100", module)["zhongshsh/ASR"] - best[module]) for module in ("none", "SE")]
@@ -289,8 +166,3 @@ def best_and_last() -> Finding:
     gaps = [row["best_acc"] - row["last_acc"] for row in load("sem").rows("asr-logs")]
     outside = max(0.0, 0.3 - min(gaps), max(gaps) - 0.8)
     return Finding(outside, ", ".join(f"{gap:.2f}" for gap in gaps))
-
-
-def best_epoch() -> Finding:
-    later = [row["best_epoch"] - FIRST_DROP for row in load("sem").rows("asr-logs")]
-    return Finding(max(0, max(later) - 10), f"{', '.join(map(str, later))} epochs after it")
