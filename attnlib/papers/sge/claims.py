@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import create
-from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters
+from attnlib.ledger.draw import largest, normal, random_parameters
 from attnlib.ledger.measure import (
     Call,
     Module,
@@ -14,11 +14,8 @@ from attnlib.ledger.measure import (
     added,
     added_elementwise,
     count_parameters,
-    empty,
-    gated_values,
     multiply_adds,
     operations,
-    parameters,
     work,
 )
 from attnlib.ledger.printed import difference, row_of
@@ -26,7 +23,6 @@ from attnlib.ledger.profilers import layer_hooks, pooled_by_cbam
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import body
 from attnlib.ledger.verdict import Finding
-from attnlib.networks import attention_modules
 from attnlib.scale_attention.sge import EPS, SGE
 
 PLAIN, WITH_SGE, WITH_CBAM = Network("resnet50"), Network("resnet50", "sge"), Network("resnet50", "cbam")
@@ -72,66 +68,16 @@ def parameters_module() -> Finding:
     return Finding(max(counts, key=lambda count: abs(count - 128)), f"all counts: {sorted(counts)}")
 
 
-def parameters_resnet50() -> Finding:
-    return Finding(added(WITH_SGE), f"{len(attention_modules(empty(WITH_SGE)))} modules")
-
-
-def parameters_resnet101() -> Finding:
-    return Finding(added(Network("resnet101", "sge")))
-
-
-def parameters_against_cbam() -> Finding:
-    counts = parameters(WITH_CBAM), parameters(WITH_SGE)
-    return Finding((counts[0] - counts[1]) / 1e6, "{:,} against {:,}".format(*counts))
-
-
-def gflops_resnet50() -> Finding:
-    macs, layers = _added_operations("multiply-adds"), _added_operations("layers")
-    note = f"{macs:,} multiply-adds; {layers:,} operations with the values that are pooled"
-    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer", table="readme")
-
-
-def _added_operations(counting: str) -> int:
-    return operations(WITH_SGE, counting) - operations(PLAIN, counting)
-
-
-def gflops_one_per_value() -> Finding:
-    values = gated_values("resnet50")
-    return Finding(values / 1e9, f"{values:,} values")
-
-
 def gflops_all_work() -> Finding:
     counts = added_elementwise(WITH_SGE)
     most = [f"{name} {count / 1e9:.2e}" for name, count in list(counts.items())[:4]]
     return Finding(sum(counts.values()) / 1e9, f"one operation for each value: {', '.join(most)}")
 
 
-def gflops_cbam() -> Finding:
-    hooked = layer_hooks(WITH_CBAM)
-    pooled = hooked + pooled_by_cbam(WITH_CBAM)
-    note = f"{hooked / 1e9:.4f} without its pooling layers, {pooled / 1e9:.4f} with the values that both read"
-    return Finding(hooked / 1e9, note, pooled / 1e9, rule="layer by layer", table="readme")
-
-
-def gflops_detection() -> Finding:
-    macs, layers = multiply_adds(_body("resnet50")), operations(_body("resnet50"), "layers")
-    note = f"{macs / 1e9:.2f} multiply-adds, {layers / 1e9:.2f} with batch norms, ReLUs and pooling layers"
-    return Finding(macs / 1e9, note, layers / 1e9, rule="layer by layer", table="detection")
-
-
 def gflops_detection_se() -> Finding:
     gated, scaled = _detection_additions()["SE"]
     note = f"{gated:.4f} with the values that are pooled, {scaled:.4f} with their scaling too"
     return Finding(gated, note, scaled, rule="scaled values")
-
-
-def gflops_detection_ratio() -> Finding:
-    added = _detection_additions()
-    (se, se_scaled), (sge, sge_scaled) = added["SE"], added["SGE"]
-    note = f"SE {se:.4f}, SGE {sge:.4f}; with the scaling of the map {se_scaled:.4f} and {sge_scaled:.4f}"
-    # 168.3 - 167.9 and 168.1 - 167.9 are 0.3 to 0.5 and 0.1 to 0.3 before they were rounded.
-    ratio = se / sge
-    return Finding(max(0.3 / 0.3 - ratio, ratio - 0.5 / 0.1, 0.0), f"{ratio:.2f} times; {note}")
 
 
 def _detection_additions() -> dict[str, tuple[float, float]]:
@@ -154,24 +100,6 @@ def _standardised(x: Tensor, unbiased: bool = True) -> Tensor:
     return torch.logit(module.gate(x).detach())[:, :: x.shape[1] // 4]
 
 
-def initial_gate() -> Finding:
-    gate = create("sge", 256).double().gate(normal(2, 256, 9, 9)).detach()
-    return Finding(largest(gate - torch.sigmoid(torch.ones_like(gate))), f"{gate.flatten()[0]:.7f}")
-
-
-def initial_gradient() -> Finding:
-    x = normal(2, 256, 9, 9).requires_grad_()
-    back_propagate(create("sge", 256).double(), x)
-    return Finding(largest(x.grad - torch.sigmoid(torch.ones_like(x)) * x.cos()))
-
-
-def first_step() -> Finding:
-    module = create("sge", 256).double()
-    back_propagate(module, normal(2, 256, 9, 9))
-    smallest = module.weight.grad.abs().min().item()
-    return Finding(int(smallest > 0), f"the smallest is {smallest:.1e}")
-
-
 def shared_by_group() -> Finding:
     module, x = _random_sge(), normal(2, 32, 9, 9)
     gate = module.gate(x).detach().unflatten(1, (4, 8))
@@ -180,28 +108,6 @@ def shared_by_group() -> Finding:
     changed[:, :8] = changed[:, :8].cos()
     others = largest((module.gate(changed).detach().unflatten(1, (4, 8)) - gate)[:, 1:])
     return Finding(max(within, others))
-
-
-def standardised() -> Finding:
-    z = _standardised(1000 * normal(2, 32, 9, 9))  # so large that eps does not show
-    mean, deviation = largest(z.mean((2, 3))), largest(z.flatten(2).std(2) - 1)
-    return Finding(max(mean, deviation), f"mean within {mean:.1e}, deviation within {deviation:.1e}")
-
-
-def deviation_2x2() -> Finding:
-    return _larger_deviation(2)
-
-
-def deviation_7x7() -> Finding:
-    return _larger_deviation(7)
-
-
-def _larger_deviation(side: int) -> Finding:
-    """By how many percent the released deviation exceeds the formula's: what is divided by it shows that."""
-    x = 10 * normal(2, 32, side, side)  # so large that eps does not show
-    by_formula, released = _standardised(x, unbiased=False), _standardised(x)
-    ratio = (by_formula.norm() / released.norm()).item()
-    return Finding(100 * (ratio - 1), f"{side * side} positions")
 
 
 def one_pixel() -> Finding:
@@ -254,31 +160,13 @@ def best_epoch() -> Finding:
     return Finding(len(logs) - len(off), f"{len(logs)} logs; {note}")
 
 
-def last_epoch() -> Finding:
-    loss = {name: row["best_top1"] - row["last_top1"] for name, row in _logs().items()}
-    name = max(loss, key=loss.get)
-    return Finding(loss[name], f"{loss[name]:.3f} for {name}")
-
-
 def gain_resnet50() -> Finding:
     return _gain("SGE-ResNet-50", "ResNet-50")
-
-
-def gain_resnet101() -> Finding:
-    return _gain("SGE-ResNet-101", "ResNet-101")
-
-
-def below_cbam() -> Finding:
-    return _gain("CBAM-ResNet-50", "SGE-ResNet-50")
 
 
 def _gain(better: str, worse: str) -> Finding:
     printed = _top1()
     return difference(printed[better], printed[worse])
-
-
-def gain_by_last_epoch() -> Finding:
-    return difference(*(_logs()[name]["last_top1"] for name in ("SGE-ResNet-50", "ResNet-50")))
 
 
 def gain_cascade() -> Finding:
