@@ -18,7 +18,6 @@ from attnlib.ledger.measure import (
     operations,
     work,
 )
-from attnlib.ledger.printed import difference, row_of
 from attnlib.ledger.profilers import layer_hooks, pooled_by_cbam
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import body
@@ -158,20 +157,3 @@ def best_epoch() -> Finding:
     off = {name: row["best_top1"] for name, row in logs.items() if row["best_top1"] != printed[name]}
     note = "; ".join(f"{name}: {printed[name]} printed, {best} in the log" for name, best in off.items())
     return Finding(len(logs) - len(off), f"{len(logs)} logs; {note}")
-
-
-def gain_resnet50() -> Finding:
-    return _gain("SGE-ResNet-50", "ResNet-50")
-
-
-def _gain(better: str, worse: str) -> Finding:
-    printed = _top1()
-    return difference(printed[better], printed[worse])
-
-
-def gain_cascade() -> Finding:
-    with_sge, plain = (
-        row_of("sge", "detection", detector="Cascade R-CNN", backbone=name)["ap"]
-        for name in ("SGE-ResNet-101", "ResNet-101")
-    )
-    return difference(with_sge, plain)
