@@ -1,7 +1,6 @@
 """Checks of the claims of triplet attention; paper.yml says what each is held against."""
 
 from functools import cache
-from math import floor
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
-from attnlib.ledger.draw import back_propagate, largest, normal, random_order, random_parameters, seeded, step
+from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded
 from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, multiply_adds, parameters
 from attnlib.ledger.printed import column_of, difference, row_of
 from attnlib.ledger.profilers import layer_hooks
@@ -97,33 +96,11 @@ def _mask_rcnn(backbone: str) -> int:
     return total - norms + (added(MODULES[module]) if module else 0)
 
 
-def parameters_module() -> Finding:
-    by_branch = {name: count_parameters(branch) for name, branch in create("triplet", 256).branches.items()}
-    return Finding(count_parameters(create("triplet", 256)), ", ".join(f"{name} {n}" for name, n in by_branch.items()))
-
-
-def any_width() -> Finding:
-    counts = [count_parameters(create("triplet", channels)) for channels in (16, 24, 64, 256, 512, 1024, 2048)]
-    return Finding(max(counts) - min(counts))
-
-
 def formula() -> Finding:
     module = create("triplet", 256)
     kernels = sum(branch.conv.weight.numel() for branch in module.branches.values())
     count = count_parameters(module)
     return Finding(count, f"{kernels} in the kernels, {count - kernels} in the norms", kernels)
-
-
-def parameters_resnet50() -> Finding:
-    return Finding(added(BY_KERNEL[7]), f"{len(_widths())} modules")
-
-
-def parameters_printed() -> Finding:
-    return Finding(added(BY_KERNEL[7]) / 1e6)
-
-
-def parameters_cbam() -> Finding:
-    return Finding(added(MODULES["CBAM"]) / 1e6, f"{added(MODULES['CBAM']):,}")
 
 
 def table_1_formulas() -> Finding:
@@ -143,29 +120,8 @@ def table_1_formulas() -> Finding:
     )
 
 
-def multiply_adds_k7() -> Finding:
-    return Finding(_multiply_adds(7))
-
-
-def multiply_adds_k3() -> Finding:
-    return Finding(_multiply_adds(3))
-
-
-def gflops_added_k7() -> Finding:
-    return Finding(_multiply_adds(7) / 1e9)
-
-
-def _multiply_adds(kernel: int) -> int:
-    """What the kernels add to ResNet-50."""
-    return added(BY_KERNEL[kernel], multiply_adds)
-
-
 def gflops_k7() -> Finding:
     return _gflops(7)
-
-
-def gflops_k3() -> Finding:
-    return _gflops(3)
 
 
 def _gflops(kernel: int) -> Finding:
@@ -211,12 +167,6 @@ def initial_spatial() -> Finding:
     return Finding(largest(_initial_gate("spatial") - 0.5))
 
 
-def initial_others() -> Finding:
-    gates = {name: _initial_gate(name) for name in TURNED}
-    note = ", ".join(f"{name} between {gate.min():.2f} and {gate.max():.2f}" for name, gate in gates.items())
-    return Finding(int(all(gate.std() > 0.01 for gate in gates.values())), note)
-
-
 def first_step() -> Finding:
     module = _after_a_backward_pass()
     others = min(module.branches[name].conv.weight.grad.abs().max() for name in TURNED)
@@ -224,40 +174,10 @@ def first_step() -> Finding:
     return Finding(gradient, f"that of the other two kernels is {others:.1e} at least")
 
 
-def second_step() -> Finding:
-    module = _after_a_backward_pass()
-    step(module)
-    back_propagate(module, normal(*MAPS))
-    gradient = largest(module.branches["spatial"].conv.weight.grad)
-    return Finding(int(gradient > 0), f"the largest is {gradient:.1e}")
-
-
 def _after_a_backward_pass() -> Triplet:
     module = _as_in_a_network()
     back_propagate(module, normal(*MAPS))
     return module
-
-
-def mean_of_branches() -> Finding:
-    return _mean_of([*TURNED, "spatial"])
-
-
-def without_spatial() -> Finding:
-    return _mean_of([*TURNED])
-
-
-def _mean_of(branches: list[str]) -> Finding:
-    x = normal(*MAPS)
-    outputs = torch.stack([_only(branch)(x) for branch in branches])
-    together = _random_triplet(spatial="spatial" in branches)(x)
-    return Finding(largest(together - outputs.mean(0)))
-
-
-def order_of_branches() -> Finding:
-    module, x = _random_triplet(), normal(*MAPS)
-    before = module(x)
-    module.branches = nn.ModuleDict(reversed(module.branches.items()))
-    return Finding(largest(module(x) - before))
 
 
 def rotation() -> Finding:
@@ -277,36 +197,12 @@ def _rotated(name: str, axis: int, turn: int) -> float:
     return largest(torch.rot90(gated, -turn, (1, axis)) - module(x))
 
 
-def channel_order() -> Finding:
-    x, order = normal(*MAPS), random_order(12)
-
-    def change(module: Triplet) -> float:
-        return largest(module(x[:, order]) - module(x)[:, order])
-
-    changes = {name: change(_only(name)) for name in (*TURNED, "spatial")}
-    note = "outputs change by up to " + ", ".join(f"{value:.1e} ({name})" for name, value in changes.items())
-    slides = all(changes[name] > 1e-3 for name in TURNED)
-    return Finding(int(slides and changes["spatial"] < 1e-12), note)
-
-
 def kernel_resnet50() -> Finding:
     return _by_kernel("ResNet-50", better=7, worse=3)
 
 
-def kernel_mobilenet() -> Finding:
-    return _by_kernel("MobileNetV2", better=3, worse=7)
-
-
 def _by_kernel(model: str, better: int, worse: int) -> Finding:
     return difference(*(row_of("triplet", "readme", model=model, k=k)["top1_err"] for k in (worse, better)))
-
-
-def slides_top5() -> Finding:
-    on_slide = row_of("triplet", "slides-imagenet", method="Triplet attention")["top5_err"]
-    printed = row_of("triplet", "readme", model="ResNet-50", k=7)["top5_err"]
-    cut = floor(100 * printed) / 100
-    note = f"{printed} rounds to {printed:.2f}, cut off {cut:.2f}"
-    return Finding(on_slide, note, on_slide + printed - cut, rule="cut off")
 
 
 def gain_over_cbam() -> Finding:
