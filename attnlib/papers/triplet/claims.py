@@ -10,7 +10,7 @@ from attnlib import create
 from attnlib.ledger.costs import printed_tolerance
 from attnlib.ledger.draw import back_propagate, largest, normal, random_parameters, seeded
 from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, multiply_adds, parameters
-from attnlib.ledger.printed import column_of, difference, row_of
+from attnlib.ledger.printed import column_of
 from attnlib.ledger.profilers import layer_hooks
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules
@@ -195,22 +195,3 @@ def _rotated(name: str, axis: int, turn: int) -> float:
     logits = nn.functional.conv2d(descriptors, kernel, padding=kernel.shape[2] // 2)
     gated = turned * torch.sigmoid(module.branches[name].norm(logits))
     return largest(torch.rot90(gated, -turn, (1, axis)) - module(x))
-
-
-def kernel_resnet50() -> Finding:
-    return _by_kernel("ResNet-50", better=7, worse=3)
-
-
-def _by_kernel(model: str, better: int, worse: int) -> Finding:
-    return difference(*(row_of("triplet", "readme", model=model, k=k)["top1_err"] for k in (worse, better)))
-
-
-def gain_over_cbam() -> Finding:
-    errors = column_of("triplet", "slides-imagenet", "method", "top1_err")
-    return difference(errors["CBAM"], errors["Triplet attention"])
-
-
-def gain_coco() -> Finding:
-    ap = column_of("triplet", "slides-coco", "backbone", "ap")
-    plain, triplet = ap["ResNet-50"], ap["ResNet-50 + Triplet attention"]
-    return Finding(max(0.0, 2 - (triplet - plain)), f"{triplet} - {plain}")
