@@ -303,9 +303,6 @@ def head_values() -> Finding:
     return Finding(weights.std().item(), f"{weights.numel():,} weights of {len(layers)} layers")
 
 
-# The layer and the stem.
-
-
 # What is printed against what is printed.
 
 
