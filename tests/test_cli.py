@@ -230,8 +230,8 @@ def test_the_ledger_is_filtered_and_printed_as_a_list():
     entries = json.loads(attnlib("ledger", "--json").stdout)
     assert len(entries) > 60
     assert all(wanted <= entry.keys() for entry in entries)
-    chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "cost", "--verdict", "holds", "--json").stdout)
-    filters = {"paper": "sa", "kind": "cost", "verdict": "holds"}
+    chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "code", "--verdict", "holds", "--json").stdout)
+    filters = {"paper": "sa", "kind": "code", "verdict": "holds"}
     assert chosen == [entry for entry in entries if filters.items() <= entry.items()] != []
     (one,) = json.loads(attnlib("ledger", "--id", "sa-parameters-resnet50", "--json").stdout)
     assert (one["published"], one["measured"], one["verdict"]) == (300, 708, "does not hold")
@@ -476,8 +476,8 @@ def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
         (("report", "--records", "missing"), "no record of a finished run in missing"),
         (("ledger", "--paper", "sasaa"), "no paper is called 'sasaa'; did you mean 'sasa'"),
         (("ledger", "--verdict", "hold"), "no verdict is called 'hold'; did you mean 'holds'"),
-        (("ledger", "--kind", "costs"), "no kind is called 'costs'; did you mean 'cost'"),
-        (("ledger", "--costs", "--kind", "cost"), "--disagreement and --id choose among claims"),
+        (("ledger", "--kind", "codes"), "no kind is called 'codes'; did you mean 'code'"),
+        (("ledger", "--costs", "--kind", "code"), "--disagreement and --id choose among claims"),
         (("profile", "resnet51"), "no network is called 'resnet51'"),
         (("profile", "resnet8", "--attention", "nan"), "'nam'"),
         (("profile", "resnet8", "--image-size", "0"), "--image-size must have sides of 1 or more, got 0"),

@@ -208,7 +208,7 @@ def test_a_hostile_paper_is_harmless(key, tmp_path, monkeypatch):
     shown = papers.paper(key)
     for part in (ledger_page.counts, ledger_page.overview, ledger_page.every_claim):
         assert_harmless_page(part())
-    head, tables = ledger_page.paper_page(shown).split("## Claims")
+    head, tables = ledger_page.paper_page(shown).split("## Claims of the paper")
     assert not re.search(r"(?<!\\)<", head)
     assert_harmless_page(tables)
     assert_harmless_html(plots.verdicts(shown.verdicts(most=None))._repr_html_())

@@ -15,7 +15,7 @@ def ledger(
     paper: Annotated[str | None, typer.Option(help="Only this paper, a key such as se.")] = None,
     kind: Annotated[
         str | None,
-        typer.Option(help="cost, initial state, identity, gradient, behaviour, accuracy or arithmetic."),
+        typer.Option(help="paper, for what the paper claims, or code, for paper against released code."),
     ] = None,
     verdict: Annotated[
         str | None,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parents[1] / "papers"
 Confidence = Literal["read", "second-hand", "recalled", "counted"]
-Kind = Literal["cost", "initial state", "identity", "gradient", "behaviour", "accuracy", "arithmetic"]
+Kind = Literal["paper", "code"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Cell = str | bool | int | float | None
 
@@ -157,6 +157,7 @@ class Claim(_Data):
     """One statement that can be checked.
 
     Attributes:
+        kind: "paper" for what the paper claims, "code" where paper and released code are held against each other.
         text: the claim, in our words.
         value: the number it states, in `unit`; of a claim that runs settle, the gain in points of accuracy. Null where
             it states none and only a trained network can show it; runs then settle whether there is a gain.
@@ -172,7 +173,7 @@ class Claim(_Data):
     """
 
     id: Slug
-    kind: Kind
+    kind: Kind = "paper"
     text: str
     value: float | None = None
     unit: str = ""
@@ -192,8 +193,6 @@ class Claim(_Data):
             raise ValueError("a claim has either a check, or the datasets of the runs that it rests on")
         if self.check is not None and self.value is None:
             raise ValueError("a claim with a check needs the value that the check is held against")
-        if self.kind == "accuracy" and not self.datasets:
-            raise ValueError("a claim of accuracy names the datasets it was measured on")
         if self.better is not None and self.value is None:
             raise ValueError("better names a side of value, which is missing")
         if self.protocol is not None and self.check is None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, model_serializer
 
 from attnlib.ledger.expressions import evaluate, is_expression
-from attnlib.ledger.schema import Claim, Evidence, Experiment, load
+from attnlib.ledger.schema import Claim, Evidence, Experiment, Kind, load
 
 if TYPE_CHECKING:
     from attnlib.training import Recipe
@@ -77,7 +77,7 @@ class Verdict(BaseModel):
 
     id: str
     paper: str
-    kind: str
+    kind: Kind
     claim: str
     published: float | None
     measured: float | None

@@ -35,6 +35,9 @@ TOLD = {
 }
 
 
+GROUPS = {"paper": "Claims of the paper", "code": "Paper against released code"}
+
+
 def every_paper() -> list[papers.Paper]:
     return [papers.paper(key) for key in papers.list_papers()]
 
@@ -112,7 +115,7 @@ def every_claim() -> str:
     choices = "\n".join(
         [
             choice("paper", [paper.key for paper in found]),
-            choice("kind", sorted({v.kind for v in verdicts})),
+            choice("kind", list(GROUPS)),
             choice("verdict", papers.by_unkindness(v.verdict for v in verdicts)),
             choice("disagreement", sorted({v.disagreement for v in verdicts if v.disagreement})),
         ]
@@ -166,7 +169,7 @@ def papers_pages() -> dict[str, str]:
 def paper_page(paper: papers.Paper) -> str:
     verdicts = paper.verdicts(most=None)
     words = Counter(v.verdict for v in verdicts)
-    rows = "\n".join(claim(v, paper.code_of(v.id)) for v in verdicts)
+    groups = "\n".join(group(paper, kind) for kind in GROUPS if any(v.kind == kind for v in verdicts))
     chapter = next(Path(__file__).parents[2].glob(f"notebooks/*/{paper.key}.ipynb"), None)
     link = f" [The chapter](/notebooks/{chapter.parent.name}/{chapter.name}) derives and trains it." if chapter else ""
     return f"""# Ledger: {in_markdown(paper.name)}
@@ -176,20 +179,26 @@ def paper_page(paper: papers.Paper) -> str:
 {words.total()} claims: {_counted(words, papers.by_unkindness(words))}. [The ledger](/book/ledger.md) says how a verdict
 is made, and how to dispute one.
 
-## Claims
+{groups}
+## Printed costs beside recomputed ones
+
+{costs(paper) if paper.cells else "The paper prints none."}
+"""
+
+
+def group(paper: papers.Paper, kind: str) -> str:
+    """What the paper claims, or where paper and released code are held against each other."""
+    rows = "\n".join(claim(v, paper.code_of(v.id)) for v in paper.verdicts(most=None) if v.kind == kind)
+    return f"""## {GROUPS[kind]}
 
 <table class="ledger claims">
-<caption>Claims and computed verdicts, the unkind ones first</caption>
+<caption>{GROUPS[kind]}, with computed verdicts, the unkind ones first</caption>
 <thead><tr><th scope="col">where</th><th scope="col">claim</th><th scope="col">published</th>
 <th scope="col">measured</th><th scope="col">verdict</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
 </table>
-
-## Printed costs beside recomputed ones
-
-{costs(paper) if paper.cells else "The paper prints none."}
 """
 
 
@@ -208,7 +217,7 @@ def claim(v: papers.Verdict, code: str | None) -> str:
         details.append(folded("how it is computed", f"{verbatim(code)}<p>{again}</p>"))
     details.append(folded("cite, or load", verbatim(bibtex(v)) + verbatim(as_json(v))))
     cells = {
-        "where": f"{in_html(v.source)}<br><small>{in_html(v.kind)}</small>",
+        "where": in_html(v.source),
         "claim": f'<p>{in_html(v.claim)}</p>{"".join(details)}<p><a href="#{identity}"><code>{identity}</code></a></p>',
         "published": published,
         "measured": measured,

@@ -60,7 +60,7 @@ def test_every_paper_has_a_page():
 def test_a_claim_shows_how_its_number_is_known_and_nothing_of_it_is_taken_for_html():
     shown = {
         "id": "sa-x",
-        "kind": "cost",
+        "kind": "paper",
         "claim": "a < b",
         "published": 12345,
         "measured": 0.123456789,

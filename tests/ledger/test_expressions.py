@@ -1,22 +1,14 @@
 """Claims that are arithmetic on printed cells."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from attnlib.errors import UnknownNameError
 from attnlib.ledger.expressions import evaluate, is_expression
+from attnlib.ledger.schema import Paper, Table
 
-ROWS = [{"model": model, "k": k, "top1": top1} for model, k, top1 in (("A", 3, 77.5), ("A", 7, 78.0), ("B", 3, None))]
-
-
-def printed(id):
-    if id != "table-1":
-        raise UnknownNameError(id)
-    return ROWS
-
-
-PAPER = SimpleNamespace(key="toy", rows=printed)
+COLUMNS = {"model": "network", "k": "kernel", "top1": "%"}
+ROWS = [["A", 3, 77.5], ["A", 7, 78.0], ["B", 3, None]]
+TABLE = Table(id="table-1", label="Table 1", about="toys", columns=COLUMNS, rows=ROWS, source="s", confidence="read")
+PAPER = Paper.model_construct(key="toy", tables=[TABLE])
 
 
 @pytest.mark.parametrize(
@@ -39,7 +31,7 @@ def test_a_line_is_computed_and_shown_with_its_numbers(line, value, note):
         ("cell('table-1', 'C', 'top1') - 1", "0 rows of table-1 have 'C'"),
         ("cell('table-1', 'B', 'top1') - 1", "'None' is no arithmetic on printed numbers"),
         ("cell('table-1', 'B', 'top5') - 1", "no column of table-1 is called 'top5'; did you mean 'top1'"),
-        ("cell('table-2', 'B', 'top1') - 1", "table-2"),
+        ("cell('table-2', 'B', 'top1') - 1", "no table is called 'table-2'; did you mean 'table-1'"),
         ("mix(1, 2)", "no function is called 'mix'; did you mean 'min' or 'max'"),
         ("(1).real", "is no arithmetic"),
         ("__import__('os').getcwd()", "is no arithmetic"),

@@ -13,7 +13,7 @@ from attnlib.training import Recipe
 
 
 def claim(**fields):
-    return Claim(**{"id": "c", "kind": "cost", "text": "t", "source": "s", "confidence": "read", **fields})
+    return Claim(**{"id": "c", "text": "t", "source": "s", "confidence": "read", **fields})
 
 
 def judge_one(monkeypatch, entry, check=None, tables=()):
@@ -180,7 +180,7 @@ def test_a_check_that_is_not_there_is_no_verdict(monkeypatch):
 
 RECIPE = "sem-resnet164-cifar10"
 SETTLED = {"recipe": RECIPE, "protocol": "exact", "plain": 93.0, "plain_tolerance": 0.5}
-ACCURACY = {"kind": "accuracy", "value": 2.0, "tolerance": 0.5, "datasets": ["cifar10"], "settled_by": SETTLED}
+ACCURACY = {"value": 2.0, "tolerance": 0.5, "datasets": ["cifar10"], "settled_by": SETTLED}
 
 
 def run(attention, final, best=None, recipe=RECIPE, **changed):
@@ -382,6 +382,6 @@ def test_a_network_that_brings_its_attention_is_held_against_another(monkeypatch
 
 
 def test_what_needs_other_data_is_not_testable(monkeypatch):
-    judged = judge_one(monkeypatch, claim(kind="accuracy", datasets=["imagenet"]))
+    judged = judge_one(monkeypatch, claim(datasets=["imagenet"]))
     assert judged.verdict == "not testable here"
     assert "imagenet" in judged.note
