@@ -6,7 +6,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from attnlib.ledger import profilers
 from attnlib.ledger.cells import Cell, Counting
+from attnlib.ledger.grammar import measurable
 from attnlib.ledger.measure import Module, Network, work
 from attnlib.ledger.rules import Rule, Scaled, by_stated, rules_for
 from attnlib.ledger.schema import CostColumn, Table, load
@@ -30,20 +32,31 @@ AS_STATED = Rule("by the rule that the table's file states")
 def _printed(key: str) -> tuple[tuple[Table, str, CostColumn, dict[str, Any], Measurable | str], ...]:
     """Every printed cost of a paper with its table, column, rule and row, and what it belongs to or why to nothing."""
     paper = load(key)
-    network_of = import_module(f"attnlib.papers.{key}.claims").network_of
     return tuple(
-        (table, column, rule, row, network_of(table.id, row, column))
+        (table, column, rule, row, _belongs_to(key, table, number, row, column))
         for table in paper.tables
         for column, rule in table.costs.items()
-        for row in paper.rows(table.id)
+        for number, row in enumerate(paper.rows(table.id))
         if row[column] is not None
     )
+
+
+def _belongs_to(key: str, table: Table, number: int, row: dict[str, Any], column: str) -> Measurable | str:
+    if not table.networks:
+        return import_module(f"attnlib.papers.{key}.claims").network_of(table.id, row, column)
+    found, rule = measurable(table.networks[number], key), table.costs[column]
+    if isinstance(found, str):
+        return found
+    if rule.added:
+        return found, found.plain()
+    return found if rule.profiler is None else getattr(profilers, rule.profiler)(found)
 
 
 def cells(key: str) -> list[Cell]:
     """Every cost that the paper `key` prints, in the order of its file.
 
-    `network_of` in `attnlib/papers/<key>/claims.py` says what a cell belongs to, or why it is not recomputed.
+    What a cell belongs to, or why it is not recomputed, stands beside its row in paper.yml; where it does not,
+    `network_of` in claims.py says it.
 
     Raises:
         UnknownNameError: no such paper; the message lists the near matches.

@@ -48,12 +48,6 @@ def back_propagate(module: nn.Module, x: Tensor) -> None:
     (module(x) * x.detach().cos()).sum().backward()
 
 
-def step(module: nn.Module) -> None:
-    """A step of gradient descent, behind which the gradients are gone."""
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
-    module.zero_grad()
-
-
 def largest(difference: Tensor) -> float:
     """The largest absolute value."""
     return difference.abs().max().item()

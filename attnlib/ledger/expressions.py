@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable
 
 from attnlib.errors import unknown
-from attnlib.ledger.schema import Paper
+from attnlib.ledger.schema import Cell, Paper
 
 _SIGNS: dict[type, Callable] = {
     ast.Add: operator.add,
@@ -70,7 +70,7 @@ class _Printed(ast.NodeTransformer):
             raise unknown(f"column of {table}", column, list(rows[0]))
         return rows
 
-    def _cell(self, table: str, words: str, column: str) -> float | int:
+    def _cell(self, table: str, words: str, column: str) -> Cell:
         wanted = set(words.split(" / "))
         found = [row for row in self._rows(table, column) if wanted <= set(map(str, row.values()))]
         if len(found) != 1:

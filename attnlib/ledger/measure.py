@@ -61,6 +61,10 @@ class Network:
     def image_size(self) -> int:
         return external.image_size(self.backbone) if self.side is None else self.side
 
+    def plain(self) -> "Network":
+        """The same backbone without attention and without a change."""
+        return Network(self.backbone, classes=self.classes, side=self.side)
+
     def build(self) -> nn.Module:
         model = external.build(self.backbone, self.classes)
         if self.attention != "none":
@@ -152,7 +156,7 @@ def work(network: Network | Module) -> dict[str, dict[str, int]]:
 
 def added(network: Network, cost: Callable[[Network], int] = parameters) -> int:
     """What a network costs more than its backbone without attention and without a change."""
-    return cost(network) - cost(Network(network.backbone, classes=network.classes, side=network.side))
+    return cost(network) - cost(network.plain())
 
 
 def multiply_adds(network: Network | Module) -> int:

@@ -39,7 +39,9 @@ class _Data(BaseModel):
 class CostColumn(_Data):
     """A column of costs: its numbers times `unit` are parameters or operations, counted by the rule `counting`.
 
-    `decimals` is how many all its numbers are printed with (YAML drops trailing zeros); null where they differ.
+    `decimals` is how many all its numbers are printed with (YAML drops trailing zeros); null where they differ. `added`
+    columns print what the module adds to the network. `profiler` is a function of `ledger.profilers`, where the figures
+    are such a tool's.
 
     The rules for operations:
 
@@ -53,6 +55,8 @@ class CostColumn(_Data):
     unit: float = Field(gt=0)
     counting: Literal["each", "multiply-adds", "two-per-multiply-add", "layers"]
     decimals: int | None = Field(default=None, ge=0)
+    added: bool = False
+    profiler: str | None = None
 
     @model_validator(mode="after")
     def _rule_fits(self) -> "CostColumn":
@@ -64,7 +68,10 @@ class CostColumn(_Data):
 
 
 class Table(_Data):
-    """A printed table. `columns` maps each column to what it holds, with its unit; a missing value is null."""
+    """A printed table. `columns` maps each column to what it holds, with its unit; a missing value is null.
+
+    `networks` has a line for each row: what its costs belong to, see `ledger.grammar`.
+    """
 
     id: Slug
     label: str
@@ -72,6 +79,7 @@ class Table(_Data):
     columns: dict[str, str]
     rows: list[list[Cell]] = Field(min_length=1)
     costs: dict[str, CostColumn] = {}
+    networks: list[str] = []
     training: str = ""
     source: str
     confidence: Confidence
@@ -82,6 +90,8 @@ class Table(_Data):
         for number, row in enumerate(self.rows, start=1):
             if len(row) != len(self.columns):
                 raise ValueError(f"row {number} has {len(row)} values for {len(self.columns)} columns: {row}")
+        if self.networks and len(self.networks) != len(self.rows):
+            raise ValueError(f"networks: {len(self.networks)} lines for {len(self.rows)} rows")
         for column in self.costs:
             if column not in self.columns:
                 raise ValueError(f"costs: there is no column {column!r}; columns: {', '.join(self.columns)}")

@@ -50,10 +50,7 @@ IMAGENET = {
 
 
 # In a network without stages of residual blocks, the layers behind which its maps are halved.
-PLACES = {
-    DENSENET: ("features.denseblock1", "features.denseblock2"),
-    "MobileNet": ("layer2.1", "layer3.1", "layer4.5"),
-}
+PLACES = {DENSENET: ("features.denseblock1", "features.denseblock2"), "MobileNet": ("layer2.1", "layer3.1", "layer4.5")}
 
 
 def _behind_fires(arguments: tuple[tuple[str, Any], ...], model: nn.Module) -> None:

@@ -8,15 +8,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from attnlib import create
 from attnlib.ledger.draw import largest, normal, random_parameters
-from attnlib.ledger.measure import (
-    Built,
-    Call,
-    Module,
-    Network,
-    added,
-    multiply_adds,
-    parameters,
-)
+from attnlib.ledger.measure import Built, Call, Module, Network, added, multiply_adds, parameters
 from attnlib.ledger.profilers import by_layers
 from attnlib.ledger.schema import load
 from attnlib.ledger.variants import IMAGE, resnext_stride_first, wide_resnet18

@@ -9,16 +9,7 @@ from torch import nn
 
 from attnlib import create
 from attnlib.ledger.draw import largest, normal, seeded
-from attnlib.ledger.measure import (
-    Call,
-    Module,
-    Network,
-    added,
-    count_parameters,
-    empty,
-    multiply_adds,
-    parameters,
-)
+from attnlib.ledger.measure import Call, Module, Network, added, count_parameters, empty, multiply_adds, parameters
 from attnlib.ledger.schema import load
 from attnlib.ledger.verdict import Finding
 from attnlib.networks import attention_modules

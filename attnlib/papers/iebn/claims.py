@@ -1,7 +1,6 @@
 """Checks of the claims of IEBN; paper.yml says what each is held against."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +14,6 @@ from attnlib.scale_attention.iebn import IEBN
 
 PLAIN = Network("resnet164", classes=100)
 REPLACED = Network("resnet164", "iebn", classes=100)
-
-
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[Network, Network]:
-    """The network that a printed cost belongs to; a pair for what a module adds."""
-    classes = 10 if row["dataset"] == "CIFAR-10" else 100
-    attention = {"BN": "none", "IEBN": "iebn", "SE": "se"}[row["method"]]
-    network = Network("resnet164", attention, classes=classes)
-    return (network, Network("resnet164", classes=classes)) if column == "module_parameters" else network
 
 
 def parameters_resnet164() -> Finding:

@@ -19,17 +19,6 @@ PLAIN = Network("resnet50_cifar", classes=100)
 CHANNEL = Network("resnet50_cifar", "nam", classes=100)
 CBAM = Network("resnet50_cifar", "cbam", classes=100)
 MAPS = (4, 16, 8, 8)
-# The names that the tables give to the modules of attnlib; TAM is triplet attention.
-MODULES = {"SE": "se", "BAM": "bam", "TAM": "triplet", "SA": "sa", "ECA": "eca"}
-
-
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | str:
-    """The network that a printed cost belongs to, or why it is not recomputed."""
-    module = row["method"].split()[0]
-    if module in MODULES:
-        return Network("resnet50_cifar", MODULES[module], classes=100)
-    ours = {"ResNet-50": PLAIN, "none": PLAIN, "NAM": CHANNEL, "CBAM": CBAM}
-    return ours.get(module, f"{module} is not among the modules of attnlib")
 
 
 def _random_nam(negative: bool = False, **arguments: Any) -> NAM:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,18 +27,6 @@ from attnlib.scale_attention.sa import SA
 
 MAPS = (2, 32, 9, 9)
 ATTENTION = {"baseline": "none", "SE": "se", "CBAM": "cbam", "SGE": "sge", "ECA": "eca", "SA": "sa"}
-
-
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | tuple[Network, Network] | int:
-    """The network that a printed cost belongs to (a pair: their difference), or the count itself."""
-    name, method = row.get("backbone") or row["model"], row.get("method", "SA")
-    backbone = "resnet" + name.removeprefix("ResNet-").removeprefix("sa_resnet")
-    network = Network(backbone, ATTENTION[method])
-    if column in ("extra_params", "extra_gflops", "module_parameters"):
-        return network, Network(backbone)
-    if column == "gflops":
-        return by_layers(network)
-    return network
 
 
 def _added(backbone: str) -> int:

@@ -25,11 +25,7 @@ CLASSIFIED, DETECTED = (224, 32), (640, 128)
 SMALL_IMAGE = ((1, 3, 32, 32),)
 # What the paper varies, as it is otherwise: two rows of the same network are counted once.
 USUAL = {"kernel_size": 7, "positions": "relative", "content": True, "projections": "dense", "stem_values": "aware"}
-VALUES = {
-    "stand-alone": "plain",
-    "spatial convolution for values": "convolution",
-    "spatially aware values": "aware",
-}
+VALUES = {"stand-alone": "plain", "spatial convolution for values": "convolution", "spatially aware values": "aware"}
 
 
 class _AppliedFirst(SASAStem):
