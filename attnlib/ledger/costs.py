@@ -6,9 +6,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from attnlib.ledger import profilers
 from attnlib.ledger.cells import Cell, Counting
-from attnlib.ledger.grammar import measurable
+from attnlib.ledger.grammar import measurable, profiler
 from attnlib.ledger.measure import Module, Network, work
 from attnlib.ledger.rules import Rule, Scaled, by_stated, rules_for
 from attnlib.ledger.schema import CostColumn, Table, load
@@ -49,7 +48,7 @@ def _belongs_to(key: str, table: Table, number: int, row: dict[str, Any], column
         return found
     if rule.added:
         return found, found.plain()
-    return found if rule.profiler is None else getattr(profilers, rule.profiler)(found)
+    return found if rule.profiler is None else profiler(rule.profiler, key)(found)
 
 
 def cells(key: str) -> list[Cell]:

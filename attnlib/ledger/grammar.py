@@ -10,13 +10,14 @@ Module and placement may be left out: the network without attention, and the pap
 
 import ast
 import re
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from attnlib.errors import unknown
-from attnlib.ledger import variants
-from attnlib.ledger.measure import Call, Network
+from attnlib.ledger import profilers, variants
+from attnlib.ledger.measure import Call, Module, Network
 from attnlib.networks.zoo import list_networks
 from attnlib.registry import info
 
@@ -62,11 +63,19 @@ def network(line: str, key: str) -> Network:
     )
 
 
+def profiler(name: str, key: str) -> Callable[[Network | Module], int]:
+    """A function that counts a network, of the paper's claims.py or of `ledger.profilers`."""
+    return _function(name, _claims(key), profilers)
+
+
 def _change(name: str | None, settings: str | None, key: str) -> Any:
     if name is None:
         return None
     function = _function(name, _claims(key), variants)
-    return Call(function, **_keywords(settings)) if settings else function
+    if not settings:
+        return function
+    values = [ast.literal_eval(value) for value in _call(f"{name}({settings})").args]
+    return Call(function, *values, **_keywords(settings))
 
 
 def _placement(text: str | None, key: str) -> Any:

@@ -40,8 +40,8 @@ class CostColumn(_Data):
     """A column of costs: its numbers times `unit` are parameters or operations, counted by the rule `counting`.
 
     `decimals` is how many all its numbers are printed with (YAML drops trailing zeros); null where they differ. `added`
-    columns print what the module adds to the network. `profiler` is a function of `ledger.profilers`, where the figures
-    are such a tool's.
+    columns print what the module adds to the network. `profiler` is a function of claims.py or of
+    `ledger.profilers`, where the figures are such a tool's.
 
     The rules for operations:
 

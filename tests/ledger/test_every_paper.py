@@ -67,7 +67,9 @@ def test_every_function_of_a_paper_s_checks_is_asked_for(key):
     }
     paper = schema.load(key)
     named = {c.check for c in paper.claims if c.check and not is_expression(c.check)}
-    in_lines = set(re.findall(r"\w+", " ".join(line for table in paper.tables for line in table.networks)))
+    lines = [line for table in paper.tables for line in table.networks]
+    profilers = [column.profiler or "" for table in paper.tables for column in table.costs.values()]
+    in_lines = set(re.findall(r"\w+", " ".join(lines + profilers)))
     assert named <= checks <= named | in_lines | {"network_of"}
 
 

@@ -19,14 +19,14 @@ VARIANTS = {"theta-minus": "theta-", "theta": "theta", "theta-plus": "theta+"}
 EXTENTS = {"E2": 2, "E4": 4, "E8": 8, "global": 0}
 
 
-def _add_gather_biases(block: str, model: nn.Module) -> None:
+def add_gather_biases(block: str, model: nn.Module) -> None:
     """Give the gather kernels of the blocks whose path starts so a bias."""
     for path, module in attention_modules(model).items():
         if path.startswith(block):
             module.gather[0].bias = nn.Parameter(torch.zeros(module.channels))
 
 
-def _drop_excite_biases(model: nn.Module) -> None:
+def drop_excite_biases(model: nn.Module) -> None:
     """Take the biases of all bottlenecks out."""
     for module in attention_modules(model).values():
         for layer in module.excite:
@@ -41,33 +41,11 @@ def _ge(backbone: str, variant: str, extent: str = "global", **others: Any) -> N
 
 PLAIN = Network("resnet50_v1")
 MINUS, THETA, PLUS = (_ge("resnet50_v1", variant) for variant in VARIANTS)
-ONE_BIAS = _ge("resnet50_v1", "theta-plus", change=Call(_add_gather_biases, "layer3.1."))
-SRM = {depth: _ge(f"resnet{depth}_v1", "theta", change=Call(_add_gather_biases, "layer")) for depth in ("50", "101")}
-ZOO = {
-    "resnext29": Network("resnext29_16x64d", classes=10),
-    "se": Network("resnext29_16x64d", "se", classes=10),
-    "cbam": Network("resnext29_16x64d", "cbam", classes=10),
-    "ge": _ge("resnext29_16x64d", "theta-plus", classes=10, change=_drop_excite_biases),
-}
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | int | str:
-    """The network or count that a printed cost belongs to, or why it is not recomputed."""
-    if table == "resnet50":
-        known = {"ResNet-50": PLAIN, "SE-ResNet-50": Network("resnet50_v1", "se")}
-        return known.get(row["model"]) or _ge("resnet50_v1", row["model"].removeprefix("GE-"))
-    if table == "srm":
-        module, depth = row["model"].split("ResNet-")
-        backbone = f"resnet{depth}_v1"
-        known = {"": Network(backbone), "SE-": Network(backbone, "se"), "GE-": SRM[depth]}
-        return known.get(module, "SRM is not among the modules of attnlib")
-    if table == "cifar-zoo":
-        return ZOO[row["model"].split("_")[0]]
-    if table == "released-parameters":
-        return {"RN50-GEPF": MINUS, "RN50-GEP": THETA, "RN50-GEPP": ONE_BIAS}[row["file"]]
-    if row["stage"] != "all":
-        return parameters(PLAIN) + _added_by_stage(THETA)[row["stage"]]
-    return _ge(f"{row['backbone'].lower().replace('-', '')}_v1", row["variant"], row["extent"])
+def with_one_stage(stage: str) -> int:
+    """Parameters of ResNet-50 with GE-theta in one stage alone."""
+    return parameters(PLAIN) + _added_by_stage(THETA)[stage]
 
 
 def _modules(network: Network) -> dict[str, GE]:

@@ -1,7 +1,6 @@
 """Checks of the claims of residual attention, which stand in paper.yml."""
 
 from dataclasses import replace
-from functools import cache
 from math import floor
 from typing import Any
 
@@ -20,29 +19,11 @@ from attnlib.scale_attention.residual_attention import ResidualAttention, Residu
 
 MAPS = (2, 16, 8, 8)
 ATTENTION_56, ATTENTION_92 = Network("attention56"), Network("attention92")
-NETWORKS = {
-    "Attention-56": ATTENTION_56,
-    "Attention-92": ATTENTION_92,
-    "ResNet-152": Network("resnet152_v1"),
-    "ResNet-200": Network("timm:resnet200"),
-    "ResNeXt-101": Network("timm:resnext101_32x4d"),
-}
-CIFAR_NETWORKS = {
-    "ResNet-164": Network("resnet164_preact", classes=10),
-    "ResNet-1001": Module(Call(PreActResNet, 1001, block="bottleneck")),
-    "WRN-16-8": Network("wrn16_8", classes=10),
-    "WRN-28-10": Network("wrn28_10", classes=10),
-}
 
 
-def network_of(table: str, row: dict[str, Any], column: str) -> Network | Module | int | str:
-    """The network that a printed cost belongs to, or why it is not recomputed."""
-    name = row["network"]
-    if table == "table-6":
-        return CIFAR_NETWORKS.get(name) or _cifar(int(name.removeprefix("Attention-")))
-    if column == "params_M" and table == "port":
-        return parameters(NETWORKS[name]) + _unused(NETWORKS[name])
-    return NETWORKS.get(name, f"{name} is not among the networks of attnlib")
+def resnet1001() -> Module:
+    """ResNet-1001 for CIFAR-10, which has no name among the networks."""
+    return Module(Call(PreActResNet, 1001, block="bottleneck"))
 
 
 # Costs.
@@ -104,14 +85,13 @@ def _modules(model: nn.Module) -> list[ResidualAttention]:
     return [module for module in model.modules() if isinstance(module, ResidualAttention)]
 
 
-@cache
-def _unused(network: Network) -> int:
-    """Weights of 1 x 1 shortcuts for all units that change neither width nor size."""
+def with_unused_shortcuts(network: Network) -> int:
+    """Parameters with a 1 x 1 shortcut for all units, also where neither width nor size change and it is not used."""
     layers = list(empty(network).modules())
     widths = [layer.branch[0].num_features for layer in layers if isinstance(layer, ResidualUnit)]
     plain = [layer for layer in layers if isinstance(layer, PreActivationUnit) and layer.downsample is None]
     widths += [layer.bn1.num_features for layer in plain]
-    return sum(width**2 for width in widths)
+    return parameters(network) + sum(width**2 for width in widths)
 
 
 # What is printed against what is printed.
