@@ -230,8 +230,8 @@ def test_the_ledger_is_filtered_and_printed_as_a_list():
     entries = json.loads(attnlib("ledger", "--json").stdout)
     assert len(entries) > 60
     assert all(wanted <= entry.keys() for entry in entries)
-    chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "code", "--verdict", "holds", "--json").stdout)
-    filters = {"paper": "sa", "kind": "code", "verdict": "holds"}
+    chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "paper", "--verdict", "holds", "--json").stdout)
+    filters = {"paper": "sa", "kind": "paper", "verdict": "holds"}
     assert chosen == [entry for entry in entries if filters.items() <= entry.items()] != []
     (one,) = json.loads(attnlib("ledger", "--id", "sa-parameters-resnet50", "--json").stdout)
     assert (one["published"], one["measured"], one["verdict"]) == (300, 708, "does not hold")

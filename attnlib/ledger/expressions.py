@@ -36,15 +36,17 @@ def is_expression(check: str) -> bool:
 
 
 def evaluate(line: str, paper: Paper) -> tuple[float | int, str]:
-    """The value of a line, and the line with the printed numbers in place of their cells.
+    """The value of a line, and the line with the printed numbers in place of their cells; of one cell, where it stands.
 
     Raises:
         ValueError: the line is no such arithmetic, no row or several have what is asked for, or a cell holds no number.
         UnknownNameError: no such table, column or function; the message lists the near matches.
     """
     try:
-        tree = _Printed(paper).visit(ast.parse(line.strip(), mode="eval")).body
-        return _value(tree), ast.unparse(tree)
+        printed = _Printed(paper)
+        tree = printed.visit(ast.parse(line.strip(), mode="eval")).body
+        where = f" in {printed.label}" if isinstance(tree, ast.Constant) else ""
+        return _value(tree), ast.unparse(tree) + where
     except SyntaxError as error:
         raise ValueError(f"{paper.key}: {line!r} is no arithmetic: {error.msg}") from error
 
@@ -54,6 +56,7 @@ class _Printed(ast.NodeTransformer):
 
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
+        self.label = ""  # of the last table
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         match node:
@@ -66,6 +69,7 @@ class _Printed(ast.NodeTransformer):
 
     def _rows(self, table: str, column: str) -> list[dict]:
         rows = self.paper.rows(table)
+        self.label = next(each.label for each in self.paper.tables if each.id == table)
         if column not in rows[0]:
             raise unknown(f"column of {table}", column, list(rows[0]))
         return rows

@@ -15,6 +15,7 @@ PAPER = Paper.model_construct(key="toy", tables=[TABLE])
     ("line", "value", "note"),
     [
         ("cell('table-1', 'A / 7', 'top1') - cell('table-1', 'A / 3', 'top1')", 0.5, "78.0 - 77.5"),
+        ("cell('table-1', 'A / 7', 'top1')", 78.0, "78.0 in Table 1"),
         ("max(0, 79 - max(column('table-1', 'top1')))", 1.0, "max(0, 79 - max([77.5, 78.0]))"),
         ("-2 ** 2 / (1 + 7)", -0.5, "-2 ** 2 / (1 + 7)"),
         ("(1 < 2) + (1 >= 2) + abs(-1)", 2, "(1 < 2) + (1 >= 2) + abs(-1)"),
