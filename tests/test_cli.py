@@ -228,7 +228,7 @@ def test_profile_takes_the_networks_own_size_and_classes():
 def test_the_ledger_is_filtered_and_printed_as_a_list():
     wanted = {"id", "paper", "kind", "claim", "published", "measured", "tolerance", "verdict", "note"}
     entries = json.loads(attnlib("ledger", "--json").stdout)
-    assert len(entries) > 60
+    assert entries
     assert all(wanted <= entry.keys() for entry in entries)
     chosen = json.loads(attnlib("ledger", "--paper", "sa", "--kind", "paper", "--verdict", "holds", "--json").stdout)
     filters = {"paper": "sa", "kind": "paper", "verdict": "holds"}
