@@ -455,7 +455,7 @@ with torch.no_grad():
 # :::{admonition} Finding
 # :class: finding
 # With self-attention the network finds more than 99 % of the values. With SE it finds less than 60 %, and more than the
-# 33.3 % of who guesses whenever the position does not ask for itself: some of the map does come through its gates.
+# 33.3 % of a guess (a position that asks for itself knows the answer): some of the map does come through its gates.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
@@ -544,7 +544,7 @@ finding("15 in the two with the most", max(counts), counts.count(15) == 2)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# There are 158 places, in every one of the seventeen papers: 5 in the paper with the fewest, 15 in the two with the most. Who
+# There are 158 places, in every one of the seventeen papers: 5 in the paper with the fewest, 15 in the two with the most. Whoever
 # compares modules has to say which of two modules of one name is meant.
 # :::
 #

@@ -268,7 +268,7 @@ finding("less than 0.12 at every width", of["scaled"].max() < 0.12)
 # :::
 #
 # **The output is exchanged alike, and nothing else happens** ({term}`permutation equivariance`). "Walk by river bank" and "bank by river walk" give every
-# word the same vector. For a map: attention does not know which pixels are neighbours. Who wants order has to write
+# word the same vector. For a map: attention does not know which pixels are neighbours. Whoever wants order has to write
 # it into the vectors, as a {term}`position encoding`. The paper adds sines and cosines of the position to $x$; $x_i$ then
 # also says where $i$ is.
 #
