@@ -421,8 +421,8 @@ finding("1.70 and 1.59", *of_timm.loc["non_local"])
 # pools by a convolution. The hand-written forms are for those who do not compile.
 #
 # Against timm, SE, GE and ECA take 1.00 to 1.03 of the time, CBAM 0.91 forward and 0.52 with the backward pass.
-# Non-local takes
-# 1.70 and 1.59: timm's works with $C/8$ channels inside where the paper's has $C/2$, which is another module.
+# Non-local takes 1.70 and 1.59: timm's works with $C/8$ channels inside where the paper's has $C/2$, which is another
+# module.
 # :::
 #
 # ## What is not on this page

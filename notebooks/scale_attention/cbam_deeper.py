@@ -317,9 +317,8 @@ plt.show()
 # :::{admonition} Finding
 # :class: finding
 # Nothing has. The kernels are still those that the seed drew: in every block the cosine between fresh and trained
-# weights is more than
-# 0.8. In a run as short as this, 98 of the spatial half's 100 parameters hardly learn anything. The two that learn are
-# $\gamma$ and $\beta$, which the paper does not have.
+# weights is more than 0.8. In a run as short as this, 98 of the spatial half's 100 parameters hardly learn anything.
+# The two that learn are $\gamma$ and $\beta$, which the paper does not have.
 # :::
 #
 # ## Whose costs does Table 1 print?

@@ -375,9 +375,8 @@ finding("39.0 %, and 37.2 %", box["paper with ECA"], box["paper without"])
 # :::{admonition} Finding
 # :class: finding
 # The replication for the ML Reproducibility Challenge 2020 ended at 34.1 % box AP with ECA in Mask R-CNN. The paper
-# prints
-# 39.0 %, and 37.2 % without ECA. It ran on one GPU, its loss became NaN, and it was trained anew from epoch 6 with a
-# smaller rate: it shows nothing against ECA, and confirms nothing either.
+# prints 39.0 %, and 37.2 % without ECA. It ran on one GPU, its loss became NaN, and it was trained anew from epoch 6
+# with a smaller rate: it shows nothing against ECA, and confirms nothing either.
 # :::
 #
 # ## One more exercise

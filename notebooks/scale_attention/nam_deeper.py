@@ -17,8 +17,10 @@
 # %% [markdown]
 # # NAM, deeper
 #
-# What goes further than [the chapter](nam.ipynb): what is published, the gradient of the map through the norm, the gradient
-# through the shares, signs, the spatial part, the penalty, and pruning by scale. Symbols and definitions are those of the chapter.
+# Questions that [the chapter](nam.ipynb) leaves open. What does the norm do to a gradient, and what does the released
+# stop-gradient drop? Does a share need its absolute values? How far can the penalty carry a scale, and can one prune by
+# scales afterwards? What is the spatial part, and how good are the published numbers? Symbols and definitions are those
+# of the chapter.
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -38,6 +40,7 @@ if importlib.util.find_spec("attnlib") is None:
 import copy
 import math
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -56,68 +59,29 @@ plots.use()
 paper = attnlib.paper("nam")
 
 # %% [markdown]
-# ## What is published
+# ## What does the norm do to the gradient of the map?
 #
-# The comparison of modules on CIFAR-100 with ResNet-50, as another project's page repeats it. No copy of the paper that
-# could be read has the rows of the spatial part, the FLOPs or the ImageNet table.
-
-# %% mystnb={"code_prompt_show": "Show the table"} tags=["nbval-check-output", "hide-input"]
-published = paper.table("cifar100")
-known = (
-    "The paper is known second-hand, through a Chinese translation and "
-    "others' tables; the released code was read."
-)
-check("how the paper is known", str(paper.known), known)
-plots.table(
-    published.set_axis(
-        ["method", "parameters (M)", "top-1 (%)", "top-5 (%)"], axis=1
-    ),
-    "CIFAR-100, ResNet-50: second-hand",
-    digits=2,
-)
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# NAM is first in top-1 accuracy, with 80.62 %, by 0.06 points; in top-5 accuracy CBAM is first, by 0.06 points. How many runs
-# stand behind a row is not known, and there is no row for a constant gate. The 23.71 million parameters beside NAM are those of
-# the network without it; recomputed, it has 23.74 million.
-# :::
-
-# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
-row = published.set_index("method")
-ahead = row.loc["NAM"] - row.loc["CBAM"]
-best = row.top1_acc.max()
-finding("80.62 %, by 0.06", best, ahead["top1_acc"])
-finding("CBAM is first, by 0.06 points", -ahead["top5_acc"])
-finding("23.71 million", row.loc["ResNet-50", "params_M"])
-total = paper.verdicts("parameters-total")[0].measured
-finding("23.74 million", total / 1e6)
-
-# %% [markdown]
-# ## Through the norm, every step
-#
-# What gradient does the map get? For one channel, $b = \gamma\, \bar z = \gamma\, w\, \bar s$ is what arrives at $\hat x$, and $d = \sqrt{\nu + \varepsilon}$.
-# A value $x_k$ reaches $\hat x$ on three ways: itself, through the mean, and through the variance. To the mean arrives, from
-# each of the $\hat x_j = (x_j - \mu) / d$,
+# For one channel, $b = \gamma\, \bar z = \gamma\, w\, \bar s$ is what arrives at $\hat x$, and $d = \sqrt{\nu +
+# \varepsilon}$. A value $x_k$ reaches $\hat x$ on three ways: itself, through the mean, and through the variance. To
+# the mean arrives, from each of the $\hat x_j = (x_j - \mu) / d$,
 #
 # $$\bar\mu = -\frac1d \sum_j b_j.$$ (nam-back-mean)
 #
-# (The mean acts on the variance as well, but $\partial \nu / \partial \mu = -\tfrac2K \sum_j (x_j - \mu) = 0$.) The variance stands
-# in $1/d$, whose derivative by $\nu$ is $-1 / (2 d^3)$, so that with $x_j - \mu = d\, \hat x_j$
+# (The mean acts on the variance as well, but $\partial \nu / \partial \mu = -\tfrac2K \sum_j (x_j - \mu) = 0$.) The
+# variance stands in $1/d$, whose derivative by $\nu$ is $-1 / (2 d^3)$, so that with $x_j - \mu = d\, \hat x_j$
 #
 # $$\bar\nu = -\frac{1}{2 d^2} \sum_j b_j\, \hat x_j.$$ (nam-back-variance)
 #
-# Finally $\partial \mu / \partial x_k = 1 / K$ and $\partial \nu / \partial x_k = 2 (x_k - \mu) / K = 2 d\, \hat x_k / K$. The three
-# ways together, with $\langle \cdot \rangle$ for the mean over the $K$ values:
+# Finally $\partial \mu / \partial x_k = 1 / K$ and $\partial \nu / \partial x_k = 2 (x_k - \mu) / K = 2 d\, \hat x_k /
+# K$. The three ways together, with $\langle \cdot \rangle$ for the mean over the $K$ values:
 #
 # :::{div} wide
 # $$\frac{b_k}{d} + \frac{\bar\mu}{K} + \bar\nu\, \frac{2 d\, \hat x_k}{K}
 # = \frac{1}{d} \bigl( b_k - \langle b \rangle - \hat x_k \langle b \hat x \rangle \bigr).$$ (nam-back-three)
 # :::
 #
-# The norm takes out of a gradient what would only shift or stretch its channel. With the way past the gate, in which
-# $g$ multiplies $\bar y$,
+# That is the answer: the norm takes out of a gradient what would only shift its channel, the mean, and what would only
+# stretch it, the part along $\hat x$. With the way past the gate, in which $g$ multiplies $\bar y$,
 #
 # :::{div} wide
 # $$\bar x = g \odot \bar y + \frac{1}{d} \bigl( b - \langle b \rangle - \hat x\, \langle b \hat x \rangle \bigr).$$ (nam-gradient)
@@ -159,23 +123,23 @@ check("gradient of the map by hand", by_hand, automatic[0], atol=1e-12)
 check("gradient of the shifts", back_shift, automatic[1], atol=1e-12)
 
 # %% [markdown]
-# ## The gradient through the shares
+# ## What does the stop-gradient drop?
 #
-# The formula of the paper has no stop-gradient. With $S = \sum_j |\gamma_j|$, and $[j = c]$ one where $j = c$ and else zero, a
-# share has the derivative
+# The released code takes the shares as given; the formula of the paper has no such stop. What would come through? With
+# $S = \sum_j |\gamma_j|$, and $[j = c]$ one where $j = c$ and else zero, a share has the derivative
 #
 # :::{div} wide
 # $$\frac{\partial w_j}{\partial \gamma_c} = \frac{\operatorname{sign}(\gamma_c)}{S} \bigl( [j = c] - w_j \bigr).$$ (nam-share-slope)
 # :::
 #
-# The logits of channel $j$ are $s_{jk} = w_j z_{jk}$, so that $A_j = \sum_k \bar s_{jk}\, z_{jk}$ arrives at its share. Summed over all
-# shares, this adds to the gradient of a scale
+# The logits of channel $j$ are $s_{jk} = w_j z_{jk}$, so that $A_j = \sum_k \bar s_{jk}\, z_{jk}$ arrives at its share.
+# Summed over all shares, this adds to the gradient of a scale
 #
 # $$\frac{\operatorname{sign}(\gamma_c)}{S} \Bigl( A_c - \sum_{j=1}^{C} w_j A_j \Bigr).$$ (nam-let-through)
 #
-# At the start, where $\gamma = 1$ and $\beta = 0$, the part that is kept is $A_c / C$, and this one $(A_c - \bar A) / C$, with $\bar A$ the mean
-# over channels. Together they are $(2 A_c - \bar A) / C$: *to let the gradient through doubles what sets a channel apart
-# from the others, and leaves the common part as it was*.
+# At the start, where $\gamma = 1$ and $\beta = 0$, the part that is kept is $A_c / C$, and this one $(A_c - \bar A) /
+# C$, with $\bar A$ the mean over channels. Together they are $(2 A_c - \bar A) / C$: *to let the gradient through
+# doubles what sets a channel apart from the others, and leaves the common part as it was*.
 
 
 # %% tags=["nbval-check-output"]
@@ -202,8 +166,8 @@ check("at the start: (2 A - mean) / C", through, together, atol=1e-12)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# For these random scales the part that the released code drops is more than half as large as the part that it keeps. The choice is not
-# a detail. But both carry $1/S$, so that the scales of a wide layer hardly feel either.
+# For these random scales the part that the released code drops is more than half as large as the part that it keeps:
+# the choice is not a detail. But both carry $1/S$, so that the scales of a wide layer hardly feel either.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
@@ -212,11 +176,12 @@ finding(
 )
 
 # %% [markdown]
-# ## Negative scales
+# ## Does a share need its absolute values?
 #
-# While all scales are positive, it makes no difference whether a share has absolute values. Without them (`signed=True`) and
-# with $\beta = 0$ the logit is $\gamma_c^2\, \hat x / \sum_j \gamma_j$: the sign of a scale is squared away, and all gates hang on the sign of the
-# sum. With them it is $\gamma_c |\gamma_c|\, \hat x / \sum_j |\gamma_j|$: a channel with a negative scale has its gate the other way round.
+# While all scales are positive, it makes no difference. Without them (`signed=True`) and with $\beta = 0$ the logit is
+# $\gamma_c^2\, \hat x / \sum_j \gamma_j$: the sign of a scale is squared away, and all gates hang on the sign of the
+# sum. With them it is $\gamma_c |\gamma_c|\, \hat x / \sum_j |\gamma_j|$: a channel with a negative scale has its gate
+# the other way round.
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -233,8 +198,8 @@ plots.table(pd.DataFrame(rows, columns=names), "Shares of three channels")
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Where the scales nearly cancel, shares without absolute values explode: 1, -0.5 and -0.49 have a largest share of 100. With absolute
-# values no share is above 1. The released absolute values are the sound choice.
+# Yes. Where the scales nearly cancel, shares without absolute values explode: 1, -0.5 and -0.49 have a largest share
+# of 100. With absolute values no share is above 1.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
@@ -244,44 +209,7 @@ finding(
 finding("no share is above 1", both[0].max() <= 1)
 
 # %% [markdown]
-# ## The spatial part
-#
-# The paper applies the same equations a second time, with channels and positions exchanged: a position $i$ of the map has a
-# scale $\lambda_i$ and a shift $\kappa_i$, and the statistics run over the batch and all channels. It works on the output of the
-# channel part, and adds $2HW$ parameters. The released code had it for four days and dropped it.
-
-
-# %% tags=["nbval-check-output"]
-def by_positions(y, norm):
-    """The channel part on a map whose channels are the positions."""
-    exchanged = y.flatten(2).transpose(1, 2)[..., None]  # N, HW, C, 1
-    part = NAM(exchanged.shape[1]).double()
-    part.channel_norm.load_state_dict(norm.state_dict())
-    return part(exchanged)[..., 0].transpose(1, 2).reshape(y.shape)
-
-
-both = NAM(32, spatial=True, size=(9, 7)).double()
-for parameter in both.parameters():
-    nn.init.normal_(parameter)
-channel = NAM(32).double()
-channel.channel_norm.load_state_dict(both.channel_norm.state_dict())
-with torch.no_grad():
-    ours = by_positions(channel(x), both.spatial_norm)
-    theirs = both(x)
-    swapped = channel(by_positions(x, both.spatial_norm))
-check("spatial = channels of positions", ours, theirs, atol=1e-12)
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# The order of the two parts matters: the other way round, entries of the output are off by more than 0.001.
-# :::
-
-# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
-finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
-
-# %% [markdown]
-# ## The penalty
+# ## How far can the penalty carry a scale?
 #
 # The paper adds the sizes of all scales to the loss, with a strength $p$:
 #
@@ -289,8 +217,8 @@ finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
 # $$L = \sum \ell + p \sum_c |\gamma_c| + p \sum_i |\lambda_i|.$$ (nam-penalty)
 # :::
 #
-# The gradient is $p \operatorname{sign}(\gamma_c)$, a constant pull towards zero. With momentum $m$ a constant gradient ends as a velocity of
-# $p / (1 - m)$, so that a scale that nothing holds back travels
+# The gradient is $p \operatorname{sign}(\gamma_c)$, a constant pull towards zero. With momentum $m$ a constant gradient
+# ends as a velocity of $p / (1 - m)$, so that a scale that nothing holds back travels
 #
 # $$\Delta\gamma \approx -\frac{p}{1 - m} \sum_t \eta_t.$$ (nam-reach)
 
@@ -313,9 +241,8 @@ def reach(recipe, images, strength):
 # Two checks: the gradient, and the way of a lonely scale that starts at 10 and feels nothing but the penalty.
 
 # %% tags=["nbval-check-output"]
-weights = channel.channel_norm.weight
-(pull,) = torch.autograd.grad(sparsity_penalty(channel, 0.01), weights)
-check("gradient = p sign", pull, 0.01 * weights.sign(), atol=1e-15)
+(pull,) = torch.autograd.grad(sparsity_penalty(module, 0.01), gamma)
+check("gradient = p sign", pull, 0.01 * gamma.sign(), atol=1e-15)
 
 smoke = Recipe.named("smoke")
 scale = nn.Parameter(torch.full((1,), 10, dtype=torch.float64))
@@ -331,11 +258,12 @@ check("a lonely scale's way", way, reach(smoke, 1800, 0.01), rtol=0.01)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# At the strength of 0.0001 that is printed for CIFAR-100, the penalty would carry a scale by 2.9 in the released script's 200 epochs, that is
-# from 1 to zero unless the images hold it. In this book's smallest recipe it would carry it by 0.017.
+# At the strength of 0.0001 that is printed for CIFAR-100, the penalty would carry a scale by 2.9 in the released
+# script's 200 epochs, that is from 1 to zero unless the images hold it. In this book's smallest recipe it would carry
+# it by 0.017.
 #
-# The released hook does not do so. It looks for the stages among the children of a network that is wrapped in `DataParallel`, and a
-# wrapper has one child: of 15,104 scales in ResNet-50 it reaches 0.
+# The released hook does not do so. It looks for the stages among the children of a network that is wrapped in
+# `DataParallel`, and a wrapper has one child: of 15,104 scales in ResNet-50 it reaches 0.
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
@@ -355,11 +283,12 @@ finding(
 )
 
 # %% [markdown]
-# ## Pruning by scale
+# ## Can one prune by NAM's scales?
 #
-# A network with NAM and one with the penalty, its strength chosen for a reach of 0.6; both are trained here. Which channels can go? Set
-# a quarter of each block's channels to zero behind NAM: those with the smallest or the largest scales of NAM, of the
-# branch's own last norm in front of it, or five random quarters.
+# If a scale says how much a channel matters, then the channels with the smallest ones can go. Train one network with
+# NAM and one with the penalty as well, so strong that it can carry a scale by 0.6. Then set a quarter of each block's
+# channels to zero behind NAM: those with the smallest or the largest scales, or random quarters. And ask the same of
+# the scales of the branch's own last norm, which stands in front of NAM and which every ResNet has.
 
 # %%
 plain = train(Recipe.named("smoke", attention="nam"))
@@ -390,7 +319,7 @@ def accuracy(run, order_of=None):
     return 100 * right.double().mean().item()
 
 
-# %% mystnb={"code_prompt_show": "Prune, in every order"} tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Prune, in every order, and draw the figure", "image": {"alt": "Four rows, NAM and NAM with penalty by the scales of NAM and of the norm in front of it: accuracy without the smallest quarter is right of that without the largest, that of random quarters between or near them, and the whole network furthest right."}, "figure": {"caption": "Accuracy of the live networks without a quarter of each block's channels: those with the smallest scales, the largest, or random ones (mean of five draws); the line is the whole network.", "name": "nam-pruned"}} tags=["hide-input"]
 def of_nam(model, path):
     norm = attention_modules(model)[path].channel_norm
     return norm.weight.detach().abs()
@@ -408,7 +337,7 @@ rng = torch.Generator().manual_seed(0)
 rows = []
 for name, run in networks.items():
     at_random = [accuracy(run, by_chance) for _ in range(5)]
-    for norm, scale in (("NAM's", of_nam), ("in front", of_branch)):
+    for norm, scale in (("NAM", of_nam), ("norm in front", of_branch)):
         rows.append(
             {
                 "network": name,
@@ -427,20 +356,36 @@ pruned = pd.DataFrame(rows)
 gap = pruned["smallest first"] - pruned["largest first"]
 finding("more than 5 points", gap[0] > 5)
 finding("by more than 5 points as well", gap[1] > 5)
-plots.table(
-    pruned, "Accuracy (%) without a quarter of the channels", digits=0
-)
+places = pruned["network"] + "\nby " + pruned["norm"]
+_, axis = plt.subplots(figsize=(plots.COLUMN, 3))
+for name, colour, marker in (
+    ("smallest first", plots.GATE, "o"),
+    ("random", plots.FAINT, "s"),
+    ("largest first", plots.MAP, "D"),
+):
+    style = {"color": colour, "marker": marker, "ls": "", "label": name}
+    axis.plot(pruned[name], places, **style)
+axis.plot(pruned["whole"], places, "|", color=plots.INK, ms=18, mew=2)
+axis.margins(y=0.15)
+axis.invert_yaxis()
+axis.set_xlabel("accuracy without a quarter of the channels (%)")
+axis.figure.legend(frameon=False, ncols=3, loc="outside upper center")
+plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# The order knows something: without the smallest quarter of NAM's scales the network is better by more than 5 points than without the
-# largest, although they differ by a few per cent. But NAM is not needed for it: the scales of the norm in front, which the
-# branch has anyway, tell the channels apart by more than 5 points as well.
+# One can, and NAM is not needed for it. Without the smallest quarter of NAM's scales the network is better by more than
+# 5 points than without the largest, although the scales differ by a few per cent. But the scales of the norm in front,
+# which the branch has anyway, tell the channels apart by more than 5 points as well.
 # :::
 #
-# A scale of zero leaves its channel at half its size, so that pruning by NAM's scales is a wager on the order alone. In network slimming
-# a scale of zero switches its channel off. What is saved is real: without its pruned filters a convolution does less.
+# There is a difference to network slimming, from which the idea comes. There a scale of zero switches its channel off;
+# in NAM it leaves the channel at half its size, so that to prune by NAM's scales is a wager on the order alone.
+#
+# Is anything saved? A convolution without its pruned filters does less, if the network around it is told. The narrow
+# branch below is held against the old one with channels set to zero behind NAM; for that both the branch's norm and NAM
+# have to leave a zero a zero.
 
 
 # %%
@@ -462,10 +407,6 @@ class Narrow(nn.Module):
         return with_zeros.index_select(1, self.source)
 
 
-# %% [markdown]
-# Both the branch's norm and NAM have to leave a zero a zero. The check holds the narrow branch against the old one with channels
-# set to zero behind NAM:
-
 # %% tags=["nbval-check-output"]
 network = create("resnet20", 10, "nam").double().eval()
 whole, block = profile(network, 32).macs, network.layer2[1]
@@ -486,14 +427,92 @@ saved = whole - profile(network, 32).macs
 check("multiply-adds saved", saved, 9 * 32 * 16 * 16 * 16)
 
 # %% [markdown]
+# ## What is the spatial part?
+#
+# The paper's figure has a second part, which the chapter leaves out: the same equations with channels and positions
+# exchanged. A position $i$ of the map has a scale $\lambda_i$ and a shift $\kappa_i$, and the statistics run over the
+# batch and all channels. It works on the output of the channel part, and adds $2HW$ parameters. The released code had
+# it for four days and dropped it.
+
+
+# %% tags=["nbval-check-output"]
+def by_positions(y, norm):
+    """The channel part on a map whose channels are the positions."""
+    exchanged = y.flatten(2).transpose(1, 2)[..., None]  # N, HW, C, 1
+    part = NAM(exchanged.shape[1]).double()
+    part.channel_norm.load_state_dict(norm.state_dict())
+    return part(exchanged)[..., 0].transpose(1, 2).reshape(y.shape)
+
+
+both = NAM(32, spatial=True, size=(9, 7)).double()
+for parameter in both.parameters():
+    nn.init.normal_(parameter)
+channel = NAM(32).double()
+channel.channel_norm.load_state_dict(both.channel_norm.state_dict())
+with torch.no_grad():
+    ours = by_positions(channel(x), both.spatial_norm)
+    theirs = both(x)
+    swapped = channel(by_positions(x, both.spatial_norm))
+check("spatial = channels of positions", ours, theirs, atol=1e-12)
+
+# %% [markdown]
+# :::{admonition} Finding
+# :class: finding
+# It is the channel part on a map whose channels are the positions. The order of the two matters: the other way round,
+# entries of the output are off by more than 0.001.
+# :::
+
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
+finding("more than 0.001", ((swapped - theirs).abs().max() > 1e-3).item())
+
+# %% [markdown]
+# ## How good are the published numbers?
+#
+# The comparison of modules on CIFAR-100 with ResNet-50, as another project's page repeats it. No copy of the paper that
+# could be read has the rows of the spatial part, the FLOPs or the ImageNet table.
+
+# %% mystnb={"code_prompt_show": "Show the table"} tags=["nbval-check-output", "hide-input"]
+published = paper.table("cifar100")
+known = (
+    "The paper is known second-hand, through a Chinese translation and "
+    "others' tables; the released code was read."
+)
+check("how the paper is known", str(paper.known), known)
+plots.table(
+    published.set_axis(
+        ["method", "parameters (M)", "top-1 (%)", "top-5 (%)"], axis=1
+    ),
+    "CIFAR-100, ResNet-50: second-hand",
+    digits=2,
+)
+
+# %% [markdown]
+# :::{admonition} Finding
+# :class: finding
+# NAM and CBAM are level: NAM is first in top-1 accuracy, with 80.62 %, by 0.06 points; in top-5 accuracy CBAM is first,
+# by 0.06 points. How many runs stand behind a row is not known, and there is no row for a constant gate. The 23.71
+# million parameters beside NAM are those of the network without it; recomputed, it has 23.74 million.
+# :::
+
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
+row = published.set_index("method")
+ahead = row.loc["NAM"] - row.loc["CBAM"]
+best = row.top1_acc.max()
+finding("80.62 %, by 0.06", best, ahead["top1_acc"])
+finding("CBAM is first, by 0.06 points", -ahead["top5_acc"])
+finding("23.71 million", row.loc["ResNet-50", "params_M"])
+total = paper.verdicts("parameters-total")[0].measured
+finding("23.74 million", total / 1e6)
+
+# %% [markdown]
 # ## More exercises
 #
 # ````{exercise} One bright pixel
 # :label: nam-exercise-pixel
 #
-# *Medium, 15 minutes.* How large can a normalised value be? Show that among $K$ values none is further than $\sqrt{K - 1}$
-# deviations from the mean. How far from one half may a gate of a fresh NAM be for one image, a map of 7 by 7 and $C = 256$?
-# Give the bound to five decimals.
+# *Medium, 15 minutes.* How large can a normalised value be? Show that among $K$ values none is further than $\sqrt{K -
+# 1}$ deviations from the mean. How far from one half may a gate of a fresh NAM be for one image, a map of 7 by 7 and
+# $C = 256$? Give the bound to five decimals.
 #
 # :::{dropdown} Hint
 # The other $K - 1$ values sum to $-\hat x_1$. Which values of that sum have the smallest squares?
@@ -508,9 +527,10 @@ exercises.answer("nam-exercise-pixel", ...)  # your number for the dots
 # :class: dropdown
 # ````
 #
-# The other values have the mean $-\hat x_1 / (K - 1)$, so their squares sum to at least $\hat x_1^2 / (K - 1)$. All squares sum to
-# at most $K$. Hence $\hat x_1^2 \, (1 + \frac{1}{K - 1}) \le K$, that is $\hat x_1^2 \le K - 1$. One bright pixel on a flat
-# ground gets there, if $\varepsilon$ does not matter; the gate is a little less far, since the sigmoid bends.
+# The other values have the mean $-\hat x_1 / (K - 1)$, so their squares sum to at least $\hat x_1^2 / (K - 1)$. All
+# squares sum to at most $K$. Hence $\hat x_1^2 \, (1 + \frac{1}{K - 1}) \le K$, that is $\hat x_1^2 \le K - 1$. One
+# bright pixel on a flat ground gets there, if $\varepsilon$ does not matter; the gate is a little less far, since the
+# sigmoid bends.
 
 # %%
 pixel = torch.zeros(1, 256, 7, 7, dtype=torch.float64)
@@ -533,8 +553,9 @@ exercises.try_judge(
 # ````{exercise} Tied to a size
 # :label: nam-exercise-size
 #
-# *Easy, 5 minutes.* How many parameters does the spatial part add to ResNet-50 (3, 4, 6 and 3 blocks on maps of 1/4, 1/8, 1/16 and 1/32
-# of the image's side) for images of side 224? What happens when a network built for one size gets another?
+# *Easy, 5 minutes.* How many parameters does the spatial part add to ResNet-50 (3, 4, 6 and 3 blocks on maps of 1/4,
+# 1/8, 1/16 and 1/32 of the image's side) for images of side 224? What happens when a network built for one size gets
+# another?
 #
 # :::{dropdown} Hint
 # A block on a map of side $k$ adds $2 k^2$.
@@ -549,7 +570,8 @@ exercises.answer("nam-exercise-size", ...)  # your number for the dots
 # :class: dropdown
 # ````
 #
-# The sum grows with the area of the image; the channel part stays at 30,208. A map of another size has no scales, and is refused.
+# The sum grows with the area of the image; the channel part stays at 30,208. A map of another size has no scales, and
+# is refused.
 
 # %%
 stages = ((3, 4), (4, 8), (6, 16), (3, 32))

@@ -245,9 +245,8 @@ finding("larger in print", (others["difference"] < 0).mean() > 0.5)
 # :::{admonition} Finding
 # :class: finding
 # SE is cheaper than its paper says. The 0.26 % more operations are the ratio of two rounded figures, 3.87 against 3.86.
-# Recomputed, SE adds 0.065 %.
-# Of the 42 costs in this paper's tables that can be recomputed, 23 agree to the printed digit; most of the others are
-# larger in print.
+# Recomputed, SE adds 0.065 %. Of the 42 costs in this paper's tables that can be recomputed, 23 agree to the printed
+# digit; most of the others are larger in print.
 # :::
 #
 # ## One more exercise

@@ -189,8 +189,7 @@ finding("14.7 times", squared)
 # :::{admonition} Finding
 # :class: finding
 # Its brackets. From 32 to 64 pixels a side the dot product costs exactly 4 times as much, as a convolution would. The
-# embedded Gaussian costs
-# 14.7 times as much.
+# embedded Gaussian costs 14.7 times as much.
 # :::
 #
 # ## What does sub-sampling save, and what is pooled?

@@ -17,8 +17,10 @@
 # %% [markdown]
 # # SASA, deeper
 #
-# What goes further than [the chapter](sasa.ipynb): the fast kernel, derived, checked and timed; the gradient by hand and each of
-# its paths; the border; the attention stem; windows, positions and content as printed. The definitions are those of the chapter.
+# [The chapter](sasa.ipynb) leaves five questions open. How is it fast, if the module from scratch copies 49 neighbours
+# for every pixel? Why does the gradient grow? How much weight goes to pixels that are not there? What does the
+# attention stem do otherwise? And what of all this can be seen in the printed tables? The definitions are those of the
+# chapter.
 
 # %% mystnb={"code_prompt_show": "Install attnlib where it is missing"} tags=["hide-cell"]
 # Where attnlib is missing (Colab, a bare kernel), this installs it.
@@ -57,44 +59,42 @@ plots.use()
 paper = attnlib.paper("sasa")
 
 # %% [markdown]
-# ## The fast kernel
+# ## How can one look through windows without copying them?
 #
-# The module from scratch copies the $s^2$ neighbours of every pixel: with a window of 7, 49 times the keys and 49 times the
-# values. Three steps lead to a form that does not.
+# With a window of 7 the module from scratch makes keys and values 49 times as large. Three steps lead to a form that
+# does not.
 #
-# **First: split the positions.** $r = [\rho; \kappa]$, so cut the query in the same way, $q = [q'; q'']$:
+# **Split the positions.** A position vector is put together from two halves, $r = [\rho; \kappa]$. Cut the query in the
+# same way, $q = [q'; q'']$, and the product falls apart:
 #
 # :::{div} wide
 # $$q \cdot r_{a - i,\, b - j} = q' \cdot \rho_{a - i} + q'' \cdot \kappa_{b - j}.$$ (sasa-split)
 # :::
 #
-# There are $s$ different first terms and $s$ different second ones: $2 s$ products of width $d / 2$ instead of $s^2$ of width
-# $d$.
+# There are only $s$ different first terms and $s$ different second ones: $2 s$ products of width $d / 2$ instead of
+# $s^2$ of width $d$.
 #
-# **Second: shift instead of copy.** Fix an offset $(u, w)$ and look at all pixels together. The products $q_{ij} \cdot k_{i + u,
-# j + w}$ are one product of two maps, the queries and the keys moved by $(u, w)$. A moved map needs no copy, if the rows lie one
-# behind the other with $\lfloor s / 2 \rfloor$ zeros between them: then a move is a later start in the same memory,
+# **Shift instead of copying.** Fix an offset $(u, w)$ and look at all pixels together. The products $q_{ij} \cdot
+# k_{i + u, j + w}$ are one product of two maps, the queries and the keys moved by $(u, w)$. A moved map needs no
+# copy, if its rows lie one behind the other in memory with $\lfloor s / 2 \rfloor$ zeros between them, which stand
+# for what lies beyond the border. Then to move is to start reading later. With *pitch* for the length of a row with
+# its zeros, and $u$ and $w$ counted from the corner of the window,
 #
 # $$\text{start}(u, w) = u \cdot \text{pitch} + w.$$ (sasa-shift)
 #
-# The zeros stand for what lies beyond the border. With $u$ and $w$ counted from the corner of the window, a loop over the offsets
-# fills $s^2$ logits for each pixel and head; after the softmax a second loop adds up shares times moved values. What is kept is
-# $s^2$ numbers a pixel and *head*, not $s^2$ numbers a pixel and *channel*.
+# A loop over the offsets fills $s^2$ logits for each pixel and head; after the softmax a second loop adds up weights
+# times moved values. What is kept is $s^2$ numbers a pixel and *head*, not $s^2$ numbers a pixel and *channel*.
 #
-# **Third: on a small map, everything at once.** Where a map is hardly larger than its windows, nearly all pairs of pixels meet.
-# There one matrix product of all queries with all keys is faster than a loop, with $-\infty$ for the pairs outside each other's
-# window. The keys beyond the border have $q \cdot k = 0$ and no value, so they may stand together as a *single* key, whose logit
-# is the logarithm of their summed exponentials:
+# **On a small map, everything at once.** Where a map is hardly larger than a window, nearly all pairs of pixels meet.
+# There one matrix product of all queries with all keys is faster than a loop; pairs outside each other's window get
+# $-\infty$. The keys beyond the border have $q \cdot k = 0$ and no value, so all of them together are one more key
+# without a value, with the logit
 #
 # $$S_\ast = \log \sum_{(a, b)\ \text{beyond}} e^{q \cdot r_{a - i,\, b - j}}.$$ (sasa-beyond)
 #
-# The package takes this form up to three windows' area, the shifts above (`attnlib/self_attention/local.py`); exported or
-# compiled it runs as written from scratch.
-#
-# ### It computes the same
-#
-# Output and all five gradients of the fast forms against the form that copies, with both borders, in double precision: 6 by 8
-# pixels are dense (48 are fewer than three windows of 25), 9 by 11 are shifts.
+# The package takes this dense form up to three windows' area, and the shifts above (`attnlib/self_attention/local.py`).
+# The check holds output and all five gradients of both against the form that copies, with both borders: 6 by 8 pixels
+# are dense (48 are fewer than three windows of 25), 9 by 11 are shifts.
 
 
 # %% tags=["nbval-check-output"]
@@ -115,14 +115,13 @@ for form, size in (("dense", (6, 8)), ("shifts", (9, 11))):
         check(f"{form}, {border}", *found, atol=1e-11)
 
 # %% [markdown]
-# ### What it costs
-#
-# Recorded with two threads on a CPU: 64 channels, 8 heads, windows of 7, batch 8; the attention alone, without the projections.
-# The opponent is the way of public ports, `F.unfold`.
+# What does that save? Recorded with two threads on a CPU: 64 channels, 8 heads, windows of 7, batch 8; the attention
+# alone, without the projections. The opponent is the way of public ports, which copy by `F.unfold`.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels against the map's side, both logarithmic. Upper: milliseconds for forward and backward, unfold 3 to 9 times above the fast form. Lower: peak memory in megabytes, unfold 6 to 9 times above."}, "figure": {"caption": "Time and memory of a forward and backward pass, by the side of the map.", "name": "sasa-curve"}} tags=["hide-input"]
-local = pd.DataFrame(measurements("cpu-local").rows)
-local = local.query("against == 'unfold' and `pass` == 'forward+backward'")
+rows = pd.DataFrame(measurements("cpu-local").rows)
+rows = rows.query("against == 'unfold'").set_index("pass")
+local = rows.loc["forward+backward"]
 figure, (time, memory) = plots.panels(2, sharex=True)
 sides = local["size"]
 ours = plots.look("sasa").points(label="shifts and dense")
@@ -140,6 +139,7 @@ faster = (1 / local["ratio"]).tolist()
 less = (local["peak_bytes_against"] / local["peak_bytes"]).tolist()
 finding("3.6, 3.4, 9.1 and 8.1 times", *faster)
 finding("6.0, 6.3, 8.5 and 9.4 times", *less)
+finding("up to 14.2 times", 1 / rows.loc["forward", "ratio"].min())
 finding("1,370 MB", local["peak_bytes_against"].iloc[-1] / 1e6)
 finding("146", local["peak_bytes"].iloc[-1] / 1e6)
 plt.show()
@@ -147,38 +147,34 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# At 8, 16, 32 and 56 pixels a side a training step of the fast form is 3.6, 3.4, 9.1 and 8.1 times as fast as unfold, which takes
-# 6.0, 6.3, 8.5 and 9.4 times its memory. At 56 pixels unfold takes 1,370 MB for one layer of 64 channels and 8 images, the fast
-# form 146.
+# Shifted, nothing is copied. At 8, 16, 32 and 56 pixels a side a training step is 3.6, 3.4, 9.1 and 8.1 times as fast
+# as with unfold, which takes 6.0, 6.3, 8.5 and 9.4 times the memory: at 56 pixels 1,370 MB for one layer of 64 channels
+# and 8 images, where the fast form takes 146. Forward alone it is up to 14.2 times as fast.
 # :::
 #
-# Memory can be counted without a clock. The most bytes of tensors that live at once, forward and backward, at 16 by 16 pixels and
-# then with more channels a head:
+# Nor does the fast form pay for wide heads: what it keeps, the weights, does not depend on their width. The most bytes
+# that live at once in a step, counted without a clock:
 
 # %% tags=["nbval-check-output"]
-rows = []
-for d in (4, 8, 16):
-    peaks = []
-    for attend in (local_attention, windows_form):
+peaks = {}
+for attend in (local_attention, windows_form):
+    for d in (4, 16):  # channels a head
         tensors = drawn((16, 16), 7, 2, d, torch.float32)
         with LiveBytes() as live:
             attend(*tensors, 7, "pad").sum().backward()
-        peaks.append(live.peak / 1e6)
-    rows.append((d, *peaks, peaks[1] / peaks[0]))
-names = ["channels a head", "fast (MB)", "copies (MB)", "times"]
-live = pd.DataFrame(rows, columns=names)
-plots.table(live, "Peak memory of one step", digits=1)
+        peaks[attend.__name__, d] = live.peak
+        print(f"{attend.__name__}, {d:2}: {live.peak / 1e6:4.1f} MB")
 
-# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
-fast, copies = live["fast (MB)"], live["copies (MB)"]
-finding("takes 3.6 times the memory", copies[2] / copies[0])
-finding("less than 2.5", fast[2] < 2.5 * fast[0])
+# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-cell"]
+growth = {way: peaks[way, 16] / peaks[way, 4] for way, _ in peaks}
+finding("takes 3.6 times the memory", growth["windows_form"])
+finding("less than 2.5", growth["local_attention"] < 2.5)
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# With four times the channels a head, 16 for 4, the form that copies takes 3.6 times the memory, the fast one less than 2.5
-# times: it keeps the shares, and these do not depend on the width of a head.
+# With four times the channels a head, 16 for 4, the form that copies takes 3.6 times the memory, the fast one less
+# than 2.5 times.
 # :::
 
 
@@ -220,13 +216,12 @@ class StandAloneAttention(nn.Module):
 
 
 # %% [markdown]
-# ## The gradient
+# ## Why does the gradient grow?
 #
-# ### By hand
-#
-# A bar is the gradient of the loss. For one query and one head it is that of all attention ([derived
-# here](dot_product_deeper.ipynb), {eq}`dp-back-scores`), over a window: each value gets $\bar v_{ab} = A_{ab}\, \bar y$, and
-# each logit
+# The chapter found a gradient 269 times as large as without attention. Which part of the layer multiplies it? First the
+# gradient itself, where a bar over a quantity is the derivative of the loss by it. For one query and one head it is
+# that of all attention ([derived here](dot_product_deeper.ipynb), {eq}`dp-back-scores`), over a window: each value gets
+# $\bar v_{ab} = A_{ab}\, \bar y$, and each logit
 #
 # $$\bar S_{ab} = A_{ab}\, (v_{ab} - y) \cdot \bar y.$$ (sasa-back-logits)
 #
@@ -236,11 +231,10 @@ class StandAloneAttention(nn.Module):
 #
 # $$\bar k_{ab} = \bar S_{ab}\, q.$$ (sasa-back-key)
 #
-# The gradient through the values is an average; a batch norm behind the layer makes up for that. The
-# gradients through query and key grow with the *sizes* of keys, queries and values, and nothing in the layer divides by those.
-#
-# Against automatic differentiation; `F.fold` is the way back of `F.unfold`: it adds up what a pixel gets from all windows that it lies
-# in.
+# Through the values the gradient is spread with weights that sum to one, so that it does not grow. Through queries and
+# keys it is multiplied by the *sizes* of values, keys and queries, and nothing in the layer divides by those. That is
+# the suspect. The check holds the formulas against automatic differentiation; `F.fold` is the way back of `F.unfold`:
+# it adds up what a pixel gets from all windows that it lies in.
 
 # %%
 torch.manual_seed(0)
@@ -273,17 +267,16 @@ by_hand = sum(
 check("gradient by hand = automatic", by_hand, automatic, atol=1e-12)
 
 # %% [markdown]
-# ### Not the norms
-#
-# ResNet-20 at its start, with one or two attention layers in each block of its last stage, as in the chapter. A batch norm
-# follows every attention layer, and one could blame it: attention averages, the norm divides by the small deviation that is left,
-# and blows the gradient up. So change one thing at a time. In the first three rows the network computes the same, and only the way back is cut; in the others the layers themselves are changed:
+# Now the trial: ResNet-20 at its start, with one or two attention layers in each block of its last stage, as in the
+# chapter, and one thing changed at a time. Another suspect would be the batch norm behind each layer: attention
+# averages, the norm divides by the small deviation that is left, and so might blow the gradient up. In the first three
+# rows of {numref}`sasa-suspects` the network computes the same and only the way back is cut; in the other three the
+# layers are changed.
 
-# %% tags=["nbval-check-output"]
+# %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Six rows on a logarithmic axis, each with a point for one and one for two attention layers a block: how many times the plain network's gradient. As it is 14 and 269; through values alone and with equal weights 2 to 3; through weights alone, with divided logits and without positions 9 to 360."}, "figure": {"caption": "Gradient of the first convolution over that of the plain network, with one and with two attention layers in each block of the last stage. One network of each kind.", "name": "sasa-suspects"}} tags=["hide-input"]
 table = pd.DataFrame(measurements("sasa-gradients").rows)
 first = table.query("layer == 'conv1'").set_index(["replaced", "form"])
-first = first["gradient"]
-conv = first[0, "as it is"]
+first = first["gradient"] / first["gradient"][0, "as it is"]
 forms = {
     "as it is": "as it is",
     "gradient through values alone": "through values alone",
@@ -292,42 +285,50 @@ forms = {
     "logits / sqrt(d)": "logits / sqrt(d)",
     "relative positions = 0": "no positions",
 }
-rows = [
-    (name, first[1, form] / conv, first[2, form] / conv)
-    for form, name in forms.items()
-]
-paths = pd.DataFrame(rows, columns=["gradient", "one", "two"])
-plots.table(
-    paths, "First convolution, times the plain network's", digits=1
-)
+_, axis = plt.subplots(figsize=(plots.COLUMN, 2.9))
+for layers, face in ((1, "none"), (2, plots.colour("sasa"))):
+    times = first[layers][list(forms)]
+    style = plots.look("sasa").points(ls="", mfc=face)
+    axis.plot(
+        times, list(forms.values()), **style, label=f"{layers} a block"
+    )
+axis.axvline(1, color=plots.INK, lw=1, ls="--")
+axis.set_xscale("log")
+axis.set(xlabel="times the plain network's gradient", xlim=(0.7, 600))
+axis.set_xticks([1, 10, 100], ["1", "10", "100"])
+axis.margins(y=0.12)
+axis.invert_yaxis()
+above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+axis.legend(frameon=False, ncols=2, **above)
+two = first[2].rename(forms)
+finding("give 2.2 times", two["through values alone"])
+finding("3.2 times", two["equal weights"])
+finding("it is 162.8 times", two["through weights alone"])
+finding("leaves 163.1", two["logits / sqrt(d)"])
+finding("359.5", two["no positions"])
+plt.show()
 
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# It is not the norms. With the gradient cut off everywhere but at the values, the norms still stand there, and two a block give
-# 2.2 times the plain gradient; with equal weights, which average most of all, 3.2 times. Through the weights alone it is 162.8 times. Dividing
-# the logits by $\sqrt d$ leaves 163.1, and without positions it is worse, 359.5: the cause is the way through queries and keys,
-# the products with keys, queries and values.
+# It is not the norms. They still stand there when the gradient comes through the values alone, and two layers a block
+# give 2.2 times the plain gradient; with equal weights, which average most of all, 3.2 times. Through the weights alone
+# it is 162.8 times. To divide the logits by $\sqrt d$ leaves 163.1, and without positions it is worse, 359.5: the cause
+# is the way through queries and keys.
 # :::
 
-# %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
-two = paths.set_index("gradient")["two"]
-finding("2.2 times", two["through values alone"])
-finding("3.2 times", two["equal weights"])
-finding("162.8 times", two["through weights alone"])
-finding("leaves 163.1", two["logits / sqrt(d)"])
-finding("359.5", two["no positions"])
-
 # %% [markdown]
-# ### Each path
+# ### By how much does each path multiply?
 #
-# How much does each path add? Take a gradient $\bar y$ without direction, different at each pixel, and projections drawn from
-# $N(0, 2 / C)$, which multiply the square of a gradient by 2. A value sums $A\, \bar y$ over the queries that look at it;
-# without a common direction their squares add up, to the sum of $A^2$. A logit, {eq}`sasa-back-logits`, has the mean square
-# $A^2 |v - y|^2$ times that of $\bar y$, and {eq}`sasa-back-key` multiplies it by $|q|^2$ on the way to a key. For the query,
-# the sum is a covariance of values and keys over the window, $K = \sum A\,(v - y)(k + r)^{\top}$. With $|K|$ for the root of
-# the sum of its squares, the square of the gain of a layer, of the gradient at its input over that at its output, is twice the
-# mean of these three: through values, through keys and through queries.
+# One can estimate it. Take a gradient $\bar y$ without direction, different at each pixel, and projections drawn from
+# $N(0, 2 / C)$, which multiply the square of a gradient by 2. Call the gradient at a layer's input over that at its
+# output the layer's *gain*; its square is twice the mean of three terms, one for each path.
+#
+# Through *values*: a value sums $A\, \bar y$ over the queries that look at it, and without a common direction their
+# squares add up. Through *keys*: a logit, {eq}`sasa-back-logits`, has the mean square $A^2 |v - y|^2$ times that of
+# $\bar y$, and {eq}`sasa-back-key` multiplies it by $|q|^2$. Through *queries*: the sum in {eq}`sasa-back-query` is a
+# covariance of values and keys over the window, $K = \sum A\,(v - y)(k + r)^{\top}$, with $|K|$ for the root of the sum
+# of its squares.
 #
 # $$\sum A^2,$$ (sasa-gain-value)
 #
@@ -335,8 +336,8 @@ finding("359.5", two["no positions"])
 #
 # $$|K|^2 / d.$$ (sasa-gain-query)
 #
-# The first is at most one, and shrinks as the average shrinks the deviation of the output: a norm behind it makes up for both.
-# The others grow with the values, the keys and the queries. On the networks above:
+# The first is at most one in the mean, as weights sum to one. The others grow with the values, the keys and the
+# queries. On the network above with two layers a block:
 
 # %% tags=["nbval-check-output"]
 both = table.query("replaced == 2 and form == 'as it is'").dropna()
@@ -358,77 +359,17 @@ finding("0.49 to 0.76", short.min(), short.max())
 # :::{admonition} Finding
 # :class: finding
 # In all six layers the values carry little: 8 to 18 % of the square of the derived gain; queries and keys the rest. The
-# derivation is too small, 0.49 to 0.76 of the gain that was measured in the five layers without a stride: the gradient of a
-# network has a direction, and the derivation has none. It names the cause; it does not give the number.
+# derivation is too small, 0.49 to 0.76 of the gain that was measured in the five layers without a stride: the gradient
+# of a network has a direction, and the derivation has none. It names the cause; it does not give the number.
 # :::
 
 # %% [markdown]
-# ## Dense or grouped
+# ## How much weight goes to pixels that are not there?
 #
-# The chapter's two readings of the projections, counted. Built on the device `meta`, a network has shapes and no numbers:
-
-
-# %% tags=["nbval-check-output"]
-def size(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-sizes = {}
-for form in ("dense", "grouped"):
-    with torch.device("meta"):
-        sizes[form] = size(sasa_resnet(50, projections=form))
-    print(f"ResNet-50, {form}: {sizes[form]:,} parameters")
-C, s = 512, 7
-layer = attnlib.create("sasa", C, kernel_size=s)
-check("parameters of a layer", size(layer), 3 * C**2 + s * C)
-macs = attnlib.profile(layer, image_size=4, in_channels=C).macs
-check("multiply-adds of a layer", macs, 16 * (3 * C**2 + 3 * s**2 * C))
-finding("18.04 million", sizes["dense"] / 1e6)
-finding("14.74", sizes["grouped"] / 1e6)
-finding("prints 18.0", paper.table("table-1")["params_M"].iloc[-2])
-
-# %% [markdown]
-# :::{admonition} Finding
-# :class: finding
-# With dense projections the network has 18.04 million parameters, with grouped ones 14.74. The paper prints 18.0: its text
-# describes grouped projections, its numbers come from dense ones.
-# :::
-#
-# ## Order and place
-#
-# Without positions the eight neighbours of a query may change places and nothing happens; with them it does. And where the map is
-# moved, the output moves with it, away from the border.
-
-# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "The three checks"}
-x = torch.randn(1, 8, 9, 7, dtype=torch.float64)
-window = x[..., 3:6, 2:5].flatten(2)
-order = [8, 2, 5, 1, 4, 0, 3, 7, 6]  # the middle stays
-exchanged = x.clone()
-exchanged[..., 3:6, 2:5] = window[..., order].view(1, 8, 3, 3)
-blind = copy.deepcopy(scratch)
-blind.rho.data.zero_()
-blind.kappa.data.zero_()
-at = (..., 4, 3)
-check(
-    "no positions, no order",
-    blind(exchanged)[at],
-    blind(x)[at],
-    atol=1e-12,
-)
-change = (scratch(exchanged)[at] - scratch(x)[at]).abs().max()
-assert change > 0.01, "with positions the order has to matter"
-
-moved, y = scratch(x.roll((2, 1), (2, 3))), scratch(x)
-inside = (..., slice(3, -1), slice(2, -1))
-expected = y.roll((2, 1), (2, 3))[inside]
-check("moves with the map", moved[inside], expected, atol=1e-12)
-
-# %% [markdown]
-# ## What lies beyond the border
-#
-# On a map of 8 by 8 pixels nearly every window of 7 by 7 reaches beyond it. Along one axis the eight windows hold 4, 5, 6, 7, 7,
-# 6, 5 and 4 of their places on the map, together 44 of 56, so that in both axes $1 - (44 / 56)^2$ of all keys are padding. How much
-# of the weight do they take in a trained network?
+# On a map of 8 by 8 pixels nearly every window of 7 by 7 reaches beyond the border, where zeros stand. Along one axis
+# the eight windows hold 4, 5, 6, 7, 7, 6, 5 and 4 of their places on the map, together 44 of 56, so that $1 - (44 /
+# 56)^2$ of all keys are padding. The key there is zero, but its position vector is not, and so it takes part in the
+# softmax. How much does it get in a trained network?
 
 # %%
 place = "layer3.*.conv2"
@@ -457,15 +398,16 @@ finding("less than 10 %", 100 * weight_beyond.min().item() < 10)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# 38.3 % of the keys do not exist. They take less than that, but more than a tenth of all weight. The heads differ: one of them
-# gives more than 30 % of its weight to the padding, another less than 10 %. To look beyond the border is a way to take nothing.
+# 38.3 % of the keys are not there. They take less than that, but more than a tenth of all weight. The heads differ: one of them
+# gives more than 30 % of its weight to the padding, another less than 10 %. The padding has no value to give: a head
+# that looks beyond the border takes nothing, and so it has a way to be silent.
 # :::
 #
 # ````{exercise} The corner
 # :label: sasa-exercise-border
 #
-# *Easy, 5 minutes.* The pixel in the corner of a large map has a window of 7 by 7, padded with zeros, and equal logits. Which
-# share of its weight does the padding take, in per cent, without decimals?
+# *Easy, 5 minutes.* The pixel in the corner of a large map has a window of 7 by 7, padded with zeros, and equal logits.
+# Which share of its weight does the padding take, in per cent, without decimals?
 #
 # :::{dropdown} Hint
 # Count the pixels of the window that are on the map.
@@ -497,11 +439,12 @@ exercises.try_judge(
 # ````
 
 # %% [markdown]
-# ## The stem
+# ## What does the attention stem do otherwise?
 #
-# A pixel of an image has three colours, too few to compare. The attention stem leaves the logits as they are and changes the
-# values: inside blocks of 4 by 4 pixels, each place $(a, b)$ of the block has a mixture of $m$ value matrices of its own, with
-# learned vectors of the row, the column and the matrix:
+# A pixel of an image has three colours, too few to compare pixels by, and a stem of plain attention loses. The
+# attention stem leaves the logits as they are and changes the values: inside blocks of 4 by 4 pixels, each place $(a,
+# b)$ of the block has a mixture of $m$ value matrices of its own, with learned vectors of the row, the column and the
+# matrix:
 #
 # :::{div} wide
 # $$p_{ab}^m = \text{softmax}_m\big((e_a + f_b) \cdot \nu^m\big),$$ (sasa-mixture)
@@ -509,8 +452,8 @@ exercises.try_judge(
 #
 # $$v_{ab} = \Big(\sum_m p_{ab}^m\, W_V^m\Big)\, x_{ab}.$$ (sasa-stem-value)
 #
-# So the value of a neighbour depends on where it lies: the stem takes back a piece of convolution. The sum over $m$ may be taken
-# before or after the product with $x$; mixed first, one matrix product for each pixel is enough.
+# So what a neighbour gives depends on where it lies, as in a convolution. The sum over $m$ may be taken before or after
+# the product with $x$; mixed first, one matrix product for each pixel is enough.
 
 # %% tags=["nbval-check-output"]
 stem = attnlib.create("sasa_stem", 3).double()
@@ -531,7 +474,7 @@ check(
     "mixed first = applied first", first_mixed, first_applied, atol=1e-12
 )
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "Show the code"}
 printed = paper.table("table-7")
 counted = paper.costs("Table 7")
 stems = printed[["stem", "top1", "flops_B"]].copy()
@@ -547,8 +490,8 @@ plots.table(stems, "Three attention stems of ResNet-50", digits=1)
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# Values that know their place gain 1.4 points over plain attention, and 0.4 over values made by a convolution (single runs of the
-# authors).
+# The stem takes back a piece of convolution, and needs it. Values that know their place gain 1.4 points over plain
+# attention, and 0.4 over values made by a convolution (single runs of the authors).
 # :::
 
 # %% mystnb={"code_prompt_show": "Hold the finding against the data"} tags=["hide-input"]
@@ -557,10 +500,73 @@ finding("gain 1.4 points", aware - plain)
 finding("0.4 over values made by a convolution", aware - convolved)
 
 # %% [markdown]
-# ## Windows, positions, content, as printed
+# ## Are the projections dense or grouped?
 #
-# What the paper varies in ResNet-50 with a convolutional stem (its Tables 4, 5 and 6); each number is a single run. Table 5 has
-# the accuracy on held-out training images, which is about 3 points higher than that of the others.
+# The chapter projects from all channels to all, though the paper's text has each head project its own channels. Which
+# of the two did the authors count? Built on the device `meta`, a network has shapes and no numbers, so that both are
+# counted in a moment:
+
+
+# %% tags=["nbval-check-output"]
+def size(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+sizes = {}
+for form in ("dense", "grouped"):
+    with torch.device("meta"):
+        sizes[form] = size(sasa_resnet(50, projections=form))
+    print(f"ResNet-50, {form}: {sizes[form]:,} parameters")
+C, s = 512, 7
+layer = attnlib.create("sasa", C, kernel_size=s)
+check("parameters of a layer", size(layer), 3 * C**2 + s * C)
+macs = attnlib.profile(layer, image_size=4, in_channels=C).macs
+check("multiply-adds of a layer", macs, 16 * (3 * C**2 + 3 * s**2 * C))
+finding("18.04 million", sizes["dense"] / 1e6)
+finding("14.74", sizes["grouped"] / 1e6)
+finding("prints 18.0", paper.table("table-1")["params_M"].iloc[-2])
+
+# %% [markdown]
+# :::{admonition} Finding
+# :class: finding
+# With dense projections the network has 18.04 million parameters, with grouped ones 14.74. The paper prints 18.0: its
+# text describes grouped projections, its numbers come from dense ones.
+# :::
+
+# %% [markdown]
+# ## What are windows, positions and content worth?
+#
+# Without positions the neighbours of a query may change places and nothing happens; with them it does. And where the
+# map is moved, the output moves with it, but for the border:
+
+# %% tags=["nbval-check-output", "hide-input"] mystnb={"code_prompt_show": "The three checks"}
+x = torch.randn(1, 8, 9, 7, dtype=torch.float64)
+window = x[..., 3:6, 2:5].flatten(2)
+order = [8, 2, 5, 1, 4, 0, 3, 7, 6]  # the middle stays
+exchanged = x.clone()
+exchanged[..., 3:6, 2:5] = window[..., order].view(1, 8, 3, 3)
+blind = copy.deepcopy(scratch)
+blind.rho.data.zero_()
+blind.kappa.data.zero_()
+at = (..., 4, 3)
+check(
+    "no positions, no order",
+    blind(exchanged)[at],
+    blind(x)[at],
+    atol=1e-12,
+)
+change = (scratch(exchanged)[at] - scratch(x)[at]).abs().max()
+assert change > 0.01, "with positions the order has to matter"
+
+moved, y = scratch(x.roll((2, 1), (2, 3))), scratch(x)
+inside = (..., slice(3, -1), slice(2, -1))
+expected = y.roll((2, 1), (2, 3))[inside]
+check("moves with the map", moved[inside], expected, atol=1e-12)
+
+# %% [markdown]
+# What is that worth in accuracy? The paper varies it in ResNet-50 with a convolutional stem (its Tables 4, 5 and 6),
+# each number a single run. Table 5 has the accuracy on held-out training images, which is about 3 points higher than
+# that of the others.
 
 # %% mystnb={"code_prompt_show": "Draw the figure", "image": {"alt": "Two panels against the side of the window. Upper: printed accuracy rises from 76.4 at 3 to 77.7 at 9 and is 77.6 at 11. Lower: printed and counted operations rise, the counted ones more steeply."}, "figure": {"caption": "Accuracy and operations by the side of the window.", "name": "sasa-window-side"}} tags=["hide-input"]
 sides = paper.table("table-4").set_index("k")
@@ -590,20 +596,21 @@ plt.show()
 # %% [markdown]
 # :::{admonition} Finding
 # :class: finding
-# A window of 7 instead of 3 takes the accuracy from 76.4 to 77.4 %; 9 is best, 77.7. From 3 to 11 the operations grow by 1.1
-# billion as printed, 1.3 as counted. Without positions, with absolute and with relative ones the accuracy is
-# 77.6, 78.2 and 80.2 %. And where it lies alone, without what is there, gives 76.9 %, with both 77.4.
+# Positions are worth most. Without any, with absolute and with relative ones the accuracy is 77.6, 78.2 and 80.2 %. A
+# window of 7 instead of 3 takes it from 76.4 to 77.4 %; 9 is best, 77.7. (From 3 to 11 the operations grow by 1.1
+# billion as printed, 1.3 as counted.) And content adds little to positions: $q \cdot r$ alone, without $q \cdot k$,
+# gives 76.9 %, with both 77.4.
 # :::
 #
-# The chapter's layer, which has learned with both, loses most without $q \cdot k$. There is no contradiction: to train
-# without a term is one thing, to take it away from a network that has learned with it is another; and the shapes there lie
-# anywhere in the image, at any angle.
+# The chapter found the opposite: its layer loses most without $q \cdot k$. There is no contradiction. To train without
+# a term is one thing, to take it away from a layer that has learned with it another; and the shapes there lie anywhere,
+# at any angle.
 #
-# ## In a detector
+# ## Does the detector fit its numbers?
 #
-# RetinaNet finds objects ({term}`object detection`): a {term}`backbone` makes maps, a pyramid joins maps of several sizes, and
-# heads name and box what is there. By the paper's Table 2 attention stands in all three. What is printed fits another network
-# than the text describes:
+# RetinaNet finds objects ({term}`object detection`): a {term}`backbone` makes maps, a pyramid joins maps of several
+# sizes, and heads name and box what is there. By the paper's Table 2 attention stands in all three. What is printed
+# fits another network than the text describes:
 
 # %% tags=["nbval-check-output"]
 claims = """retinanet-attention-flops retinanet-stem
@@ -611,7 +618,7 @@ claims = """retinanet-attention-flops retinanet-stem
 plots.verdicts(paper.verdicts(claims.split()))
 
 # %% [markdown]
-# ## All differences of text, numbers and ports
+# ## Where text, numbers and ports differ, in full
 
-# %% mystnb={"code_prompt_show": "Show the code"} tags=["nbval-check-output", "hide-input"]
+# %% mystnb={"code_prompt_show": "All differences"} tags=["nbval-check-output", "hide-cell"]
 plots.differences(paper)
