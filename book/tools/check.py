@@ -35,7 +35,7 @@ QUICK = "not thorough and not export and not cifar"
 # The cells of a chapter share a kernel: they stay in one process, in their order.
 NOTEBOOK_BY_NOTEBOOK = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 CELLS = [sys.executable, "-m", "pytest", "-q", "-p", "book.tools.differences"]
-CELLS += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
+CELLS += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "--durations=10", "--durations-min=5"]
 PAIRS, STAMPS, OUTPUTS = ([sys.executable, TOOLS / name] for name in ("pairs.py", "stamp.py", "outputs.py"))
 BUILD = [sys.executable, TOOLS / "build.py"]
 IMPORTS = [BIN / "lint-imports", "--no-cache"]
