@@ -6,6 +6,11 @@ Every network is that of the recipe `smoke`, on one thread; it is tested on imag
 three branches were trained, a row also says how many points of accuracy the network loses with other gates in all its
 blocks, and which share of what the gates let through above their mean lies on the object, by block, beside the share by
 chance: `turned` is the sum of the two turned gates, averaged over the channels, `spatial` the third gate.
+
+Two more variants ask why the third branch costs what it does. In one it stays at one half, and learns nothing. In the
+other all three learn, and their mean is stretched about one half by 3/2, so that two of them swing as far as they would
+without the third. `fresh` is the accuracy after the norms of the gates have taken their statistics anew, from images of
+another seed.
 """
 
 from collections.abc import Callable
@@ -21,12 +26,14 @@ from torch import Tensor, nn
 from attnlib import plots
 from attnlib.data.looking import share_inside
 from attnlib.data.shapes import generate
+from attnlib.networks import attention_modules
 from attnlib.scale_attention.triplet import BRANCHES, Triplet
 from attnlib.training import Recipe, Trained, train
 from benchmarks import exchanged
 from benchmarks.measure import TABLES, measure_runs
 
 TEST_IMAGES, TEST_SEED, LOOKED_AT, ORDERS = 2000, 7, 1000, 2
+STATISTICS_IMAGES, STATISTICS_SEED = 1000, 11
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("none", {}),
     "constant 1/2": ("constant", {"value": 0.5}),
@@ -35,7 +42,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "without H-C": ("triplet", {"channel_height": False}),
     "without H-W": ("triplet", {"spatial": False}),
     "all start at 1/2": ("triplet", {}),
+    "H-W stays at 1/2": ("triplet", {}),
+    "all three, swing of two": ("triplet", {}),
 }
+WITH_FRESH = ("all three", "without H-W", "H-W stays at 1/2", "all three, swing of two")
 SHORT = dict(zip(BRANCHES, ("C-W", "H-C", "H-W"), strict=True))
 Gates = dict[str, Tensor]
 
@@ -45,6 +55,28 @@ def close(module: Triplet) -> None:
     for branch in module.branches.values():
         nn.init.kaiming_normal_(branch.conv.weight, mode="fan_out")
         nn.init.zeros_(branch.norm.weight)
+
+
+as_released, plain_gates = Triplet.network_init_, Triplet._gates
+
+
+def freeze(module: Triplet) -> None:
+    """As `network_init_`; the third branch's norm, which starts with the scale 0, learns nothing."""
+    as_released(module)
+    module.branches["spatial"].norm.requires_grad_(False)
+
+
+def stretched(module: Triplet, x: Tensor) -> list[Tensor]:
+    """The gates divided by their number, of which the sum is (g_CW + g_HC + g_HW) / 2 - 1/4."""
+    x, *gates = plain_gates(module, x)
+    return [x, *(3 / 2 * gate - 1 / 12 for gate in gates)]
+
+
+CHANGES: dict[str, tuple[str, Callable]] = {
+    "all start at 1/2": ("network_init_", close),
+    "H-W stays at 1/2": ("network_init_", freeze),
+    "all three, swing of two": ("_gates", stretched),
+}
 
 
 def gates_of(module: Triplet, x: Tensor, order: Tensor | None = None) -> Gates:
@@ -103,23 +135,46 @@ def looks(model: nn.Module, inputs: Tensor, masks: Tensor) -> dict[str, float]:
     return shares
 
 
-def run(variant: str, seed: int) -> Trained:
-    attention, arguments = VARIANTS[variant]
-    start = patch.object(Triplet, "network_init_", close) if variant == "all start at 1/2" else nullcontext()
-    with start:
-        return train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
+def take_statistics(trained: Trained) -> None:
+    """Give the gates' norms the mean statistics of batches of 100 images, which no run has trained on."""
+    images, _, _ = generate(STATISTICS_IMAGES, STATISTICS_SEED)
+    blocks = attention_modules(trained.model).values()
+    norms = [branch.norm for block in blocks for branch in block.branches.values()]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean
+        norm.train()
+    with torch.no_grad():
+        for inputs in trained.inputs(images).split(100):
+            trained.model(inputs)
+    for norm in norms:
+        norm.eval()
 
 
 def rows(variant: str, seed: int) -> list[dict[str, Any]]:
-    trained = run(variant, seed)
+    change = patch.object(Triplet, *CHANGES[variant]) if variant in CHANGES else nullcontext()
+    with change:
+        return [row(variant, seed)]
+
+
+def row(variant: str, seed: int) -> dict[str, Any]:
+    attention, arguments = VARIANTS[variant]
+    trained = train(Recipe.named("smoke", attention=attention, attention_args=arguments, seed=seed))
+    trained.model.eval()
     images, labels, masks = generate(TEST_IMAGES, TEST_SEED)
     labels, masks = torch.from_numpy(labels), torch.from_numpy(masks)
-    right = trained.predict(images).argmax(1) == labels
-    found = {"accuracy": round(right.double().mean().item(), 4)}
+
+    def right() -> float:
+        return round((trained.predict(images).argmax(1) == labels).double().mean().item(), 4)
+
+    found = {"accuracy": right()}
     if variant == "all three":
         model, inputs = trained.model.eval(), trained.inputs(images[:LOOKED_AT])
         found |= losses(model, inputs, labels[:LOOKED_AT]) | looks(model, inputs, masks[:LOOKED_AT])
-    return [found]
+    if variant in WITH_FRESH:
+        take_statistics(trained)
+        found["fresh"] = right()
+    return found
 
 
 def main(
