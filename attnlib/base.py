@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from attnlib.errors import unknown
 
@@ -303,11 +302,14 @@ def may_be_read(layer: nn.Module) -> bool:
 
 
 def _hooked(layer: nn.Module) -> bool:
+    # Nothing public says whether a layer has hooks.
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
-    if any(hooks):
-        return True
-    # FlopCounterMode hooks all modules, for their names alone.
-    return not torch.compiler.is_compiling() and bool(_has_any_global_hook()) and not is_counted()
+    return any(hooks) or is_watched()
+
+
+def is_watched() -> bool:
+    """Whether a hook sees every layer, as those of counters do (torch's FlopCounterMode is one)."""
+    return not torch.compiler.is_compiling() and bool(_has_any_global_hook())
 
 
 def _synchronises(layer: nn.Module) -> bool:
@@ -320,13 +322,6 @@ def _synchronises(layer: nn.Module) -> bool:
         and group.is_initialized()
         and group.get_world_size() > 1
     )
-
-
-def is_counted() -> bool:
-    """Whether torch's FlopCounterMode looks on: it sees products in layers and matrix products, not in faster forms."""
-    if not torch._C._len_torch_dispatch_stack():
-        return False
-    return any(type(mode).__module__ == "torch.utils.flop_counter" for mode in _get_current_dispatch_mode_stack())
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -40,7 +40,7 @@ MODULES = ("none", *(key for key in (*attnlib.list_modules(), "constant") if att
 PRODUCTS = ("convolution", "linear", "matmul", "attention")
 
 _PACKAGE = Path(attnlib.__file__).parent
-_DECIDING = ("networks", "scale_attention", "self_attention", "profiling", "base.py", "catalogue.py", "registry.py")
+_DECIDING = ("networks", "kernels", "scale_attention", "self_attention", "profiling", "base.py", "catalogue.py", "registry.py")
 
 
 def stamp() -> dict[str, Any]:

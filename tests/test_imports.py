@@ -99,7 +99,7 @@ def test_creating_a_module_loads_its_file_and_no_other_module_s(stages):
             name for name in stages[key] if name.startswith(("attnlib.scale_attention.", "attnlib.self_attention."))
         }
         created = {f"attnlib.scale_attention.{created}" for created in KEYS[: position + 1]}
-        shared = {"attnlib.scale_attention.fused", "attnlib.scale_attention.norms"}  # what several modules are made of
+        shared = {"attnlib.scale_attention.norms"}  # what several modules are made of
         assert files - shared == created
     assert not HEAVY & packages(stages[KEYS[-1]])
 

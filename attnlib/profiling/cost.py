@@ -113,8 +113,8 @@ def profile(
     attention (`sdpa_kernel(SDPBackend.MATH)` shows it) nor products with a vector. Those that hook layers, as thop and
     torchinfo, see the products of layers and none of attention; thop leaves out layers of a derived class (in SEM) and
     adds norms and pooling, torchinfo adds biases and norms and takes a linear layer of many rows for one row. Where
-    layers are hooked our modules call each of them: `sasa_stem` and `non_local` with pairwise="concat" then take more
-    products than the form that is counted here.
+    layers are hooked, as by all of these, our modules call each of them: `sasa_stem` and `non_local` with
+    pairwise="concat" then take more products than the form that is counted here.
 
     Args:
         model: any network or module that takes a map (1, in_channels, H, W).

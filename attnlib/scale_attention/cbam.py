@@ -5,7 +5,6 @@ pixel's maximum and mean through one 7 x 7 convolution. Status: nearly all param
 as in SE; the spatial gate has 100, two of them of a batch norm that the paper does not mention.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlib.base import ScaleAttention, check_choice, check_count, check_flag, check_map, check_odd, check_reduction
-from attnlib.scale_attention.fused import gated_in_turn, pooled
 from attnlib.scale_attention.pooled_gate import PooledGate
 
 ORDERS = ("channel-first", "spatial-first", "parallel")
@@ -105,24 +103,13 @@ class CBAM(ScaleAttention):
         self.spatial_gate = SpatialGate(channels, kernel_size, descriptor, norm) if spatial else None
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
-        return math.prod(self._attend(x)[1])
-
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        return self._attend(x)[0]
-
-    def _attend(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C H W"], list[Tensor]]:
-        """The output, and the gates that x was multiplied by on the way."""
         self._check(x)
-        gates: list[Tensor] = []
-        for step in self._steps():
-            logits = 0
-            for part in step:
-                # What is handed on of x stays in here: as an output of `part` it would reach users' hooks, whose
-                # gradient `fused` adds to in place.
-                x, statistics = part.pool(x, *gates)
-                logits = logits + part(*statistics)
-            gates.append(torch.sigmoid(logits).to(x.dtype))
-        return gated_in_turn(x, *gates), gates
+        gate = None
+        for parts in self._steps():
+            z = x if gate is None else x * gate
+            own = torch.sigmoid(sum(part(*part.pool(z)) for part in parts)).to(x.dtype)
+            gate = own if gate is None else gate * own
+        return gate
 
     def _steps(self) -> list[list[nn.Module]]:
         """The gates one after another, in parallel those that share a sigmoid."""
@@ -163,17 +150,14 @@ class ChannelGate(nn.Module):
         self.reduce = nn.Linear(channels, hidden, bias=bias)  # W_0
         self.expand = nn.Linear(hidden, channels, bias=bias)  # W_1
 
-    def pool(
-        self, x: Float[Tensor, "N C H W"], gate: Float[Tensor, "N 1 H W"] | None = None
-    ) -> tuple[Float[Tensor, "N C H W"], Sequence[Tensor]]:
-        """x, and the vectors of the map, gated already or not, that the bottleneck takes."""
-        if len(self.pools) == 2:
-            return pooled(x, (2, 3), gate=gate)
-        z = x if gate is None else x * gate
-        if "avg" in self.pools:
-            return x, [z.mean((2, 3))]
+    def pool(self, x: Float[Tensor, "N C H W"]) -> list[Float[Tensor, "N C 1 1"]]:
+        """The vectors that the bottleneck takes."""
         # `max` rather than `amax`: the first of equal maxima gets the gradient, as in the released pooling.
-        return x, [z.flatten(2).max(2).values]
+        found = {
+            "avg": lambda: x.mean((2, 3), keepdim=True),
+            "max": lambda: x.flatten(2).max(2).values[..., None, None],
+        }
+        return [found[pool]() for pool in POOLS if pool in self.pools]
 
     def forward(self, *vectors: Tensor) -> Float[Tensor, "N C 1 1"]:
         logits = sum(self.expand(torch.relu(self.reduce(z.flatten(1)))) for z in vectors)
@@ -190,11 +174,8 @@ class SpatialGate(PooledGate):
         super().__init__(2 if descriptor == "max-avg" else 1, kernel_size, norm)
         self.descriptor = nn.Conv2d(channels, 1, 1, bias=False) if descriptor == "conv" else None
 
-    def pool(
-        self, x: Float[Tensor, "N C H W"], gate: Float[Tensor, "N C 1 1"] | None = None
-    ) -> tuple[Float[Tensor, "N C H W"], Sequence[Tensor]]:
-        """x, and the maps that the convolution takes of the map, gated already or not."""
+    def pool(self, x: Float[Tensor, "N C H W"]) -> list[Float[Tensor, "N maps H W"]]:
+        """The maps that the convolution takes."""
         if self.descriptor is not None:
-            return x, [self.descriptor(x if gate is None else x * gate)]
-        x, (mean, largest) = pooled(x, 1, gate=gate)
-        return x, [torch.cat([largest, mean], 1)]
+            return [self.descriptor(x)]
+        return [torch.cat([x.max(1, keepdim=True).values, x.mean(1, keepdim=True)], 1)]

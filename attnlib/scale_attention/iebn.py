@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlib import kernels
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_map, check_number, may_be_read
-from attnlib.scale_attention.fused import batch_moments, gated
-from attnlib.scale_attention.norms import check_affine, check_values
+from attnlib.kernels.iebn import normalised
+from attnlib.scale_attention.norms import check_affine, check_values, track
 
 
 class IEBN(ScaleAttention):
@@ -62,25 +63,32 @@ class IEBN(ScaleAttention):
         check_map(x, self.channels)
         return self._gate(at_least_float32(x).mean((2, 3), keepdim=True)).to(x.dtype)
 
-    def _gate(self, means: Float[Tensor, "N C 1 1"]) -> Float[Tensor, "N C 1 1"]:
-        """delta of the channel means of each image."""
-        return torch.sigmoid(self.gate_scale.view(-1, 1, 1) * means + self.gate_shift.view(-1, 1, 1))
-
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         check_map(x, self.channels)
         check_affine("IEBN", self.norm, "weight", "bias")
         check_values("IEBN", self.norm, x.numel() // self.channels, x.shape)
-        norm, dtype = self.norm, x.dtype
-        if not may_be_read(norm):  # the layer is called: x_hat gamma is what it gives without its shift
-            shift = norm.bias.view(-1, 1, 1)
-            return ((norm(x) - shift) * self.gate(x) + shift).to(dtype)
-        if norm.training:
-            x, means, mean, variance = batch_moments(x, norm)
+        norm, bias = self.norm, self.norm.bias.view(-1, 1, 1)
+        if not may_be_read(norm):  # the layer is called: it gives weight x_hat + bias, of which the first is gated
+            return ((norm(x) - bias) * self.gate(x) + bias).to(x.dtype)
+        if kernels.serves(x, *self.parameters()):
+            y, mean, variance = normalised(x, self._gate, norm.weight, norm.bias, norm.eps, self._running())
         else:
-            means = at_least_float32(x).mean((2, 3), keepdim=True)
-            mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
-        scale = norm.weight.view(-1, 1, 1) * self._gate(means) * torch.rsqrt(variance + norm.eps)
-        return (gated(x, scale) + (norm.bias.view(-1, 1, 1) - mean * scale)).to(dtype)
+            exact = at_least_float32(x)
+            means = exact.mean((2, 3), keepdim=True)
+            mean, variance = self._running() or (exact.mean((0, 2, 3)), exact.var((0, 2, 3), correction=0))
+            scale = (norm.weight * torch.rsqrt(variance + norm.eps)).view(-1, 1, 1) * self._gate(means)
+            y = x * scale + (bias - mean.view(-1, 1, 1) * scale)
+        if norm.training:
+            track(norm, mean, variance, x.numel() // self.channels)
+        return y.to(x.dtype)
+
+    def _gate(self, means: Float[Tensor, "N C 1 1"]) -> Float[Tensor, "N C 1 1"]:
+        """delta of the channel means of each image."""
+        return torch.sigmoid(self.gate_scale.view(-1, 1, 1) * means + self.gate_shift.view(-1, 1, 1))
+
+    def _running(self) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]] | None:
+        """Mean and variance in eval mode; in train mode they are the batch's."""
+        return None if self.norm.training else (self.norm.running_mean, self.norm.running_var)
 
     def extra_repr(self) -> str:
         return f"{self.channels}"

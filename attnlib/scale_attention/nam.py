@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlib.base import ScaleAttention, at_least_float32, check_count, check_flag, check_map, check_size, may_be_read
-from attnlib.scale_attention.fused import batch_moments, counted, fusable, self_gated, track
-from attnlib.scale_attention.norms import check_affine, check_values
+from attnlib.base import ScaleAttention, check_count, check_flag, check_map, check_size, may_be_read
+from attnlib.scale_attention.norms import check_affine, check_values, counted
 
 
 class NAM(ScaleAttention):
@@ -92,58 +91,26 @@ class NAM(ScaleAttention):
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         self._check(x)
         if self.channel_norm is not None:
-            x = self._channel_gated(x)
+            x = x * self.channel_gate(x)
         return x if self.spatial_norm is None else x * self.spatial_gate(x)
 
-    def _channel_gated(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """x * channel_gate(x) where the norm's statistics are folded in, so that all is one scale and shift."""
-        norm = self.channel_norm
-        if not (may_be_read(norm) and fusable(x, norm.weight)):
-            return x * self.channel_gate(x)
-        if norm.training:
-            x, _, mean, variance = batch_moments(x, norm)
-        else:
-            mean, variance = norm.running_mean.view(-1, 1, 1), norm.running_var.view(-1, 1, 1)
-        scale, shift = self._line(norm, mean, variance)
-        return self_gated(x, scale[None], shift[None])
-
     def channel_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """sigmoid(w_c B(x)). The weight goes into the norm's scale and shift, so that the map is read once for it."""
-        norm, weight = self.channel_norm, self.scale_weights(self.channel_norm.weight)
-        if not may_be_read(norm):
-            return torch.sigmoid(weight.view(-1, 1, 1) * norm(x)).to(x.dtype)
-        share = counted(norm) if norm.training else 0.0
-        z = F.batch_norm(
-            x,
-            norm.running_mean,
-            norm.running_var,
-            weight * norm.weight,
-            weight * norm.bias,
-            norm.training,
-            share,
-            norm.eps,
-        )
-        return torch.sigmoid(z)
+        """sigmoid(w_c B(x))."""
+        return torch.sigmoid(self._weighted(self.channel_norm, x)).to(x.dtype)
 
     def spatial_gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """sigmoid(w_i B_s(x)), normalised in place of the (N, H W, C) copy that a batch norm layer would need."""
-        norm = self.spatial_norm
-        if not may_be_read(norm):
-            z = norm(x.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(x)
-            return torch.sigmoid(self.scale_weights(norm.weight).view(self.size) * z).to(x.dtype)
-        if norm.training:
-            variance, mean = torch.var_mean(at_least_float32(x), (0, 1), correction=0)
-            track(norm, mean, variance, x.shape[0] * x.shape[1])
-        else:
-            mean, variance = norm.running_mean.view(self.size), norm.running_var.view(self.size)
-        scale, shift = self._line(norm, mean, variance)
-        return torch.sigmoid(torch.addcmul(shift, x, scale)).to(x.dtype)
+        """sigmoid(w_i B_s(x)): each channel of each image is a row of H W values, one for each scale."""
+        rows = x.reshape(-1, math.prod(self.size))
+        return torch.sigmoid(self._weighted(self.spatial_norm, rows)).view_as(x).to(x.dtype)
 
-    def _line(self, norm: nn.Module, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift of w B(x) as a function of x, in the shape of the statistics."""
+    def _weighted(self, norm: nn.Module, x: Float[Tensor, "N scales *size"]) -> Float[Tensor, "N scales *size"]:
+        """w B(x). A plain norm's scale and shift take the weight in, so that x is read once for both."""
         weight = self.scale_weights(norm.weight)
-        scale = (weight * norm.weight).view_as(mean) * torch.rsqrt(variance + norm.eps)
-        return scale, (weight * norm.bias).view_as(mean) - mean * scale
+        if not may_be_read(norm):
+            return weight.view(-1, *[1] * (x.dim() - 2)) * norm(x)
+        share = counted(norm) if norm.training else 0.0
+        scale, shift = weight * norm.weight, weight * norm.bias
+        return F.batch_norm(x, norm.running_mean, norm.running_var, scale, shift, norm.training, share, norm.eps)
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""

@@ -34,3 +34,17 @@ def check_affine(part: str, norm: nn.Module, *names: str) -> None:
                 f"{part} reads the {name} of its norm, which {type(norm).__name__} does not have; wrap the whole "
                 f"module instead, or let the wrapper show its layer's {name}"
             )
+
+
+@torch.no_grad()
+def track(norm: nn.Module, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics as a batch norm layer does, from the biased variance of `count` values."""
+    share = counted(norm)
+    norm.running_mean.lerp_(mean.to(norm.running_mean), share)
+    norm.running_var.lerp_((variance * (count / (count - 1))).to(norm.running_var), share)
+
+
+def counted(norm: nn.Module) -> float:
+    """Count one more batch; its share in the running statistics: momentum, or where it is None that of an average."""
+    norm.num_batches_tracked.add_(1)
+    return 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum

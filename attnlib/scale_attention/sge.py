@@ -5,15 +5,11 @@ more than elsewhere the group is kept, where less it is dimmed. Status: does wha
 group; starts as a constant gate of sigmoid(1) = 0.731, so compare it with that constant.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd import Function
 
 from attnlib.base import ScaleAttention, at_least_float32, check_count, check_divides, check_flag, check_map
-from attnlib.scale_attention.fused import chunks, differentiable, fusable, sigmoid_backward
 
 EPS = 1e-5  # added to the deviation
 
@@ -62,8 +58,8 @@ class SGE(ScaleAttention):
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         check_map(x, self.channels)
-        function = GroupGated.apply if fusable(x, self.weight) else group_gated
-        return function(x.unflatten(1, (self.groups, -1)), self.weight, self.bias, self.unbiased).flatten(1, 2)
+        x = x.unflatten(1, (self.groups, -1))
+        return (x * group_gate(x, self.weight, self.bias, self.unbiased)).flatten(1, 2)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, groups={self.groups}, unbiased={self.unbiased}"
@@ -84,66 +80,6 @@ def group_gate(
 def freedom(x: Float[Tensor, "N G width H W"], unbiased: bool) -> float:
     """H W - 1 or H W; one pixel has no unbiased deviation, and anything but 0 in its place keeps 0 / 0 out."""
     return x.shape[3] * x.shape[4] - int(unbiased) + 1e-30
-
-
-def group_gated(
-    x: Float[Tensor, "N G width H W"], weight: Float[Tensor, " G"], bias: Float[Tensor, " G"], unbiased: bool
-) -> Float[Tensor, "N G width H W"]:
-    return x * group_gate(x, weight, bias, unbiased)
-
-
-class GroupGated(Function):
-    """`group_gated` in one pass over the map: chunks of images stay in the cache from similarity to product."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, unbiased: bool) -> Tensor:
-        y, mean = torch.empty_like(x), x.new_empty(*x.shape[:3], 1, 1)
-        centred, deviation = x.new_empty(*x.shape[:2], 1, *x.shape[3:]), x.new_empty(*x.shape[:2], 1, 1, 1)
-        degrees = freedom(x, unbiased)
-        for rows, (product,) in chunks(x, 1):
-            torch.mean(x[rows], (3, 4), keepdim=True, out=mean[rows])
-            torch.mul(x[rows], mean[rows], out=product)
-            c = torch.sum(product, 2, keepdim=True, out=centred[rows])
-            c -= c.mean((3, 4), keepdim=True)
-            torch.linalg.vector_norm(c, dim=(3, 4), keepdim=True, out=deviation[rows]).mul_(degrees**-0.5)
-            gate = _gate(c, weight, bias, deviation[rows])
-            torch.mul(x[rows], gate, out=y[rows])
-        ctx.save_for_backward(x, weight, bias)
-        ctx.statistics, ctx.unbiased = (mean, centred, deviation), unbiased
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return differentiable(group_gated, ctx, [x, weight, bias, ctx.unbiased], [gradient])
-        (mean, centred, deviation), pixels = ctx.statistics, x.shape[3] * x.shape[4]
-        degrees = freedom(x, ctx.unbiased)
-        dx, (dweight, dbias) = torch.empty_like(x), x.new_zeros(2, len(weight))
-        for rows, (product,) in chunks(x, 1):
-            c, d = centred[rows], deviation[rows]
-            gate = _gate(c, weight, bias, d)
-            torch.mul(gradient[rows], gate, out=dx[rows])
-            torch.mul(gradient[rows], x[rows], out=product)
-            # Through the sigmoid of slope * c + beta, slope = gamma / (d + eps).
-            logit = product.sum(2, keepdim=True)
-            sigmoid_backward(logit, gate, grad_input=logit)
-            slope = _column(weight) / (d + EPS)
-            total = logit.sum((3, 4), keepdim=True)
-            along = torch.mul(logit, c, out=gate).sum((3, 4), keepdim=True)
-            dbias += total.sum((0, 2, 3, 4))
-            dweight += (along / (d + EPS)).sum((0, 2, 3, 4))
-            # Through the deviation, whose derivative c / (degrees d) is 0 where there is none, and the centring.
-            by_deviation = torch.where(d > 0, along * slope / ((d + EPS) * d * degrees), 0)
-            dc = logit.mul_(slope).addcmul_(c, by_deviation, value=-1).sub_(total * slope, alpha=1 / pixels)
-            # Through the similarity, a product of x and its own mean.
-            by_mean = torch.mul(x[rows], dc, out=product).sum((3, 4), keepdim=True)
-            dx[rows].addcmul_(dc, mean[rows]).add_(by_mean, alpha=1 / pixels)
-        return dx, dweight, dbias, None
-
-
-def _gate(centred: Tensor, weight: Tensor, bias: Tensor, deviation: Tensor) -> Tensor:
-    return torch.mul(centred, _column(weight) / (deviation + EPS)).add_(_column(bias)).sigmoid_()
 
 
 def _column(vector: Tensor) -> Tensor:

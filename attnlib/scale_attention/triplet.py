@@ -5,12 +5,15 @@ channels; the map is multiplied by the mean of the three gates. Status: 300 para
 gates slide a kernel over the channels, so that the order of the channels matters.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlib import kernels
 from attnlib.base import ScaleAttention, check_count, check_flag, check_map, check_odd
-from attnlib.scale_attention.fused import gated, pooled
+from attnlib.kernels.triplet import attended, convolved_in_bands
 from attnlib.scale_attention.pooled_gate import PooledGate
 
 # Branch -> the axis that is pooled away. It changes places with the channels, and the gate's map is what is left, in
@@ -67,23 +70,32 @@ class Triplet(ScaleAttention):
         self.branches = nn.ModuleDict({name: PooledGate(2, kernel_size) for name, flag in chosen.items() if flag})
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N #C #H #W"]:
-        _, *gates = self._gates(x)
-        return sum(gates)
+        self._check(x)
+        pools = [(x.mean(axis, keepdim=True), x.max(axis, keepdim=True).values) for axis in self._axes()]
+        first, *others = self._shares(pools)
+        return sum(others, start=first).to(x.dtype)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        return gated(*self._gates(x))
-
-    def _gates(self, x: Float[Tensor, "N C H W"]) -> list[Tensor]:
-        """x and, to be added up, the gate of every branch divided by their number."""
+        convolutions = [branch.conv for branch in self.branches.values()]
+        if not kernels.serves(x, *self.parameters(), layers=convolutions):
+            return x * self.gate(x)
         self._check(x)
-        axes = [BRANCHES[name] for name in self.branches]
-        x, *statistics = pooled(x, *axes)
-        gates = []
-        for branch, axis, (mean, largest) in zip(self.branches.values(), axes, statistics, strict=True):
+        return attended(x, self._axes(), lambda pools: self._shares(pools, convolved_in_bands))
+
+    def _shares(
+        self, pools: list[tuple[Tensor, Tensor]], convolve: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> list[Tensor]:
+        """Each branch's part of the gate, from mean and maximum over its axis: g / number of branches."""
+        shares = []
+        for branch, axis, (mean, largest) in zip(self.branches.values(), self._axes(), pools, strict=True):
             z = torch.cat([largest, mean], axis).transpose(1, axis)
-            gate = torch.sigmoid(branch(z)).transpose(1, axis)
-            gates.append((gate / len(axes)).to(x.dtype))
-        return [x, *gates]
+            g = torch.sigmoid(branch(z, convolve)).transpose(1, axis)
+            shares.append(g / len(self.branches))
+        return shares
+
+    def _axes(self) -> list[int]:
+        """What each branch pools away."""
+        return [BRANCHES[name] for name in self.branches]
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""

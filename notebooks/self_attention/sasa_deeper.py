@@ -92,7 +92,7 @@ paper = attnlib.paper("sasa")
 #
 # $$S_\ast = \log \sum_{(a, b)\ \text{beyond}} e^{q \cdot r_{a - i,\, b - j}}.$$ (sasa-beyond)
 #
-# The package takes this dense form up to three windows' area, and the shifts above (`attnlib/self_attention/local.py`).
+# The package takes this dense form up to three windows' area, and the shifts above (`attnlib/kernels/local.py`).
 # The check holds output and all five gradients of both against the form that copies, with both borders: 6 by 8 pixels
 # are dense (48 are fewer than three windows of 25), 9 by 11 are shifts.
 

@@ -13,8 +13,6 @@ from attnlib.profiling.trace import count_operations
 
 # What reads a layer's weights in a faster form: the module, its arguments, and the layers.
 READ = {
-    "bam": ({}, ["spatial_branch.0"]),
-    "cbam": ({"reduction": 4}, ["spatial_gate.conv"]),
     "triplet": ({}, ["branches.channel_width.conv", "branches.channel_height.conv", "branches.spatial.conv"]),
     "sasa_stem": ({"out_channels": 8, "heads": 2}, ["value.0", "value.3"]),
     "iebn": ({}, ["norm"]),
@@ -79,7 +77,7 @@ def test_a_hook_on_all_modules_sees_the_layer(key, path):
     assert layer in seen
 
 
-@pytest.mark.parametrize("key", ["bam", "cbam", "sasa_stem"])
+@pytest.mark.parametrize("key", ["triplet", "sasa_stem"])
 def test_spectral_norm_trains_and_pruning_lasts_two_steps(key):
     path = READ[key][1][0]
     module, x = built(key)
@@ -109,7 +107,7 @@ class Adapted(nn.Module):
         return self.scale * self.layer(x)
 
 
-@pytest.mark.parametrize("key", ["bam", "cbam", "triplet", "sasa_stem"])
+@pytest.mark.parametrize("key", ["triplet", "sasa_stem"])
 def test_a_wrapped_layer_takes_part(key):
     path = READ[key][1][0]
     module, x = built(key)

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-import attnlib.scale_attention.nam
 from attnlib import create
 from attnlib.networks import create as create_network
 from attnlib.scale_attention.nam import sparsity_penalty
@@ -114,9 +113,7 @@ def test_statistics_move_as_a_batch_norm_layer_s():
         torch.testing.assert_close(nam.channel_norm.get_buffer(name), buffer)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_update_bn_averages_over_all_batches(fused, monkeypatch):
-    monkeypatch.setattr(attnlib.scale_attention.nam, "fusable", lambda *tensors: fused)
+def test_update_bn_averages_over_all_batches():
     generator = torch.Generator().manual_seed(0)
     batches = [torch.randn(3, 6, 5, 4, dtype=torch.float64, generator=generator) + k for k in range(3)]
     for arguments, norm, flat in (
