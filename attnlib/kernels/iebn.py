@@ -55,7 +55,7 @@ class _Moments(Function):
             torch.mean(x[rows], (2, 3), keepdim=True, out=mean[rows])
             torch.sub(x[rows], mean[rows], out=centred)
             torch.mean(centred.square_(), (2, 3), keepdim=True, out=variance[rows])
-        return x, mean, variance
+        return x.view_as(x), mean, variance
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, ...]) -> None:

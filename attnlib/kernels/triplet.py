@@ -52,7 +52,7 @@ class _Pooled(Function):
                     torch.amax(x[rows], axis, keepdim=True, out=largest[rows])
                 else:
                     largest[rows], place[rows] = _first_maxima(x[rows], axis)
-        return x, *(statistic for pair in found for statistic in pair), *(p for p in places if p is not None)
+        return x.view_as(x), *(statistic for pair in found for statistic in pair), *(p for p in places if p is not None)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

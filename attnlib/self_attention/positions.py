@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from attnlib.base import is_counted
+from attnlib.base import is_watched
 
 
 def to_positions(x: Float[Tensor, "N C *size"]) -> Float[Tensor, "N positions C"]:
@@ -43,7 +43,7 @@ def attention(
     plain form, which is computed where somebody asks for them.
     """
     inputs = query, key, value
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_counted():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_watched():
         return _by_kernel(*inputs, scale)
     if _transformed(*inputs):
         return _plainly(*inputs, scale)
