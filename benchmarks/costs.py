@@ -40,7 +40,8 @@ MODULES = ("none", *(key for key in (*attnlib.list_modules(), "constant") if att
 PRODUCTS = ("convolution", "linear", "matmul", "attention")
 
 _PACKAGE = Path(attnlib.__file__).parent
-_DECIDING = ("networks", "kernels", "scale_attention", "self_attention", "profiling", "base.py", "catalogue.py", "registry.py")
+_FOLDERS = ("networks", "kernels", "scale_attention", "self_attention", "profiling")
+_DECIDING = (*_FOLDERS, "base.py", "catalogue.py", "registry.py")
 
 
 def stamp() -> dict[str, Any]:

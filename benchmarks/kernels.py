@@ -1,14 +1,15 @@
 """What each form of attnlib/kernels gains over the form to read, alone and in a training step of a network.
 
     python -m benchmarks.kernels --threads 2         all of them: five minutes on two cores with nothing else running
-    python -m benchmarks.kernels -k triplet          one of them; nothing is filed
+    python -m benchmarks.kernels -k triplet          one of them
 
 A kernel stays while it is at least 1.25 times as fast alone (the geometric mean over the maps, forward and forward with
 backward) and a training step of ResNet-20 gains 8 %. A ratio is kernel / readable, both timed in turn in one process.
 """
 
+import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,14 +22,15 @@ from torch import nn
 from attnlib import create, info, kernels, networks
 from attnlib.base import check_choice
 from attnlib.training.allocator import keep_freed_memory
-from benchmarks.measure import TABLES, Comparison, compare, header, save
+from benchmarks.measure import TABLES, compare, measure_runs
 from benchmarks.modules import PASSES, SIZES, step
 
-KEYS = ("triplet", "cbam", "iebn", "sa", "sasa")
+KEYS = ("iebn", "sa", "sasa", "triplet")
 # What holds every window in its form to read has to fit.
 BATCHES = {"sasa": {"64x32x32": 8, "256x8x8": 32, "256x56x56": 1, "512x28x28": 1}}
+PAIRS = 5
 # Network, images and their side, and how many pairs are timed.
-STEPS = {"resnet20": (128, 32, 9), "resnet50": (8, 224, 5)}
+STEPS = {"resnet20": (128, 32, 7), "resnet50": (8, 224, 3)}
 
 
 def readably(run: Callable[[], None]) -> Callable[[], None]:
@@ -39,23 +41,25 @@ def readably(run: Callable[[], None]) -> Callable[[], None]:
     return without
 
 
-def alone(key: str, pairs: int) -> Iterator[tuple[str, str, Comparison]]:
-    """Map, pass and ratio."""
-    for size, (batch, *shape) in SIZES.items():
-        torch.manual_seed(0)
-        module = create(key, shape[0], **info(key).arguments_for(shape[0], tuple(shape[1:])))
-        for parameter in module.parameters():
-            nn.init.normal_(parameter, std=0.1)
-        x = torch.randn(BATCHES.get(key, {}).get(size, batch), *shape)
-        for which in PASSES:
-            run = step(module, x, which, "eager")
-            yield size, which, compare(run, readably(run), x.device, pairs)
-
-
-def in_a_network(key: str, name: str) -> Comparison:
-    """A step of SGD with momentum."""
-    batch, side, pairs = STEPS[name]
+def measure(kernel: str, where: str, which: str) -> list[dict[str, Any]]:
+    """The row of one kernel on one map or in one network."""
     torch.manual_seed(0)
+    run, pairs = in_a_network(kernel, where) if where in STEPS else alone(kernel, where, which)
+    return [compare(run, readably(run), torch.device("cpu"), pairs).as_row()]
+
+
+def alone(key: str, size: str, which: str) -> tuple[Callable[[], None], int]:
+    """What is timed on a map, and how many pairs."""
+    batch, *shape = SIZES[size]
+    module = create(key, shape[0], **info(key).arguments_for(shape[0], tuple(shape[1:])))
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return step(module, torch.randn(BATCHES.get(key, {}).get(size, batch), *shape), which, "eager"), PAIRS
+
+
+def in_a_network(key: str, name: str) -> tuple[Callable[[], None], int]:
+    """A step of SGD with momentum, and how many pairs."""
+    batch, side, pairs = STEPS[name]
     network = networks.create(name, classes=10, attention=key).train()
     images, labels = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
     optimiser = torch.optim.SGD(network.parameters(), 1e-3, 0.9)
@@ -65,39 +69,38 @@ def in_a_network(key: str, name: str) -> Comparison:
         nn.functional.cross_entropy(network(images), labels).backward()
         optimiser.step()
 
-    return compare(run, readably(run), images.device, pairs)
+    return run, pairs
 
 
-def rows_of(key: str, pairs: int) -> Iterator[dict[str, Any]]:
-    for size, which, found in alone(key, pairs):
-        yield {"kernel": key, "where": size, "pass": which, **found.as_row()}
-    for name in STEPS:
-        yield {"kernel": key, "where": name, "pass": "training step", **in_a_network(key, name).as_row()}
+def runs_of(key: str) -> list[dict[str, Any]]:
+    """Every measurement of a kernel; of SASA none where all its windows would not fit."""
+    maps = [{"kernel": key, "where": size, "which": which} for size in SIZES for which in PASSES]
+    steps = [{"kernel": key, "where": name, "which": "training step"} for name in STEPS]
+    return maps + (steps[:1] if key == "sasa" else steps)
 
 
-def show(rows: list[dict[str, Any]], console: Console) -> None:
+def show(rows: list[dict[str, Any]]) -> None:
     """A line for each kernel: means alone, then the steps."""
     table = Table("kernel", *PASSES, *STEPS, title="time of the kernel / of the form to read")
     for key in dict.fromkeys(row["kernel"] for row in rows):
         own = [row for row in rows if row["kernel"] == key]
-        means = (statistics.geometric_mean(row["ratio"] for row in own if row["pass"] == which) for which in PASSES)
-        steps = (next(row["ratio"] for row in own if row["where"] == name) for name in STEPS)
+        means = (statistics.geometric_mean(row["ratio"] for row in own if row["which"] == which) for which in PASSES)
+        steps = (row["ratio"] for row in own if row["where"] in STEPS)
         table.add_row(key, *(f"{ratio:.2f}" for ratio in (*means, *steps)))
-    console.print(table)
+    Console().print(table)
 
 
 def main(
     keys: Annotated[
-        list[str] | None,
-        typer.Option("--kernel", "-k", help=f"One of {', '.join(KEYS)}; may be repeated; default all."),
+        list[str] | None, typer.Option("--kernel", "-k", help=f"Of {', '.join(KEYS)}; may be repeated; default all.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all cores.")] = None,
-    pairs: Annotated[int, typer.Option(min=2, help="How often each pair is timed alone.")] = 9,
-    output: Annotated[
-        Path | None, typer.Option(help="Where the rows go. A full run goes to the package's results if not given.")
-    ] = None,
+    output: Annotated[Path, typer.Option(help="Where the rows go.")] = TABLES / "cpu-kernels.json",
 ) -> None:
-    """Time the kernels beside the forms to read; print and file the ratios."""
+    """Time the kernels beside the forms to read; print and file the ratios.
+
+    A run that is cut off goes on where it stopped when the same command is given again.
+    """
     for key in keys or ():
         try:
             check_choice("kernel", key, KEYS)
@@ -106,22 +109,15 @@ def main(
     allocator = "keeps freed memory" if keep_freed_memory() else "default"
     if threads is not None:
         torch.set_num_threads(threads)
-    rows = [row for key in keys or KEYS for row in rows_of(key, pairs)]
-    console, path = Console(), output or (None if keys else TABLES / "cpu-kernels.json")
-    show(rows, console)
-    if path is None:
-        console.print("Part of a run: nothing was filed; --output PATH files it.")
-        return
     settings = {
-        "pairs": pairs,
         "forward": "evaluation mode, no gradients",
         "forward+backward": "train mode, gradients of the map and of every parameter",
         "training step": {name: f"batch {batch}, {side} pixels, SGD" for name, (batch, side, _) in STEPS.items()},
         "ratio": "median over the pairs of kernel / form to read; lower and upper are its quartiles",
         "allocator": allocator,
     }
-    save(path, header(torch.device("cpu"), settings) | {"rows": rows})
-    console.print(f"written: {path}")
+    measure_runs(output, settings, [run for key in keys or KEYS for run in runs_of(key)], measure)
+    show(json.loads(output.read_text(encoding="utf-8"))["rows"])
 
 
 if __name__ == "__main__":

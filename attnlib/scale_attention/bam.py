@@ -88,8 +88,11 @@ class BAM(ScaleAttention):
 
     def gate(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         self._check(x)
-        channel, spatial = self.channel_branch(x.mean((2, 3)))[:, :, None, None], self.spatial_branch(x)
-        return (1 + torch.sigmoid(COMBINATIONS[self.combine](channel, spatial))).to(x.dtype)
+        return (1 + torch.sigmoid(COMBINATIONS[self.combine](*self._branches(x)))).to(x.dtype)
+
+    def _branches(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N C 1 1"], Float[Tensor, "N 1 H W"]]:
+        """M_c and M_s."""
+        return self.channel_branch(x.mean((2, 3)))[:, :, None, None], self.spatial_branch(x)
 
     def _check(self, x: Tensor) -> None:
         """Refuse x before any running statistic is updated."""

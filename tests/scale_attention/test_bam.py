@@ -111,9 +111,9 @@ def test_on_a_wide_map_the_released_window_leaves_out_columns_and_ours_does_not(
     other = x.clone()
     other[..., 5:] += 1
     assert torch.equal(*(F.avg_pool2d(wide, 5, stride=5) for wide in (x, other)))
-    assert not torch.allclose(*(bam._branches(wide)[1] for wide in (x, other)))
+    assert not torch.allclose(*(bam._branches(wide)[0] for wide in (x, other)))
     shifted = x.roll(3, -1)
-    torch.testing.assert_close(*(bam._branches(wide)[1] for wide in (x, shifted)), atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(*(bam._branches(wide)[0] for wide in (x, shifted)), atol=1e-12, rtol=1e-12)
     with pytest.raises(RuntimeError):
         released(bam, x.transpose(2, 3))
 

@@ -34,7 +34,7 @@ def drawn(channels=6, seed=0, **arguments):
 
 def logits(gate, x):
     """Of one of the two gates."""
-    return gate(*gate.pool(x)[1])
+    return gate(*gate.pool(x))
 
 
 # Sizes.
