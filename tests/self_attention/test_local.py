@@ -14,8 +14,8 @@ def test_a_window_is_read_row_by_row_with_zeros_beyond_the_border():
 
 
 def test_the_shares_of_chosen_pixels_need_their_own_windows_only():
-    query, key = torch.empty(2, 1, 2, 4, 64, 64, device="meta")
-    row, column = torch.empty(2, 2, 2, 7, device="meta")
+    query, key = (torch.empty(1, 2, 4, 64, 64, device="meta") for _ in range(2))
+    row, column = (torch.empty(2, 2, 7, device="meta") for _ in range(2))
     with LiveBytes() as memory, torch.no_grad():
         window_shares(query, key, row, column, 7, "mask", torch.zeros(3, dtype=torch.long, device="meta"))
     assert memory.peak < 3 * 4 * query.numel()  # in bytes: less than three maps, where all windows are 49 of them
