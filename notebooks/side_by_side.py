@@ -276,8 +276,8 @@ plt.show()
 # :class: finding
 # GE, ECA and NAM begin at 0.50 of the length and SE at 0.52, SA and SGE at 0.73, IEBN at 0.27 and SEM at 0.09.
 # Non-local and SAGAN begin at exactly 1: they add nothing yet. BAM and Residual Attention make the map longer by half,
-# since they add the gated map to the map. Two modules that are compared in print have often begun at different lengths;
-# [the page on accuracy](accuracy.ipynb) shows what such a constant is worth by itself.
+# since they add the gated map to the map. Modules that are compared may begin at different lengths; [the page on
+# accuracy](accuracy.ipynb) shows what such a constant is worth by itself.
 # :::
 #
 # ## How long does it take?
