@@ -47,6 +47,7 @@ class Look:
         self, model: nn.Module, image_size: Size | None = None, inputs: Sequence[Any] | None = None, prefix: str = ""
     ) -> None:
         self.model, self.prefix, self.inputs = model, prefix, inputs
+        self.channels: int | None = None  # of the image; `first` finds them
         self.by_name = False  # whether a width may be read off the names of the layers inside a block
         self.part = model.get_submodule(prefix.rstrip("."))
         self.sizes = [check_size("image_size", image_size)] if image_size is not None else _usual_sizes(self.part)
@@ -58,13 +59,19 @@ class Look:
             return f"{type(self.model).__name__} has no convolution, so that no image can be sent through it"
         reason = ""
         for size in [None] if self.inputs is not None else self.sizes:
-            try:
-                return self._named(observe(self.part, self._inputs(size))), size
-            except Exception as error:  # whatever a network's own forward raises
-                words = str(error).strip().partition("\n")[0] or type(error).__name__
-                taken = f"an image of {size[0]} x {size[1]}" if size else "these inputs"
-                reason = reason or f"{type(self.model).__name__} cannot take {taken}: {words}"
+            for self.channels in [None] if size is None else self._usual_channels:
+                try:
+                    return self._named(observe(self.part, self._inputs(size))), size
+                except Exception as error:  # whatever a network's own forward raises
+                    words = str(error).strip().partition("\n")[0] or type(error).__name__
+                    taken = f"an image of {size[0]} x {size[1]}" if size else "these inputs"
+                    reason = reason or f"{type(self.model).__name__} cannot take {taken}: {words}"
         return reason
+
+    @property
+    def _usual_channels(self) -> list[int]:
+        """Those of the first convolution; 3 where the pixels of an image are channels before it, as in YOLOv5."""
+        return list(dict.fromkeys((self._first_convolution.in_channels, 3)))
 
     @property
     def _first_convolution(self) -> nn.Conv2d | None:
@@ -140,8 +147,8 @@ class Look:
     def _inputs(self, size: tuple[int, int] | None) -> tuple[Any, ...]:
         if size is None:
             return on_meta(self.inputs)
-        first = self._first_convolution
-        return (torch.empty(1, first.in_channels, *size, device="meta", dtype=first.weight.dtype),)
+        kind = self._first_convolution.weight.dtype
+        return (torch.empty(1, self.channels, *size, device="meta", dtype=kind),)
 
     def _named(self, seen: Seen) -> Seen:
         add = self.prefix.__add__

@@ -102,6 +102,7 @@ class _Recorder(TorchDispatchMode):
         self.of: dict[int, int] = {}  # id of a tensor -> the step that made it
         self.alive: list[Any] = []  # so that no id is given twice
         self.calls: list[tuple[str, int]] = []  # modules and the steps that they gave
+        self.given: dict[str, list[int]] = {}  # the same for the last call, of tuples and dicts every step
         self.shapes: dict[str, tuple[int, ...] | None] = {}
 
     def enter(self, path: str) -> None:
@@ -110,6 +111,7 @@ class _Recorder(TorchDispatchMode):
     def leave(self, path: str, output: Any) -> None:
         self.stack.pop()
         self.shapes.setdefault(path, tuple(output.shape) if isinstance(output, Tensor) else None)
+        self.given[path] = [self.of[id(each)] for each in tree_leaves(output) if id(each) in self.of]
         if id(output) in self.of:
             self.calls.append((path, self.of[id(output)]))
 
@@ -153,6 +155,7 @@ class _Reader:
 
     def __init__(self, recorder: _Recorder, model: nn.Module) -> None:
         self.steps, self.calls, self.shapes = recorder.steps, recorder.calls, recorder.shapes
+        self.given = recorder.given
         self.modules = dict(model.named_modules())
         # What an attention module of ours does inside, such as its trunk, is no block of the network.
         self.ours = [path for path, module in self.modules.items() if isinstance(module, Attention)]
@@ -163,12 +166,12 @@ class _Reader:
         sums = self._sums()
         blocks: dict[str, Block] = {}
         kinds = {type(self.modules[path]) for path in sums if path}
-        last = dict(self.calls)  # of several calls the last
-        for path, step in last.items():
+        for path, given in self.given.items():
             if path in sums and path:
-                blocks[path] = self._block(path, sums[path][-1].end, step)
-            elif path and type(self.modules[path]) in kinds and self._is_a_form_of_a_block(path, step, sums):
-                blocks[path] = self._block(path, self._branch_of_any_sum(path, step), step)
+                last = sums[path][-1]
+                blocks[path] = self._block(path, last.end, given[0] if len(given) == 1 else last.step)
+            elif path and given and type(self.modules[path]) in kinds and self._is_a_form_of_a_block(path, sums):
+                blocks[path] = self._block(path, self._branch_of_any_sum(path, given[0]), given[0])
         for number, each in enumerate(sums.get("", [])):  # a network that adds in its own forward
             block = self._block("", each.end, each.step)
             if block.ends:
@@ -185,6 +188,8 @@ class _Reader:
                 continue
             if each := self._with_shortcut(number):
                 found.setdefault(step.path, []).append(each)
+        found = {path: sums for path, sums in found.items() if not self._is_a_cell(path, sums)}
+        found = {path: sums for path, sums in found.items() if not self._is_inside_a_branch(path, found)}
         bits = {path: sum(1 << each.step for each in sums) for path, sums in found.items()}
         kept = {}
         for path, sums in found.items():
@@ -194,6 +199,37 @@ class _Reader:
             if inner:
                 kept[path] = inner
         return {path: sums for path, sums in kept.items() if not self._is_part_of_a_block(path, kept)}
+
+    def _is_a_cell(self, path: str, sums: list[_Sum]) -> bool:
+        """Whether it joins sums of which none follows from another, as the cells of NASNet do: none is a shortcut's."""
+        steps = {each.step for each in sums}
+        for step in self.steps:
+            if path and step.kind == "cat" and step.path == path:
+                joined = [parent for parent in step.parents if parent in steps]
+                if any(not self.steps[b].before >> a & 1 for b in joined for a in joined if a < b):
+                    return True
+        return False
+
+    def _is_inside_a_branch(self, path: str, found: dict[str, list[_Sum]]) -> bool:
+        """Whether it adds for a use of its own, such as scores, in a module of a branch: others give what they add."""
+        if self._gives_a_sum(path, found[path]):
+            return False
+        bits = sum(1 << each.step for each in found[path])
+        return any(
+            other and other != path and _inside(path, other) and self._gives_a_sum(other, sums) and each.alone & bits
+            for other, sums in found.items()
+            for each in sums
+        )
+
+    def _gives_a_sum(self, path: str, sums: list[_Sum]) -> bool:
+        """Whether a module gives one of its sums, apart from norms, activations and other shapes of it."""
+        steps = {each.step for each in sums}
+        for number in self.given.get(path, ()):
+            while number not in steps and len(self.steps[number].parents) == 1 and self.steps[number].kind not in MIXES:
+                (number,) = self.steps[number].parents
+            if number in steps:
+                return True
+        return False
 
     def _is_part_of_a_block(self, path: str, sums: dict[str, list[_Sum]]) -> bool:
         """Whether it adds single convolutions to a block's main path, as a conditional position encoding does."""
@@ -228,6 +264,8 @@ class _Reader:
         branch = mixes.index(max(mixes))
         if mixes[1 - branch] > 1 or mixes[0] == mixes[1]:
             return None
+        if mixes[1 - branch] and self._in_a_row(alone[branch]) < 2:
+            return None  # convolutions side by side, to be folded into one
         if any(self.steps[n].kind == "mul" and len(self.steps[n].parents) > 1 for n in _numbers(alone[1 - branch])):
             return None  # gated itself, as the contexts that focal modulation adds up
         if not mixes[1 - branch] and any(self.steps[n].kind in NORMS for n in _numbers(alone[1 - branch])):
@@ -236,7 +274,15 @@ class _Reader:
             return None  # a decoder that adds what an encoder gave
         return _Sum(number, step.parents[branch], alone[branch])
 
-    def _is_a_form_of_a_block(self, path: str, step: int, sums: dict[str, list[_Sum]]) -> bool:
+    def _in_a_row(self, bits: int) -> int:
+        """The most convolutions and linear maps of which each takes what another gave."""
+        rows: dict[int, int] = {}
+        for n in _numbers(bits):
+            before = max((rows.get(parent, 0) for parent in self.steps[n].parents), default=0)
+            rows[n] = before + (self.steps[n].kind in MIXES)
+        return max(rows.values(), default=0)
+
+    def _is_a_form_of_a_block(self, path: str, sums: dict[str, list[_Sum]]) -> bool:
         if any(_inside(path, each) for each in self.ours):
             return False
         mixes = any(self.steps[n].path != path and _inside(self.steps[n].path, path) for n in _numbers(self.mixing))

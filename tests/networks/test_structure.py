@@ -318,6 +318,102 @@ def test_a_norm_beside_a_convolution_is_no_shortcut():
     assert ([entry.path for entry in attached], attached.blocks) == (["1.layer.1"], 1)
 
 
+class Folded(nn.Module):
+    """Two convolutions beside another, as in MobileOne: one of them is no shortcut of the others."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, size, padding=size // 2) for size in (1, 3, 3))
+
+    def forward(self, x):
+        one, two, three = (layer(x) for layer in self.layers)
+        return torch.relu(one + two + three)
+
+
+class Cell(nn.Module):
+    """Joins sums of which none follows from another, as NASNet's cells do."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(width, width // 2, 1), nn.Conv2d(width, width // 2, 1)
+        self.deep = nn.ModuleList(nn.Conv2d(width // 2, width // 2, 3, padding=1) for _ in range(2))
+
+    def forward(self, x):
+        one, two = self.one(x), self.two(x)
+        return torch.cat((one + self.deep[0](one), two + self.deep[1](two)), 1)
+
+
+@pytest.mark.parametrize("kind", [Folded, Cell])
+def test_what_adds_without_a_shortcut_is_no_block(kind):
+    model = nn.Sequential(stem(), kind(8), kind(8))
+    with pytest.raises(ValueError, match="Sequential has no place for the module: .* ReLU included; say where"):
+        attach(model, "eca", dry_run=True)
+    attached = attach(nn.Sequential(*model, PreActivation(8, 8)), "eca", dry_run=True, strict=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["3.conv2"], 1)
+
+
+class Scores(nn.Module):
+    """Adds a position to its scores, as HaloNet and BoTNet do: what it gives is another map."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.qk, self.value, self.position = (nn.Conv2d(width, out, 1) for out in (2 * width, width, width))
+
+    def forward(self, x):
+        q, k = self.qk(x).flatten(2).chunk(2, 1)
+        scores = q.mT @ k
+        return (self.value(x).flatten(2) @ (scores + q.mT @ self.position(x).flatten(2)).softmax(-1)).view(x.shape)
+
+
+class Summed(nn.Module):
+    """Adds inside of a branch, and gives a layer of the sum."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.near, self.out = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+
+    def forward(self, x):
+        return self.out(x + self.near(x))
+
+
+@pytest.mark.parametrize("inner", [Scores, Summed])
+def test_a_sum_inside_a_branch_hides_no_block(inner):
+    blocks = [Added(nn.Sequential(inner(8), nn.Conv2d(8, 8, 1))) for _ in range(2)]
+    attached = attach(nn.Sequential(stem(), *blocks), "eca", dry_run=True, strict=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["1.layer.1", "2.layer.1"], 2)
+
+
+class WithSize(nn.Module):
+    """A block that gives a tuple, as those of MViT and of transformers libraries do."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.block = conv(width, width)
+
+    def forward(self, x):
+        return x + self.block(x), x.shape[2:]
+
+
+class FromTuple(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.one, self.two = stem(), WithSize(8), PreActivation(8, 8)
+
+    def forward(self, x):
+        return self.two(self.one(self.stem(x))[0])
+
+
+def test_a_block_that_gives_more_than_its_map_is_a_block():
+    attached = attach(FromTuple(), "eca", dry_run=True, strict=True)
+    assert ([entry.path for entry in attached], attached.blocks) == (["one.block.1", "two.conv2"], 2)
+
+
+def test_a_first_convolution_behind_rearranged_pixels_says_nothing_of_the_image():
+    model = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 8, 3), ToLast(), SwinLike(8))  # as YOLOv5 and TResNet
+    attached = attach(model, "eca", dry_run=True, strict=True)
+    assert ([(e.path, e.channels) for e in attached], attached.blocks) == ([("3.mlp.2", 8)], 1)
+
+
 class Given(nn.Module):
     """A block whose shortcut may come from elsewhere, or be as long as a branch."""
 
@@ -372,6 +468,10 @@ def test_blocks_without_a_map_are_counted_as_missed():
         ("torchvision", "efficientnet_v2_s", 40, {24, 48, 64, 128, 160, 256}),
         ("torchvision", "swin_t", 12, {96, 192, 384, 768}),
         ("timm", "convnext_atto", 12, {40, 80, 160, 320}),
+        ("timm", "edgenext_xx_small", 12, {24, 48, 88, 168}),
+        ("timm", "mambaout_femto", 18, {48, 96, 192, 288}),
+        ("timm", "swiftformer_xs", 20, {48, 56, 112, 220}),
+        ("timm", "halonet26t", 8, {256, 512, 1024, 2048}),
         ("timm", "skresnet18", 8, {64, 128, 256, 512}),
         ("timm", "dla34", 12, {64, 128, 256, 512}),
         ("timm", "ghostnet_100", 16, {16, 24, 40, 80, 112, 160}),
