@@ -59,7 +59,8 @@ class Look:
             return f"{type(self.model).__name__} has no convolution, so that no image can be sent through it"
         reason = ""
         for size in [None] if self.inputs is not None else self.sizes:
-            for self.channels in [None] if size is None else self._usual_channels:
+            for channels in [None] if size is None else self._usual_channels:
+                self.channels = channels
                 try:
                     return self._named(observe(self.part, self._inputs(size))), size
                 except Exception as error:  # whatever a network's own forward raises

@@ -188,7 +188,7 @@ class _Reader:
                 continue
             if each := self._with_shortcut(number):
                 found.setdefault(step.path, []).append(each)
-        found = {path: sums for path, sums in found.items() if not self._is_a_cell(path, sums)}
+        found = {path: sums for path, sums in found.items() if not self._is_a_cell(path)}
         found = {path: sums for path, sums in found.items() if not self._is_inside_a_branch(path, found)}
         bits = {path: sum(1 << each.step for each in sums) for path, sums in found.items()}
         kept = {}
@@ -200,12 +200,13 @@ class _Reader:
                 kept[path] = inner
         return {path: sums for path, sums in kept.items() if not self._is_part_of_a_block(path, kept)}
 
-    def _is_a_cell(self, path: str, sums: list[_Sum]) -> bool:
+    def _is_a_cell(self, path: str) -> bool:
         """Whether it joins sums of which none follows from another, as the cells of NASNet do: none is a shortcut's."""
-        steps = {each.step for each in sums}
         for step in self.steps:
             if path and step.kind == "cat" and step.path == path:
-                joined = [parent for parent in step.parents if parent in steps]
+                joined = [
+                    each for each in step.parents if self.steps[each].kind == "add" and self.steps[each].path == path
+                ]
                 if any(not self.steps[b].before >> a & 1 for b in joined for a in joined if a < b):
                     return True
         return False

@@ -58,8 +58,24 @@ def peak_training_bytes(model: nn.Module, *args: Any, **kwargs: Any) -> int:
     Batch norms use their running statistics, since one image gives them no variance where the map is 1 x 1. The model
     is not changed.
     """
-    shadow = uncompiled_(copy_modules(unwrapped(model), _on_meta)).train()
-    args, kwargs = tree_map_only(Tensor, _on_meta, (args, kwargs))
+    try:
+        return _peak(model, args, kwargs, "meta")
+    except RuntimeError:  # an operator whose result depends on values, as nonzero and nms
+        return _peak(model, args, kwargs, "cpu")
+
+
+def _peak(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], device: str) -> int:
+    """On a device without values; or on the processor, with zeros for those that there are none of."""
+
+    def moved(tensor: Tensor) -> Tensor:
+        empty = tensor.is_meta or device == "meta"
+        like = torch.zeros_like(tensor, device=device) if empty else tensor.detach().to(device, copy=True)
+        if like.is_floating_point():
+            like = like.float()
+        return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+    shadow = uncompiled_(copy_modules(unwrapped(model), moved)).train()
+    args, kwargs = tree_map_only(Tensor, moved, (args, kwargs))
     for module in shadow.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
@@ -67,7 +83,7 @@ def peak_training_bytes(model: nn.Module, *args: Any, **kwargs: Any) -> int:
     for tensor in (*shadow.parameters(), *shadow.buffers(), *tree_leaves((args, kwargs))):
         if isinstance(tensor, Tensor):
             memory.add(tensor)
-    with memory, torch.enable_grad():
+    with memory, torch.enable_grad(), torch.random.fork_rng(devices=[]):
         loss = reduce(torch.add, [_real(output).sum() for output in tensors_of(shadow(*args, **kwargs))])
         if loss.requires_grad:  # a module without trainable parameters only runs forward
             loss.backward()
@@ -76,10 +92,3 @@ def peak_training_bytes(model: nn.Module, *args: Any, **kwargs: Any) -> int:
 
 def _real(output: Tensor) -> Tensor:
     return output.abs() if output.is_complex() else output
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    meta = torch.empty_like(tensor, device="meta")
-    if meta.is_floating_point():
-        meta = meta.float()
-    return nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta

@@ -111,13 +111,28 @@ def einsum(inputs: list[Value], outputs: list[Value]) -> Counts:
     return Counter({("macs", "matmul"): macs, ("activations", "matmul"): prod(out)})
 
 
+def tensordot_macs(inputs: list[Value], out: tuple[int, ...]) -> int:
+    left = shape(inputs[0])
+    return prod(out) * prod(left[axis.toIValue()] for axis in inputs[2].node().inputs())
+
+
+def recurrent(inputs: list[Value], outputs: list[Value]) -> Counts:
+    """Every step of a sequence takes each weight once; gates are not counted, as biases are not."""
+    weights = [value for value in inputs if value.node().kind() == "prim::ListConstruct"][-1].node().inputs()
+    shapes = [each for each in map(shape, weights) if len(each) == 2]
+    macs = prod(shape(inputs[0])[:-1]) * sum(map(prod, shapes))
+    return Counter({("macs", "linear"): macs, ("activations", "linear"): prod(shape(outputs[0]))})
+
+
 PRODUCTS = {
     "_convolution": product("convolution", convolution_macs),
     "_convolution_mode": product("convolution", convolution_macs),
     "linear": product("linear", inner_macs(0)),
     "addmm": product("linear", inner_macs(1)),
     "baddbmm": product("matmul", inner_macs(1)),
-    **{name: product("matmul", inner_macs(0)) for name in ("matmul", "mm", "bmm", "mv", "dot")},
+    **{name: product("matmul", inner_macs(0)) for name in ("matmul", "mm", "bmm", "mv", "dot", "inner")},
+    "tensordot": product("matmul", tensordot_macs),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
     "scaled_dot_product_attention": attention,
     "einsum": einsum,
 }
@@ -141,7 +156,17 @@ ELEMENTWISE = frozenset(
     "adaptive_max_pool3d all aminmax amax amin any argmax argmin avg_pool1d avg_pool2d avg_pool3d col2im "
     "count_nonzero cummax cummin cumprod cumsum diff logcumsumexp logsumexp max max_pool1d max_pool2d max_pool3d "
     "mean min nanmean nansum prod std std_mean sum var var_mean "
+    # order, and sums by index
+    "argsort bincount histc index_add kthvalue median mode msort nanmedian nanquantile quantile scatter_add "
+    "scatter_reduce sort topk trace "
+    # distances and losses
+    "binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity cross "
+    "cross_entropy_loss hinge_embedding_loss huber_loss kl_div kron l1_loss linalg_cross mse_loss nll_loss "
+    "nll_loss2d nll_loss_nd pairwise_distance smooth_l1_loss soft_margin_loss "
     # resampling
+    "_upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d "
+    "_upsample_nearest_exact3d affine_grid_generator fractional_max_pool2d max_pool1d_with_indices "
+    "max_pool2d_with_indices max_pool3d_with_indices max_unpool2d "
     "grid_sampler upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d "
     "upsample_trilinear3d".split()
 )
@@ -161,7 +186,7 @@ NOTHING = frozenset(
     "split split_with_sizes squeeze stack swapaxes t take_along_dim tile to transpose tril triu type_as unbind "
     "unflatten unfold unsqueeze view view_as "
     # look-ups and made values
-    "bucketize hann_window normal one_hot rand randint randn randperm searchsorted tensor uniform "
+    "bucketize exponential hann_window normal one_hot rand randint randn randperm searchsorted tensor uniform "
     "arange bernoulli embedding empty empty_like eye full full_like linspace meshgrid new_empty new_full new_ones "
     "new_zeros ones ones_like rand_like randn_like scalar_tensor zeros zeros_like "
     # the identity in evaluation mode, in which every network is counted

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import swin_transformer
+from torchvision.ops import nms
 
 from attnlib import networks
 from attnlib.profiling.cost import Cost, UnknownOperatorError, profile, register
@@ -93,6 +94,53 @@ def test_products_with_a_vector():
     assert profile(Function(lambda x: x @ x.new_ones(11)), (9, 11), in_channels=6).macs == 6 * 9 * 11
     assert profile(Function(lambda x: torch.mv(x[0, 0], x.new_ones(11))), (9, 11), in_channels=6).macs == 9 * 11
     assert profile(Function(lambda x: torch.dot(x[0, 0, 0], x.new_ones(11))), (9, 11), in_channels=6).macs == 11
+
+
+class Rows(nn.Module):
+    """A recurrent network over the rows of a map's first channel."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.layers = kind(11, 5, batch_first=True, **options)
+
+    def forward(self, x):
+        return self.layers(x[:, 0])[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gates", "options", "inputs"),
+    [
+        (nn.LSTM, 4, {}, 11),
+        (nn.GRU, 3, {"bias": False}, 11),
+        (nn.RNN, 1, {"bidirectional": True}, 2 * 11 + 5),  # 5 (11 + 5) in each direction
+        (nn.LSTM, 4, {"num_layers": 2}, 11 + 5 + 5),
+    ],
+)
+def test_recurrent_layers_take_each_weight_at_every_step(kind, gates, options, inputs):
+    with torch.backends.mkldnn.flags(enabled=False):  # whose LSTM torch's counter does not see into
+        model = Rows(kind, **options)
+        assert profile(model, (9, 11), strict=True).macs == 9 * gates * 5 * (inputs + 5) == torch_macs(model, 3, 9, 11)
+
+
+def test_products_of_named_axes():
+    function = Function(lambda x: torch.tensordot(x, x.new_ones(6, 11, 4), ([1, 3], [0, 1])))
+    assert profile(function, (9, 11), 6, strict=True).macs == 9 * 4 * 6 * 11 == torch_macs(function, 6, 9, 11)
+    assert profile(Function(lambda x: torch.inner(x, x.new_ones(4, 11))), (9, 11), 6).macs == 6 * 9 * 11 * 4
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.nonzero(x + 1).float(),
+        lambda x: nms(x[0, 0, :, :4] + 1, x[0, 0, :, 0], 0.5).float(),
+    ],
+    ids=["nonzero", "nms"],
+)
+@pytest.mark.filterwarnings("ignore:no rule for operator")
+def test_what_depends_on_values_does_not_end_a_profile(function):
+    cost = profile(nn.Sequential(nn.Conv2d(3, 4, 1), Function(function)), (8, 12))
+    assert cost.macs == 12 * 8 * 12
+    assert cost.peak_memory_bytes >= (3 + 4) * 8 * 12 * 4
 
 
 def test_einsum_without_contraction_is_arithmetic():
