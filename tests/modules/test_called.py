@@ -96,6 +96,30 @@ def test_spectral_norm_trains_and_pruning_lasts_two_steps(key):
     assert layer.weight_orig.grad[layer.weight_mask == 0].eq(0).all()
 
 
+@pytest.mark.parametrize("key", ["bam", "cbam", "triplet", "sasa_stem"])
+def test_weight_norm_trains_both_of_its_parts(key):
+    module, x = built(key)
+    layer = module.get_submodule(READ[key][1][0])
+    parametrizations.weight_norm(layer)
+    for _ in range(2):
+        module.train()(x).square().sum().backward()
+    parts = layer.parametrizations.weight
+    assert parts.original0.grad.any()
+    assert parts.original1.grad.any()
+
+
+@every_layer
+def test_an_observer_sees_what_a_layer_gives(key, path):
+    """As quantisation puts one behind each layer: a child that a hook calls."""
+    module, x = built(key)
+    layer = module.get_submodule(path)
+    layer.observer, seen = nn.Identity(), []
+    layer.observer.register_forward_hook(lambda observer, args, output: seen.append(float(output.detach().max())))
+    layer.register_forward_hook(lambda layer, args, output: layer.observer(output))
+    module.eval()(x)
+    assert len(seen) >= 1
+
+
 class Adapted(nn.Module):
     """A layer with a low-rank addition, as LoRA wraps it: it has no weight of its own."""
 
