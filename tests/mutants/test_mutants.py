@@ -17,8 +17,7 @@ def test_a_slip_changes_what_the_file_computes(mutant):
     assert ast.dump(ast.parse(mutant.source())) != ast.dump(ast.parse(original))
 
 
-def test_there_are_sixty_and_each_module_has_some():
-    assert len(SLIPS) >= 60
+def test_each_module_has_some():
     assert {mutant.key for mutant in SLIPS} >= {*list_modules()}
 
 
