@@ -4,6 +4,9 @@ import sys
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):  # a terminal without our lines and letters must not end a command
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         from attnlib.cli import app
 

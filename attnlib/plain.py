@@ -7,8 +7,9 @@ these functions.
 import html
 import re
 
-# C0 and C1 without tab and newline, and what turns the direction of writing, so that a text reads as what it is not.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 without tab and newline, and what turns the direction of writing, so that a text reads as what it is not;
+# lone halves of pairs, which no file and no terminal in UTF-8 takes.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def in_html(text: object, one_line: bool = True) -> str:

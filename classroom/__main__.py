@@ -6,21 +6,27 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from attnlib.plain import in_terminal
 from classroom.course import Course
 from classroom.sets import chosen, sets
 
-print = Console(soft_wrap=True, highlight=False).print
+_console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 Number = Annotated[str, typer.Argument(metavar="SET", help="Number or name of a set; `list` shows them.")]
 Root = Annotated[Path | None, typer.Option("--course", help="The course's folder; COURSE, else course/.")]
 
 
+def print(text: object) -> None:
+    """Names of students and what was wrong with their files are text, and give the terminal no orders."""
+    _console.print(in_terminal(str(text)))
+
+
 @app.command("list")
 def list_sets() -> None:
     """The sets there are, with their questions and points."""
     for each in sets():
-        print(f"[bold]{each.name}[/bold]  {each.judge.title}")
+        print(f"{each.name}  {each.judge.title}")
         for question in each.judge.questions:
             print(f"  {question.points:g}  {question.name}: {', '.join(part.name for part in question.parts)}")
 

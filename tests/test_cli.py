@@ -204,6 +204,11 @@ def test_values_of_arguments_are_read_as_json_or_as_python(value, read):
     assert parse([f"key={value}"]) == {"key": read}
 
 
+@pytest.mark.parametrize("value", ["[" * 100_000, "-" * 100_000 + "1", "{[]: 1}", "9" * 5000, "\x00"])
+def test_what_neither_of_them_reads_is_a_string(value):
+    assert parse([f"key={value}"]) == {"key": value}
+
+
 def test_flag_in_pythons_spelling_is_a_flag(tmp_path):
     result = attnlib("train", *TINY, "--attention", "se", "--arg", "bias=False", "--out", tmp_path)
     assert result.exit_code == 0, result.output
@@ -620,6 +625,23 @@ def test_too_little_memory_before_the_first_step_is_one_line(tmp_path, monkeypat
     assert result.stderr == f"error: CUDA out of memory. Tried to allocate [2] GiB; {advice}\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "memory ran out"),
+        (RuntimeError("DefaultCPUAllocator: can't\nallocate 9 bytes"), "DefaultCPUAllocator: can't allocate 9 bytes"),
+    ],
+)
+def test_too_little_memory_of_the_processor_is_one_line(error, told, tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(loop, "Run", exhausted)
+    result = attnlib("train", *TINY, "--out", tmp_path)
+    assert result.exit_code == 1, result.output
+    assert result.stderr == f"error: {told}; ask for less: smaller images, batches or networks\n"
+
+
 def test_other_errors_keep_their_traceback(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "train", fail)
     result = attnlib("train", *TINY, "--out", tmp_path)
@@ -714,6 +736,14 @@ def test_error_of_torch_is_one_line_and_status_1(tmp_path, monkeypatch):
     assert result.exit_code == 1, result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("failed: CUDA out of memory. Tried to allocate [2] GiB; record: ")
+
+
+def test_a_terminal_of_ascii_alone_shows_what_it_can():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "attnlib", "report"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert "cifar10-slice" in ended.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent as POSIX has it")

@@ -26,9 +26,9 @@ from attnlib.training import Recipe, Record
 
 SCRIPT = "<svg/onload=alert(1)>\"' onmouseover='alert(2)"
 BLOCK = "\n\n```{raw} html\n<script>alert(3)</script>\n```\n\n"
-TERMINAL = "\x1b]0;title\x07\x1b[2J\x9b31m\x08\r\u202e"
+TERMINAL = "\x1b]0;title\x07\x1b[2J\x9b31m\x08\r\u202e\u061c\u2028"
 HOSTILE = f"x{SCRIPT}{BLOCK}{TERMINAL}| [a](javascript:a) [red]r[/red] :smile: $\\x$ {{x}} \\ ../../../x"
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+CONTROLS = re.compile("[\u061c\u2028\u2029\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 ELEMENTS = {
     "a", "b", "br", "caption", "code", "col", "colgroup", "dd", "details", "div", "dl", "dt", "input", "label", "li",
     "option", "output", "p", "pre", "select", "small", "span", "style", "summary", "table", "tbody", "td", "th",
@@ -343,6 +343,18 @@ def test_hostile_experiments_are_refused_or_harmless(tmp_path, monkeypatch, caps
     (experiments / "x\x1b[31m\u202e.toml").write_text(HOSTILE)
     assert driver.main(["status", "mine", "--experiments", str(experiments)]) in (0, 2)
     assert not CONTROLS.search("".join(capsys.readouterr()))
+
+
+def test_what_a_submission_says_gives_the_teachers_terminal_no_orders(monkeypatch):
+    from classroom import __main__ as classroom
+    from classroom.judge import Judgement
+
+    judgements = {"ada": Judgement(fingerprint="", not_gradable=f"{HOSTILE} [/bold]")}
+    monkeypatch.setattr("classroom.grade.grade", lambda *_: judgements)
+    shown = CliRunner().invoke(classroom.app, ["grade", "1"])
+    assert shown.exit_code == 0, shown.exception
+    assert not CONTROLS.search(shown.output)
+    assert "[/bold]" in shown.output
 
 
 @pytest.mark.parametrize("option", ["--recipe", "--data", "--backbone", "--attention", "--placement", "--set", "--arg"])

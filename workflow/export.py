@@ -8,10 +8,10 @@ FOLDER/records.json holds the commit it was made from, the schema of a record as
 
 import argparse
 import json
-import shutil
+import sys
 from pathlib import Path
 
-from attnlib.data.files import writable_folder, write_text
+from attnlib.data.files import writable_folder, write_bytes, write_text
 from attnlib.results import failed, records
 from attnlib.training.provenance import commit
 from attnlib.training.record import Record
@@ -30,9 +30,12 @@ def main(arguments: list[str] | None = None) -> None:
         "records": [run.model_dump(mode="json") for run in runs],
     }
     write_text(folder / "records.json", json.dumps(table, indent=1) + "\n")
-    shutil.copy(_CITATION, folder)
+    write_bytes(folder / _CITATION.name, _CITATION.read_bytes())
     print(f"{len(runs)} records in {folder / 'records.json'}, cited by {folder / _CITATION.name}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as told:
+        sys.exit(f"error: {told}")

@@ -268,7 +268,7 @@ def _read(file: Path, model: type[Model]) -> Model:
         return model.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise ValueError(f"{file}: {reasons(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is no TOML in UTF-8: {error}") from error
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from error

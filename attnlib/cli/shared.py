@@ -110,7 +110,7 @@ _PATIENCE = 10.0  # seconds
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Bad input is one line and exit status 2; too little memory on a GPU one line and 1; Ctrl-C one line and 130."""
+    """Bad input is one line and exit status 2; too little memory one line and 1; Ctrl-C one line and 130."""
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
@@ -120,8 +120,8 @@ def plain_errors() -> Iterator[None]:
             err.print("interrupted")
         raise typer.Exit(130) from None
     except Exception as error:
-        if _memory_ran_out(error):
-            end("error", f"{' '.join(str(error).split())}; lower batch_size or use --device cpu", 1)
+        if fix := _memory_ran_out(error):
+            end("error", f"{' '.join(str(error).split()) or 'memory ran out'}; {fix}", 1)
         # Without the first process, a helper's connection breaks in a way that says nothing.
         if not isinstance(error, typer.Exit) and is_worker() and _parent_ended():
             raise typer.Exit(1) from None
@@ -157,9 +157,13 @@ def _parent_ended() -> bool:
     return os.getppid() != _PARENT
 
 
-def _memory_ran_out(error: Exception) -> bool:
+def _memory_ran_out(error: Exception) -> str:
+    """What to do where that is what the error says, else nothing."""
     torch = sys.modules.get("torch")  # where nobody has imported it, this is not its error
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return "lower batch_size or use --device cpu"
+    of_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return "ask for less: smaller images, batches or networks" if of_cpu or isinstance(error, MemoryError) else ""
 
 
 def parse(arguments: list[str] | None, option: str = "--arg", example: str = "reduction=8") -> dict[str, Any]:
@@ -189,6 +193,6 @@ def parse_size(text: str) -> tuple[int, int]:
 def _value(text: str) -> Any:
     # Python's spelling too: as a string, "False" would count as true.
     for read in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError):
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return read(text)
     return text

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -58,9 +59,10 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     file = Path(os.path.realpath(path))
     if file.is_symlink() or (file.exists() and not file.is_file()):  # a link still: it leads to itself
         raise ValueError(f"{path} is {'a folder' if file.is_dir() else 'no regular file'} and is not written over")
-    partial = file.with_name(f".{file.name[:200]}.{os.getpid()}.partial")
+    # A name that nobody can guess, for a new file: in a folder that others write, a link may wait under any other.
+    partial = file.with_name(f".{file.name[:200]}.{secrets.token_hex(8)}.partial")
     try:
-        with open(partial, "wb") as stream:
+        with open(partial, "xb") as stream:
             if file.exists():
                 os.chmod(partial, file.stat().st_mode & 0o777)
             stream.write(content)
@@ -73,6 +75,18 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A whole file.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file: a pipe would be waited for, and a device might never end.
+    """
+    file = Path(path)
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return file.read_bytes()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -69,6 +69,8 @@ def read(folder: str | Path, split: str, image_size: int) -> tuple[np.ndarray, n
 def _image(path: Path, side: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("no regular file")
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
         return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BILINEAR))
@@ -117,10 +119,14 @@ def _chosen(root: Path, classes: list[str], found: list[tuple[Path, int]], split
             raise ValueError(
                 f"{root / name} holds one image, where one to train on and one to test are needed; add some"
             )
-        by_name = sorted(mine, key=lambda path: hashlib.blake2b(path.relative_to(root).as_posix().encode()).digest())
+        by_name = sorted(mine, key=lambda path: _digest(path.relative_to(root)))
         tests = set(by_name[: max(1, len(mine) // _SHARE)])
         chosen += [(path, label) for path in mine if (path in tests) == (split == "test")]
     return chosen
+
+
+def _digest(name: Path) -> bytes:
+    return hashlib.blake2b(os.fsencode(name.as_posix())).digest()  # also of a name that is not UTF-8
 
 
 def _some(names: list[str]) -> str:

@@ -28,6 +28,9 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Cell = str | bool | int | float | None
 
 
+_BRACKETS = 5000  # ours have a few hundred
+
+
 class PublishedDataError(ValueError):
     """A paper's file that does not fit the schema; the message names the file, the field and the reason."""
 
@@ -335,8 +338,11 @@ def read(path: Path) -> Paper:
 
     name = f"{path.parent.name}/{path.name}"
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _loader())
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that is none
+        text = path.read_text(encoding="utf-8")
+        if len(re.findall(r"[\[{]", text)) > _BRACKETS or re.search(rf"(?m)^[ ?:-]{{{_BRACKETS}}}", text):
+            raise ValueError("it is nested more deeply than any paper needs")  # libyaml would crash
+        data = yaml.load(text, _loader())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that is none
         raise PublishedDataError(f"{name} is not YAML in UTF-8: {error}") from error
     try:
         paper = Paper.model_validate(data)

@@ -93,8 +93,8 @@ def _latex_line(cells: Iterable[str]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text whose signs LaTeX prints, whatever they mean to it."""
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    """Text whose signs LaTeX prints, whatever they mean to it; on one line, since an empty one ends a paragraph."""
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _csv(report: Comparison) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from attnlib.data.files import write_bytes
+from attnlib.data.files import read_bytes, write_bytes
 from attnlib.errors import shortened
 
 _NAME = re.compile(r"checkpoint-(\d{9})-([0-9a-f]{16})\.pt")
@@ -79,7 +79,7 @@ class Checkpoints:
         damaged = []
         for path in reversed(self._files()):
             try:
-                content = path.read_bytes()
+                content = read_bytes(path)
             except OSError as error:
                 raise type(error)(
                     error.errno,

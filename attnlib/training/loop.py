@@ -118,6 +118,8 @@ def train(
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt), SIGTERM or SIGHUP; the record says "interrupted".
     """
     recipe = _with_own(recipe, model, data)
+    if not save_every >= 0:  # of a number that is none, too
+        raise ValueError(f"save_every={save_every} must be seconds, 0 or more")
     folder = None if out is None else writable_folder(out, fix="choose another output folder")
     writer = folder is not None and not is_worker()
     if local_rank() and not is_worker():

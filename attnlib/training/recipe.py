@@ -187,7 +187,7 @@ class Recipe(BaseModel):
                 raise unknown("field of a recipe", field, list(cls.model_fields))
         try:
             fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:  # what TOML or UTF-8 does not allow
+        except (ValueError, RecursionError) as error:  # what TOML or UTF-8 does not allow
             raise ValueError(f"recipe {name}: {path} cannot be read: {error}") from error
         try:
             made = cls(**{"name": name, **fields, **overrides})

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from attnlib.data.files import write_text
+from attnlib.data.files import read_bytes, write_text
 from attnlib.training.recipe import Recipe, reasons
 
 SCHEMA_VERSION = 1
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]  # Python writes no number of more than 4300 digits
 
 
 class _Entry(BaseModel):
@@ -20,12 +21,12 @@ class Epoch(_Entry):
     """One epoch. Accuracies are fractions; the protocol decides which of the held-out ones is there."""
 
     epoch: int
-    learning_rate: float
-    train_loss: float
+    learning_rate: FiniteFloat
+    train_loss: FiniteFloat
     train_accuracy: Fraction
     validation_accuracy: Fraction | None = None
     test_accuracy: Fraction | None = None
-    seconds: float
+    seconds: FiniteFloat
 
     @property
     def held_out_accuracy(self) -> float | None:
@@ -37,7 +38,7 @@ class Final(_Entry):
     """The end of a finished run: test accuracy as a fraction, over `test_images` images."""
 
     accuracy: Fraction
-    test_images: int
+    test_images: Count
 
 
 class Provenance(_Entry):
@@ -67,9 +68,9 @@ class Provenance(_Entry):
     processes: int = 1
     threads: int
     started: str
-    seconds: float
-    images_per_second: float | None
-    cpu_seconds: float | None = None
+    seconds: FiniteFloat
+    images_per_second: FiniteFloat | None
+    cpu_seconds: FiniteFloat | None = None
     deterministic: bool = False
     peak_memory_bytes: int | None
 
@@ -94,12 +95,12 @@ class Record(_Entry):
     protocol: Literal["clean", "paper"]
     seed: int
     status: Literal["finished", "interrupted", "failed"]
-    parameters: int = Field(ge=0)
-    attached: dict[str, int] = {}
-    train_images: int = Field(ge=1)
-    validation_images: int = Field(ge=0)
-    mean: list[float]
-    std: list[float]
+    parameters: Count
+    attached: dict[str, Count] = {}
+    train_images: int = Field(ge=1, lt=2**63)
+    validation_images: Count
+    mean: list[FiniteFloat]
+    std: list[FiniteFloat]
     epochs: list[Epoch]
     final: Final | None = None
     error: str | None = None
@@ -137,10 +138,11 @@ class Record(_Entry):
 
         Raises:
             FileNotFoundError: no such file.
+            OSError: it cannot be read, or is no regular file.
             ValueError: not a record of this schema; the message says which file, which field and why.
         """
         try:
-            return cls.model_validate_json(Path(path).read_bytes())
+            return cls.model_validate_json(read_bytes(path))
         except ValidationError as error:
             raise ValueError(f"{path} is not a record of schema {SCHEMA_VERSION}: {reasons(error)}") from error
 

@@ -38,7 +38,7 @@ def read(path: Path) -> NotebookNode:
     """A notebook; exits where the file is none, as after a merge."""
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, nbformat.ValidationError) as error:
         reason = (str(error).splitlines() or ["no content"])[0][:100]
         sys.exit(
             f"{path} is damaged, or a merge left its marks in it ({reason}). {path.with_suffix('.py').name} holds all "

@@ -1,5 +1,6 @@
 import errno
 import os
+import secrets
 
 import pytest
 
@@ -50,6 +51,16 @@ def test_what_is_no_regular_file_is_not_written_over(tmp_path):
             with pytest.raises(ValueError, match="is (a folder|no regular file)"):
                 writing(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["circle", "device", "pipe"]
+
+
+def test_a_link_that_waits_under_the_name_of_the_unfinished_file_is_not_followed(tmp_path, monkeypatch):
+    """In a folder that others may write, too."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / ".a.guessed.partial").symlink_to("precious")
+    with pytest.raises(FileExistsError):
+        write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
 
 
 def test_a_full_disk_is_told_with_what_is_needed_and_leaves_nothing(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
 """A folder of images by class: what is an image of which split, how it is resized, and what is refused by name."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,6 +61,24 @@ def test_an_image_is_upright_and_cut_to_its_middle(tmp_path):
     data = load(str(tmp_path), "train", image_size=4)
     assert (data.images[0][:, :, 1] == 200).all()
     assert [image[0, 0, 0] for image in data.images] == [90, 200]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are not of bytes everywhere")
+def test_a_class_may_have_a_name_that_is_not_utf_8(tmp_path):
+    for name in ("a", os.fsdecode(b"b\xff")):
+        for number in range(2):
+            put(tmp_path / name / f"{number}.png")
+    assert len(load(str(tmp_path), "train", image_size=8)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes in folders")
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+    for name in ("a", "b"):
+        for split in ("train", "test"):
+            put(tmp_path / split / name / "0.png")
+    os.mkfifo(tmp_path / "train" / "b" / "1.png")
+    with pytest.raises(DamagedDataError, match=r"1 of 3 images cannot be read: .*1\.png"):
+        load(str(tmp_path), "train", image_size=8)
 
 
 def test_files_that_are_no_image_are_all_named(tmp_path):

@@ -130,6 +130,8 @@ def test_a_missing_field_is_named(tmp_path):
         ("key: toy".encode("utf-16"), "toy/paper.yml is not YAML in UTF-8"),
         (b"key: toy\nkey: toy", "toy/paper.yml is not YAML in UTF-8: doubled keys: key"),
         (b"claims:\n- {id: a, id: b}", "doubled keys: id"),
+        (b"key: " + b"[" * 200_000 + b"]" * 200_000, "nested more deeply"),  # which crashes libyaml
+        (b"key:\n" + b"- " * 100_000 + b"a", "nested more deeply"),
         (b"year: 2020-13-45", "toy/paper.yml is not YAML in UTF-8: month must be"),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_record_survives_its_file(record, tmp_path):
         ),
         ({"parameters": -5}, "field parameters: .*got -5"),
         ({"train_images": 0}, "field train_images: .*got 0"),
+        ({"parameters": 10**19}, "field parameters: .*less than"),
+        ({"mean": [float("inf")] * 3}, "field mean.0: .*finite"),
         ({"final": None}, ".*status='finished' does not go with final=None"),
         ({"status": "failed"}, ".*status='failed' does not go with final=Final"),
         ({"seed": 1}, ".*seed=1 is not what the recipe says, seed=0"),
@@ -82,3 +85,13 @@ def test_half_a_file_is_refused(record, tmp_path):
     path.write_text(record.model_dump_json()[:100])
     with pytest.raises(ValueError, match="record.json is not a record.*Invalid JSON"):
         Record.load(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes in folders")
+def test_a_pipe_is_no_record_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "record.json")
+    with pytest.raises(OSError, match="no regular file"):
+        Record.load(tmp_path / "record.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="is not a record"):
+        Record.load(tmp_path / "deep.json")

@@ -118,6 +118,7 @@ def test_argument_that_looks_like_a_number_stays_a_string(tmp_path, asked):
         ("seeds = []\ntables = [{ recipe = 'smoke' }]\n", r": field seeds: .* at least 1 item"),
         ("seeds = [0]\ntables = [{ recipe = 'smoke', modules = ['se'] }]\n", r": field tables.0.modules: Extra inputs"),
         ("seeds = [0\n", r" is no TOML"),
+        (f"seeds = {'[' * 5000}", r" is no TOML"),
         (
             "seeds = [0]\ntables = [{ recipe = 'smok', attentions = ['se'] }]\n",
             r": no recipe is called 'smok'; .*'smoke'",
