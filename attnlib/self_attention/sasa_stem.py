@@ -59,7 +59,8 @@ class SASAStem(SelfAttention):
     What the paper does not say, and what this module does: each head has its own relative vectors, 2 k - 1 of rows and
     of columns; emb and nu are as long as a head is wide; the convolution is as large as the block, which fits the cost
     in Table 7; between norm and pooling there is no ReLU. The value matrices are mixed before they are applied, which
-    gives the same values as mixing m projected maps for 1 / m of their multiply-adds.
+    gives the same values as mixing m projected maps for 1 / m of their multiply-adds. A counter that hooks all layers,
+    as torch's FlopCounterMode does, has each matrix applied by itself, and counts that.
 
     Where released code differs: there is none of the authors. The public ports slide a 4 x 4 window and cut off what is
     too much; one takes the place in the image for the place in the block.

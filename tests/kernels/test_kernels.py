@@ -212,5 +212,10 @@ def test_what_traces_or_transforms_gets_the_form_to_read():
     with torch.autocast("cpu", torch.bfloat16):
         ask("autocast")(x)
     assert answers == dict.fromkeys(("trace", "vmap", "grad", "forward mode", "autocast"), False)
+
+
+@pytest.mark.export  # torch.compile cannot pass through a type checker
+def test_what_is_compiled_gets_the_form_to_read():
+    x = torch.randn(2)
     compiled = torch.compile(lambda x: x + kernels.serves(x), backend="eager", fullgraph=True)
     assert torch.equal(compiled(x), x)
